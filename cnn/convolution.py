@@ -1,0 +1,153 @@
+"""Two-dimensional convolution with a choice of lowerings.
+
+XLA's CPU backend differentiates a large convolution an order of magnitude more slowly than the
+same arithmetic written as one matrix product, so the layer chooses how it is lowered. Every
+lowering computes the same function; the tests hold them equal, values and gradients.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float
+
+_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def convolve(
+    images: Float[Array, "batch height width in_channels"],
+    kernel: Float[Array, "kernel_height kernel_width in_channels out_channels"],
+    *,
+    strides: tuple[int, int] = (1, 1),
+    padding: str = "VALID",
+    lowering: str = "auto",
+) -> Float[Array, "batch out_height out_width out_channels"]:
+    """Correlates images with a kernel; as usual in deep learning, the kernel is not flipped.
+
+    Args:
+        images: NHWC.
+        kernel: HWIO.
+        strides: Steps along height and width, in pixels.
+        padding: "VALID" (no padding) or "SAME" (zeros, output size = ceil(size / stride)).
+        lowering: "native" (XLA's convolution), "patches" (patches times matrix), or "auto":
+            patches on CPU, native elsewhere.
+
+    Returns:
+        NHWC; spatial sizes follow from the padding and the strides.
+
+    Raises:
+        ValueError: if the kernel does not fit into the padded image or a name is unknown.
+    """
+    if padding not in ("SAME", "VALID"):
+        raise ValueError(f"padding={padding!r}: choose 'SAME' or 'VALID'")
+    if padding == "VALID" and any(
+        size < kernel_size
+        for size, kernel_size in zip(images.shape[1:3], kernel.shape[:2], strict=True)
+    ):
+        height, width = images.shape[1:3]
+        raise ValueError(
+            f"a {kernel.shape[0]}x{kernel.shape[1]} kernel does not fit into a "
+            f"{height}x{width} image without padding"
+        )
+    if lowering == "auto":
+        lowering = "patches" if jax.default_backend() == "cpu" else "native"
+    if lowering == "native":
+        return lax.conv_general_dilated(
+            images, kernel, strides, padding, dimension_numbers=_DIMENSIONS
+        )
+    if lowering == "patches":
+        return _patches_times_matrix(images, kernel, strides, padding)
+    raise ValueError(f"lowering={lowering!r}: choose 'auto', 'native' or 'patches'")
+
+
+# Compiled on its own, so that outside of jit it is one program and not one for each tap.
+@functools.partial(jax.jit, static_argnames=("strides", "padding"))
+def _patches_times_matrix(images, kernel, strides, padding):
+    """Lays every receptive field out as a row, then multiplies once by the flattened kernel."""
+    kernel_height, kernel_width, in_channels, out_channels = kernel.shape
+    pads = lax.padtype_to_pads(images.shape[1:3], kernel.shape[:2], strides, padding)
+    images = jnp.pad(images, ((0, 0), *pads, (0, 0)))
+    batch, height, width, _ = images.shape
+    out_height = (height - kernel_height) // strides[0] + 1
+    out_width = (width - kernel_width) // strides[1] + 1
+    taps = [
+        images[
+            :,
+            row : row + (out_height - 1) * strides[0] + 1 : strides[0],
+            column : column + (out_width - 1) * strides[1] + 1 : strides[1],
+        ]
+        for row in range(kernel_height)
+        for column in range(kernel_width)
+    ]
+    patches = jnp.concatenate(taps, axis=-1)
+    rows = patches.reshape(-1, kernel_height * kernel_width * in_channels)
+    outputs = rows @ kernel.reshape(-1, out_channels)
+    return outputs.reshape(batch, out_height, out_width, out_channels)
+
+
+class Convolution(nnx.Module):
+    """A convolution layer over NHWC images; parameters are float32 whatever the compute dtype.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Height and width of the kernel, or one number for both.
+        strides: Steps along height and width, or one number for both.
+        padding: "VALID" or "SAME".
+        use_bias: Whether a bias is added to every output channel.
+        kernel_init: Initialiser of the HWIO kernel.
+        bias_init: Initialiser of the bias.
+        dtype: Type of the arithmetic and of the output.
+        lowering: See `convolve`.
+        rngs: Source of the initial values.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        *,
+        strides: int | Sequence[int] = 1,
+        padding: str = "VALID",
+        use_bias: bool = True,
+        kernel_init: Callable[..., jax.Array] | None = None,
+        bias_init: Callable[..., jax.Array] | None = None,
+        dtype: str = "float32",
+        lowering: str = "auto",
+        rngs: nnx.Rngs,
+    ):
+        kernel_init = kernel_init or nnx.initializers.he_normal()
+        bias_init = bias_init or nnx.initializers.zeros_init()
+        shape = (*_pair(kernel_size), in_channels, out_channels)
+        self.kernel = nnx.Param(kernel_init(rngs.params(), shape, jnp.float32))
+        self.bias = (
+            nnx.Param(bias_init(rngs.params(), (out_channels,), jnp.float32)) if use_bias else None
+        )
+        self.strides = _pair(strides)
+        self.padding = padding
+        self.dtype = dtype
+        self.lowering = lowering
+
+    def __call__(
+        self, images: Float[Array, "batch height width in_channels"]
+    ) -> Float[Array, "batch out_height out_width out_channels"]:
+        """Convolves images; see `convolve`."""
+        outputs = convolve(
+            images.astype(self.dtype),
+            self.kernel[...].astype(self.dtype),
+            strides=self.strides,
+            padding=self.padding,
+            lowering=self.lowering,
+        )
+        if self.bias is None:
+            return outputs
+        return outputs + self.bias[...].astype(self.dtype)
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    height, width = (value, value) if isinstance(value, int) else value
+    return height, width

@@ -1,0 +1,96 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from scipy.signal import correlate2d
+
+from cnn import Convolution, convolve
+
+SHAPES = [
+    # image, kernel, strides: the networks' own cases at few channels, and odd ones.
+    ((2, 28, 28, 1), (9, 9, 1, 4), (1, 1)),
+    ((2, 20, 20, 4), (9, 9, 4, 8), (2, 2)),
+    ((3, 14, 14, 2), (5, 5, 2, 3), (1, 1)),
+    ((2, 11, 7, 3), (3, 2, 3, 5), (2, 3)),
+    ((1, 5, 5, 1), (5, 5, 1, 1), (1, 1)),
+]
+
+
+def arrays(image_shape, kernel_shape):
+    first, second = jax.random.split(jax.random.key(0))
+    return jax.random.normal(first, image_shape), jax.random.normal(second, kernel_shape)
+
+
+@pytest.mark.parametrize(("image_shape", "kernel_shape", "strides"), SHAPES)
+@pytest.mark.parametrize("padding", ["VALID", "SAME"])
+def test_lowerings_agree_in_value_and_gradients(image_shape, kernel_shape, strides, padding):
+    images, kernel = arrays(image_shape, kernel_shape)
+
+    @jax.jit
+    def both(images, kernel):
+        def run(lowering):
+            def loss(images, kernel):
+                outputs = convolve(
+                    images, kernel, strides=strides, padding=padding, lowering=lowering
+                )
+                return jnp.sum(jnp.sin(outputs)), outputs
+
+            gradients, outputs = jax.grad(loss, (0, 1), has_aux=True)(images, kernel)
+            return outputs, *gradients
+
+        return run("native"), run("patches")
+
+    for native, patches in zip(*both(images, kernel), strict=True):
+        scale = np.abs(native).max()
+        np.testing.assert_allclose(patches, native, atol=1e-5 * scale)
+
+
+def test_matches_scipy():
+    images, kernel = arrays((1, 8, 9, 2), (3, 4, 2, 1))
+    expected = sum(
+        correlate2d(np.asarray(images)[0, :, :, c], np.asarray(kernel)[:, :, c, 0], mode="valid")
+        for c in range(2)
+    )
+    np.testing.assert_allclose(convolve(images, kernel)[0, :, :, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("backend", "primitive"), [("cpu", "dot_general"), ("gpu", "conv_general_dilated")]
+)
+def test_auto_follows_the_backend(monkeypatch, backend, primitive):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    # A function of its own for each case, so that no earlier trace is found again.
+    trace = jax.make_jaxpr(lambda images, kernel: convolve(images, kernel))
+    program = str(trace(*arrays((1, 6, 6, 1), (3, 3, 1, 1))))
+    assert primitive in program
+    assert ("conv_general_dilated" in program) == (backend == "gpu")
+
+
+def test_layer_adds_its_bias_and_pads_nothing_by_default():
+    layer = Convolution(1, 2, 3, bias_init=nnx.initializers.constant(0.5), rngs=nnx.Rngs(0))
+    outputs = layer(jnp.zeros((1, 8, 8, 1)))
+    np.testing.assert_array_equal(outputs, np.full((1, 6, 6, 2), 0.5, np.float32))
+
+
+def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters():
+    layer = Convolution(1, 2, 3, dtype="bfloat16", rngs=nnx.Rngs(0))
+    assert layer(jnp.zeros((1, 8, 8, 1))).dtype == jnp.bfloat16
+    assert layer.kernel[...].dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"padding": "FULL"}, "padding='FULL'"),
+        ({"lowering": "magic"}, "lowering='magic'"),
+    ],
+)
+def test_unknown_names_are_errors(options, message):
+    with pytest.raises(ValueError, match=message):
+        convolve(*arrays((1, 6, 6, 1), (3, 3, 1, 1)), **options)
+
+
+def test_a_kernel_larger_than_the_image_is_an_error():
+    with pytest.raises(ValueError, match="7x7 kernel does not fit into a 6x6 image"):
+        convolve(*arrays((1, 6, 6, 1), (7, 7, 1, 1)))

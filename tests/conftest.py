@@ -1,0 +1,47 @@
+import os
+import pathlib
+
+import jaxtyping
+import pytest
+
+# Shapes and types in signatures are checked at run time here, and only here.
+jaxtyping.install_import_hook(
+    ["capsnet", "cnn", "data.augmentation", "data.batches"], "beartype.beartype"
+)
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """Prepared MNIST, in a folder of this test session's own."""
+    from data import sources
+
+    folder = tmp_path_factory.mktemp("tensorflow_datasets")
+    sources.load(sources.DatasetConfig(), str(folder))
+    return str(folder)
+
+
+@pytest.fixture
+def command(data_dir):
+    """Runs a command of the repository's root in a new process; returns the finished process."""
+    import subprocess
+    import sys
+
+    def run(script, *arguments, devices=1, check=False, **environment):
+        return subprocess.run(
+            [sys.executable, script, *map(str, arguments)],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "TFDS_DATA_DIR": data_dir,
+                "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=600,
+        )
+
+    return run
