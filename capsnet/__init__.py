@@ -1,0 +1,20 @@
+"""Capsule networks: squash, routing, capsule layers, losses and models."""
+
+from capsnet import losses, routing
+from capsnet.layers import ClassCapsules, PrimaryCapsules
+from capsnet.model import CapsNet, CapsNetConfig, CapsNetOutput, paper, sabour_code
+from capsnet.vectors import length, squash
+
+__all__ = [
+    "CapsNet",
+    "CapsNetConfig",
+    "CapsNetOutput",
+    "ClassCapsules",
+    "PrimaryCapsules",
+    "length",
+    "losses",
+    "paper",
+    "routing",
+    "sabour_code",
+    "squash",
+]

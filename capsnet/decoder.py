@@ -1,0 +1,69 @@
+"""Reconstruction of the image from the capsule of one class."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from capsnet.layers import Initializer
+
+
+class Decoder(nnx.Module):
+    """Three dense layers from a masked set of class capsules to an image.
+
+    Section 4.1 and figure 2 of Sabour, Frosst and Hinton (2017): widths 512 and 1024, ReLU, and a
+    sigmoid over the pixels.
+
+    Args:
+        capsules: Number of class capsules.
+        dim: Components of a class capsule.
+        image_shape: Height, width and channels of the decoded image.
+        widths: Of the hidden layers.
+        kernel_init: Initialiser of the kernels; by default He's for the ReLU layers and LeCun's
+            for the pixels.
+        bias_init: Initialiser of the biases.
+        dtype: Compute type; the pixels are float32.
+        rngs: Source of the initial values.
+    """
+
+    def __init__(
+        self,
+        capsules: int,
+        dim: int,
+        image_shape: tuple[int, int, int],
+        *,
+        widths: Sequence[int] = (512, 1024),
+        kernel_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+        dtype: str = "float32",
+        rngs: nnx.Rngs,
+    ):
+        height, width, channels = image_shape
+        sizes = (capsules * dim, *widths, height * width * channels)
+        initializers = [kernel_init or nnx.initializers.he_normal()] * len(widths)
+        initializers.append(kernel_init or nnx.initializers.lecun_normal())
+        self.layers = nnx.List(
+            nnx.Linear(
+                sizes[layer],
+                sizes[layer + 1],
+                kernel_init=initializer,
+                bias_init=bias_init or nnx.initializers.zeros_init(),
+                dtype=jnp.dtype(dtype),
+                rngs=rngs,
+            )
+            for layer, initializer in enumerate(initializers)
+        )
+        self.image_shape = image_shape
+
+    def __call__(
+        self,
+        poses: Float[Array, "batch capsules dim"],
+        mask: Float[Array, "batch capsules"],
+    ) -> Float[Array, "batch height width channels"]:
+        """Decodes the capsules that the mask keeps (1) and blanks (0); pixels are in (0, 1)."""
+        hidden = (poses * mask[..., None]).reshape(poses.shape[0], -1)
+        for layer in list(self.layers)[:-1]:
+            hidden = nnx.relu(layer(hidden))
+        pixels = nnx.sigmoid(self.layers[-1](hidden).astype(jnp.float32))
+        return pixels.reshape(-1, *self.image_shape)

@@ -1,0 +1,132 @@
+"""Capsule layers: from feature maps to primary capsules, and from those to class capsules."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from capsnet.routing import Routing, dynamic_routing
+from capsnet.vectors import squash
+from cnn import Convolution
+
+Initializer = Callable[..., jax.Array]
+
+
+class PrimaryCapsules(nnx.Module):
+    """Convolution whose neighbouring output channels form capsules, squashed, without a ReLU.
+
+    Section 4 of Sabour, Frosst and Hinton (2017).
+
+    Args:
+        in_channels: Channels of the feature map.
+        types: Capsule types, that is capsules per position.
+        dim: Components of a capsule.
+        kernel_size: Of the convolution, in pixels.
+        strides: Of the convolution, in pixels.
+        coupling: Factor on the convolution's output before its bias. The authors' released code
+            sends this layer through one routing iteration too, which amounts to 1 / types.
+        kernel_init: Initialiser of the kernel.
+        bias_init: Initialiser of the bias.
+        dtype: Compute type of the convolution; the squash is float32.
+        rngs: Source of the initial values.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        types: int,
+        dim: int,
+        *,
+        kernel_size: int = 9,
+        strides: int = 2,
+        coupling: float = 1.0,
+        kernel_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+        dtype: str = "float32",
+        rngs: nnx.Rngs,
+    ):
+        self.convolution = Convolution(
+            in_channels,
+            types * dim,
+            kernel_size,
+            strides=strides,
+            use_bias=False,
+            kernel_init=kernel_init,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        bias_init = bias_init or nnx.initializers.zeros_init()
+        self.bias = nnx.Param(bias_init(rngs.params(), (types * dim,), jnp.float32))
+        self.dim = dim
+        self.coupling = coupling
+
+    def __call__(
+        self, features: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch capsules dim"]:
+        """Returns float32 capsules ordered by row, column, type."""
+        outputs = self.convolution(features).astype(jnp.float32)
+        outputs = outputs * self.coupling + self.bias[...]
+        # NHWC: the last axis holds `types` runs of `dim` neighbouring channels, one run a capsule.
+        return squash(outputs.reshape(outputs.shape[0], -1, self.dim))
+
+
+class ClassCapsules(nnx.Module):
+    """Fully connected capsules: a matrix for each pair of input and output capsule, then routing.
+
+    Equation 2 and procedure 1 of Sabour, Frosst and Hinton (2017).
+
+    Args:
+        in_capsules: Number of input capsules.
+        in_dim: Components of an input capsule.
+        out_capsules: Number of output capsules, usually the classes.
+        out_dim: Components of an output capsule.
+        routing: A function of votes (and `bias=` when `bias_init` is given) to a `Routing`.
+        kernel_init: Initialiser of the `[in, in_dim, out, out_dim]` matrices.
+        bias_init: Initialiser of the `[out, out_dim]` bias; None for no bias.
+        dtype: Compute type of the votes; routing is float32.
+        rngs: Source of the initial values.
+    """
+
+    def __init__(
+        self,
+        in_capsules: int,
+        in_dim: int,
+        out_capsules: int,
+        out_dim: int,
+        *,
+        routing: Callable[..., Routing] = dynamic_routing,
+        kernel_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+        dtype: str = "float32",
+        rngs: nnx.Rngs,
+    ):
+        kernel_init = kernel_init or nnx.initializers.truncated_normal(0.1)
+        shape = (in_capsules, in_dim, out_capsules, out_dim)
+        self.kernel = nnx.Param(kernel_init(rngs.params(), shape, jnp.float32))
+        self.bias = (
+            nnx.Param(bias_init(rngs.params(), (out_capsules, out_dim), jnp.float32))
+            if bias_init
+            else None
+        )
+        self.routing = routing
+        self.dtype = dtype
+
+    def votes(
+        self, capsules: Float[Array, "batch in in_dim"]
+    ) -> Float[Array, "batch in out out_dim"]:
+        """What each input capsule predicts for each output capsule: u_hat of equation 2."""
+        return jnp.einsum(
+            "bic,icjd->bijd",
+            capsules.astype(self.dtype),
+            self.kernel[...].astype(self.dtype),
+        )
+
+    def __call__(self, capsules: Float[Array, "batch in in_dim"]) -> Routing:
+        """Routes the votes of the input capsules; poses are `[batch, out, out_dim]`."""
+        routing = self.routing
+        if self.bias is not None:
+            routing = functools.partial(routing, bias=self.bias[...])
+        return routing(self.votes(capsules))

@@ -1,0 +1,69 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from capsnet import ClassCapsules, PrimaryCapsules, squash
+from capsnet.decoder import Decoder
+from cnn import convolve
+
+
+def test_neighbouring_channels_form_a_primary_capsule():
+    layer = PrimaryCapsules(3, 4, 8, kernel_size=3, rngs=nnx.Rngs(0))
+    features = jax.random.normal(jax.random.key(1), (2, 9, 9, 3))
+    capsules = layer(features)
+    channels = convolve(features, layer.convolution.kernel[...], strides=(2, 2))
+    assert channels.shape == (2, 4, 4, 32)
+    assert capsules.shape == (2, 4 * 4 * 4, 8)
+    for row, column, kind in [(0, 0, 0), (0, 0, 3), (2, 1, 2), (3, 3, 1)]:
+        group = channels[:, row, column, 8 * kind : 8 * kind + 8]
+        index = (row * 4 + column) * 4 + kind
+        np.testing.assert_allclose(capsules[:, index], squash(group), atol=1e-5)
+
+
+def test_primary_capsules_have_no_relu():
+    layer = PrimaryCapsules(1, 2, 4, kernel_size=3, rngs=nnx.Rngs(0))
+    assert np.min(layer(jax.random.normal(jax.random.key(0), (4, 7, 7, 1)))) < 0
+
+
+def test_coupling_scales_before_the_bias():
+    layer = PrimaryCapsules(
+        1,
+        2,
+        4,
+        kernel_size=3,
+        coupling=1 / 2,
+        bias_init=nnx.initializers.constant(0.1),
+        rngs=nnx.Rngs(0),
+    )
+    features = jax.random.normal(jax.random.key(0), (1, 3, 3, 1))
+    channels = convolve(features, layer.convolution.kernel[...], strides=(2, 2))[0, 0, 0]
+    np.testing.assert_allclose(
+        layer(features)[0], squash((channels / 2 + 0.1).reshape(2, 4)), atol=1e-6
+    )
+
+
+def test_votes_are_matrix_products():
+    layer = ClassCapsules(6, 8, 3, 5, rngs=nnx.Rngs(0))
+    capsules = jax.random.normal(jax.random.key(1), (2, 6, 8))
+    votes = layer.votes(capsules)
+    kernel = np.asarray(layer.kernel[...])
+    for i, j in [(0, 0), (5, 2), (3, 1)]:
+        np.testing.assert_allclose(votes[1, i, j], capsules[1, i] @ kernel[i, :, j], atol=1e-5)
+
+
+def test_routing_gets_the_bias():
+    layer = ClassCapsules(2, 3, 2, 4, bias_init=nnx.initializers.constant(0.1), rngs=nnx.Rngs(0))
+    poses = layer(jnp.zeros((1, 2, 3))).poses
+    np.testing.assert_allclose(poses[0, 0], squash(jnp.full(4, 0.1)), rtol=1e-6)
+
+
+def test_decoder_sees_the_masked_capsule_alone():
+    decoder = Decoder(3, 4, (5, 6, 2), widths=(7,), rngs=nnx.Rngs(0))
+    poses = jax.random.normal(jax.random.key(0), (2, 3, 4))
+    mask = jax.nn.one_hot(jnp.array([1, 2]), 3)
+    images = decoder(poses, mask)
+    assert images.shape == (2, 5, 6, 2)
+    others = poses + 10.0 * (1 - mask[..., None])
+    np.testing.assert_allclose(decoder(others, mask), images, atol=1e-6)
+    assert not np.allclose(decoder(poses + 10.0 * mask[..., None], mask), images)

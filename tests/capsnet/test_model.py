@@ -1,0 +1,159 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import capsnet
+from data.batches import Batch
+
+SMALL = {
+    "convolution_channels": 8,
+    "kernel_size": 5,
+    "primary_types": 2,
+    "decoder_widths": (16,),
+}
+run = nnx.jit(lambda model, images: model(images))
+
+
+def parameters(config, image_shape, num_classes=10):
+    model = nnx.eval_shape(lambda: config.build(image_shape, num_classes, nnx.Rngs(0)))
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+
+
+@pytest.mark.parametrize(
+    ("preset", "size", "expected"),
+    [
+        (capsnet.paper, 28, 8_215_568),
+        (capsnet.sabour_code, 28, 8_215_728),
+        (capsnet.paper, 36, 11_361_808),
+        (capsnet.paper, 40, 13_475_648),
+    ],
+)
+def test_parameter_counts(preset, size, expected):
+    assert parameters(preset(), (size, size, 1)) == expected
+
+
+def build(image_shape=(28, 28, 1), num_classes=10, **fields):
+    return capsnet.CapsNetConfig(**{**SMALL, **fields}).build(image_shape, num_classes, nnx.Rngs(0))
+
+
+def batch(image_shape=(28, 28, 1), num_classes=10, count=4):
+    key = jax.random.key(7)
+    return Batch(
+        jax.random.uniform(key, (count, *image_shape)),
+        jax.random.randint(key, (count,), 0, num_classes),
+    )
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "num_classes"), [((28, 28, 1), 10), ((32, 32, 3), 7), ((24, 30, 2), 3)]
+)
+def test_any_image_and_any_number_of_classes(image_shape, num_classes):
+    model, data = build(image_shape, num_classes), batch(image_shape, num_classes)
+    output = run(model, data.images)
+    assert output.logits.shape == (4, num_classes)
+    assert np.all((output.logits >= 0) & (output.logits < 1))
+    assert model.reconstruct(output, data.labels).shape == data.images.shape
+    loss, metrics = nnx.jit(lambda model, data: model.loss(data))(model, data)
+    assert np.isfinite(loss)
+    assert set(metrics) == {"accuracy", "margin_loss", "class_length", "reconstruction_error"}
+
+
+def test_images_of_a_batch_do_not_see_each_other():
+    model, data = build(), batch()
+    whole = run(model, data.images).logits
+    for image in range(4):
+        alone = run(model, data.images[image : image + 1]).logits
+        np.testing.assert_allclose(alone[0], whole[image], atol=1e-6)
+
+
+def test_reconstruction_takes_the_label_or_the_prediction():
+    model, data = build(), batch()
+    output = run(model, data.images)
+    predicted = jnp.argmax(output.logits, axis=-1)
+    np.testing.assert_array_equal(model.reconstruct(output), model.reconstruct(output, predicted))
+    other = (predicted + 1) % 10
+    assert not np.allclose(model.reconstruct(output), model.reconstruct(output, other))
+
+
+def test_loss_units_of_the_two_presets():
+    data = batch()
+    for fields, margin_scale in [
+        ({}, 1.0),
+        ({"margin_weight": 0.5, "margin_reduction": "mean"}, 0.05),
+    ]:
+        loss, metrics = build(**fields).loss(data)
+        expected = margin_scale * metrics["margin_loss"] + 0.0005 * metrics["reconstruction_error"]
+        np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_the_decoder_starts_near_grey():
+    _, metrics = build().loss(Batch(jnp.zeros((4, 28, 28, 1)), jnp.zeros(4, jnp.int32)))
+    assert float(metrics["reconstruction_error"]) == pytest.approx(784 * 0.25, rel=0.05)
+
+
+def test_the_released_code_scales_primary_capsules_and_fills_biases():
+    code = capsnet.sabour_code().build((28, 28, 1), 10, nnx.Rngs(0))
+    plain = capsnet.paper().build((28, 28, 1), 10, nnx.Rngs(0))
+    assert (code.primary_capsules.coupling, plain.primary_capsules.coupling) == (1 / 32, 1.0)
+    assert plain.class_capsules.bias is None
+    for bias in (code.convolution.bias, code.primary_capsules.bias, code.class_capsules.bias):
+        np.testing.assert_array_equal(bias[...], np.full(bias[...].shape, np.float32(0.1)))
+    kernel = np.asarray(code.primary_capsules.convolution.kernel[...])
+    assert abs(kernel).max() <= 0.2  # truncated at two deviations, not rescaled
+    assert kernel.std() == pytest.approx(0.088, abs=0.001)
+
+
+def test_without_a_decoder():
+    model = build(reconstruction_weight=0.0)
+    assert "reconstruction_error" not in model.loss(batch())[1]
+    with pytest.raises(ValueError, match="no decoder"):
+        model.reconstruct(model(batch().images))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_gradients_are_finite_on_blank_images(dtype):
+    model = build(dtype=dtype)
+    graph, params, other = nnx.split(model, nnx.Param, ...)
+    blank = Batch(jnp.zeros((2, 28, 28, 1)), jnp.zeros(2, jnp.int32))
+    loss = lambda p: nnx.merge(graph, p, other).loss(blank)[0]  # noqa: E731
+    grads = jax.jit(jax.grad(loss))(params)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(grads))
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(grads))
+
+
+def test_bfloat16_stays_close_and_answers_in_float32():
+    data = batch()
+    exact = run(build(), data.images)
+    rough = run(build(dtype="bfloat16"), data.images)
+    assert rough.logits.dtype == rough.poses.dtype == jnp.float32
+    np.testing.assert_allclose(rough.logits, exact.logits, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("margin_loss", "class_length", "word"),
+    [(0.81, 0.0, "dead"), (3.644, 0.999, "saturated"), (0.3, 0.2, None), (0.81, 0.3, None)],
+)
+def test_plateaus_are_named(margin_loss, class_length, word):
+    finding = build().diagnose({"margin_loss": margin_loss, "class_length": class_length})
+    assert finding is None if word is None else word in finding
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"margin_reduction": "max"}, "margin_reduction='max'"),
+        ({"initializers": "xavier"}, "initializers='xavier'"),
+        ({"iterations": 0}, "iterations=0"),
+    ],
+)
+def test_unknown_names_are_errors(fields, message):
+    with pytest.raises(ValueError, match=message):
+        build(**fields)(batch().images)
+
+
+def test_images_that_are_too_small_are_an_error():
+    with pytest.raises(ValueError, match=r"8x9 pixels.*smallest side that fits is 9"):
+        build((8, 9, 1))
+    assert run(build((9, 9, 1)), jnp.zeros((1, 9, 9, 1))).logits.shape == (1, 10)
