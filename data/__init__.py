@@ -1,0 +1,1 @@
+"""Datasets: where images come from, and how batches of them are drawn on the device."""

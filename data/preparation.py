@@ -1,0 +1,165 @@
+"""Preparing TFDS datasets once, and finding them prepared, with clear words when that fails.
+
+Left to itself, TFDS retries a download for minutes on a machine without a network, and its errors
+run over many lines. So the network is probed first, for seconds, and only when nothing on disk
+will do.
+"""
+
+import contextlib
+import difflib
+import importlib.util
+import pathlib
+import threading
+from urllib.parse import urlparse
+
+import requests
+import tensorflow_datasets as tfds
+from absl import logging
+from tensorflow_datasets.core.registered import DatasetNotFoundError
+
+from data.errors import UserError
+
+_PROBE_SECONDS = 4.0
+# The stored formats that have random access, and so need no TensorFlow to read.
+_READABLE_FORMATS = ("array_record", "bagz", "parquet")
+
+
+@contextlib.contextmanager
+def quiet():
+    """Silences TFDS's progress bars and its notices about folders that it has yet to write."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(None):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def prepare_bundled(
+    builder_class: type[tfds.core.GeneratorBasedBuilder], folder: pathlib.Path
+) -> tfds.core.DatasetBuilder:
+    """Prepares a dataset that ships with this project, unless it is prepared already."""
+    builder = _create(builder_class, folder)
+    if builder.is_prepared():
+        return builder
+    try:
+        builder.download_and_prepare()
+    except OSError as error:
+        # Another process may have prepared it in the meantime; its files are as good as ours.
+        builder = _create(builder_class, folder)
+        if builder.is_prepared():
+            return builder
+        raise UserError(
+            f"cannot prepare {builder.name} in {folder} ({error}); choose another folder with "
+            "--data_dir or TFDS_DATA_DIR"
+        ) from error
+    return builder
+
+
+def _create(builder_class, folder):
+    try:
+        return builder_class(data_dir=folder, file_format="array_record")
+    except OSError as error:
+        raise UserError(f"--data_dir={folder} cannot be used ({error})") from error
+
+
+def find_prepared(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder | None:
+    """Opens prepared data of a TFDS name such as "cifar10" or "mnist_corrupted/rotate".
+
+    Returns:
+        A builder that reads without TensorFlow, or None if nothing is prepared.
+
+    Raises:
+        UserError: if the name cannot be parsed, or the data is stored in a format that only
+            TensorFlow reads.
+    """
+    try:
+        builder = tfds.builder(name, data_dir=folder, try_gcs=False)
+    except (DatasetNotFoundError, ImportError):
+        builder = _find_unregistered(name, folder)
+    except ValueError as error:  # an unknown configuration, or not a name at all
+        raise _cannot_open(name, error) from error
+    if builder is None or not builder.is_prepared():
+        return None
+    file_format = builder.info.file_format
+    if file_format is not None and file_format.value not in _READABLE_FORMATS:
+        raise UserError(
+            f"dataset.name={name!r} is prepared in {builder.data_path} as "
+            f"{file_format.value}, which only TensorFlow reads; delete that folder "
+            "and run again to prepare it as array_record"
+        )
+    return builder
+
+
+def _find_unregistered(name, folder):
+    """Prepared data whose builder TFDS does not know, such as a user's own."""
+    for candidate in sorted((folder / name).glob("**/dataset_info.json"), reverse=True):
+        return tfds.builder_from_directory(candidate.parent)
+    return None
+
+
+def prepare_public(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
+    """Downloads and prepares a public TFDS dataset, with the extra `[tfds]`.
+
+    Raises:
+        UserError: if the name is unknown, or the extra or the network is missing.
+    """
+    try:
+        builder = tfds.builder(name, data_dir=folder, file_format="array_record", try_gcs=False)
+    except DatasetNotFoundError as error:
+        known = tfds.list_builders(with_community_datasets=False)
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise UserError(f"dataset.name={name!r} is not a TFDS dataset{hint}") from error
+    except (ImportError, ValueError) as error:
+        raise _cannot_open(name, error) from error
+    if importlib.util.find_spec("tensorflow") is None:
+        raise UserError(
+            f"dataset.name={name!r} is not prepared in {folder}, and preparing it needs "
+            "TensorFlow once: pip install -e '.[tfds]'"
+        )
+    host = _first_host(builder)
+    if host and not _answers(host):
+        raise UserError(
+            f"dataset.name={name!r} is not prepared in {folder}, and {host}, where it is "
+            "downloaded from, does not answer; prepare it where there is a network and copy "
+            "the folder"
+        )
+    try:
+        builder.download_and_prepare()
+    except (OSError, AssertionError, ValueError, tfds.download.DownloadError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"dataset.name={name!r} could not be prepared: {reason}") from error
+    return builder
+
+
+def _cannot_open(name: str, error: Exception) -> UserError:
+    reason = str(error).splitlines()[0]
+    return UserError(f"dataset.name={name!r} cannot be opened: {reason}")
+
+
+def _first_host(builder) -> str | None:
+    """Scheme and host of the first file that the builder's checksums list."""
+    for url in getattr(builder, "url_infos", {}):
+        parts = urlparse(url)
+        if parts.scheme in ("http", "https"):
+            return f"{parts.scheme}://{parts.netloc}"
+    return None
+
+
+def _answers(host: str) -> bool:
+    """Whether a host answers within seconds, whatever it says, by way of a proxy if one is set."""
+    answered = threading.Event()
+
+    def probe():
+        with contextlib.suppress(requests.RequestException):
+            requests.head(host, timeout=_PROBE_SECONDS)
+            answered.set()
+
+    # A thread, for the look-up of a name has no time limit of its own.
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(_PROBE_SECONDS + 1.0)
+    return answered.is_set()

@@ -1,0 +1,209 @@
+"""Where a dataset comes from: the bundled MNIST, prepared TFDS data, IDX files, or a download.
+
+`load` tries them in that order, so nothing reaches for a network while the data is at hand.
+"""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+
+from data import idx, preparation
+from data.bundled_mnist import BundledMnist
+from data.errors import UserError
+
+# Features that hold the image's channels and the label, where they are not "image" and "label".
+FEATURES: dict[str, tuple[tuple[str, ...], str]] = {
+    "smallnorb": (("image", "image2"), "label_category"),
+}
+SYSTEM_FOLDER = pathlib.Path("/usr/share/datasets")
+
+
+@dataclasses.dataclass
+class DatasetConfig:
+    """Which images a run sees.
+
+    Attributes:
+        name: "mnist" (bundled) or the name of any TFDS dataset of images and labels.
+        train: Split to learn from, in TFDS's slicing notation.
+        validation: Split to choose and to watch by, carved from the training images.
+        test: Split that only final figures come from.
+        shift: Training images are shifted by up to this many pixels along each axis.
+    """
+
+    name: str = "mnist"
+    train: str = "train[:55000]"
+    validation: str = "train[55000:]"
+    test: str = "test"
+    shift: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Images `[count, height, width, channels]` (uint8) and labels `[count]` (int32)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.labels)
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the pixels and labels, in order."""
+        digest = hashlib.sha256(self.images.tobytes())
+        digest.update(self.labels.tobytes())
+        return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """The three splits of a run."""
+
+    name: str
+    num_classes: int
+    train: Split
+    validation: Split
+    test: Split
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        height, width, channels = self.train.images.shape[1:]
+        return height, width, channels
+
+
+def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
+    """Reads the splits of a dataset into memory.
+
+    Args:
+        config: The dataset's name and splits.
+        data_dir: Where prepared TFDS data lies; None takes `TFDS_DATA_DIR`, then TFDS's default.
+            A folder of IDX files named after the dataset is found there too.
+
+    Returns:
+        The splits, as uint8 images of one size.
+
+    Raises:
+        UserError: if the dataset, a split or what preparing it needs is missing, or data is
+            damaged.
+    """
+    folder = data_folder(data_dir)
+    read, num_classes = _open(config.name, folder)
+    splits = {}
+    for role in ("train", "validation", "test"):
+        spec = getattr(config, role)
+        try:
+            images, labels = read(spec)
+        except (AssertionError, ValueError, KeyError) as error:
+            raise UserError(
+                f"dataset.{role}={spec!r}: {config.name} has no such split ({_first_line(error)})"
+            ) from error
+        if not len(labels):
+            raise UserError(f"dataset.{role}={spec!r}: no image of {config.name} is in this split")
+        splits[role] = Split(images, labels)
+    num_classes = num_classes or int(max(split.labels.max() for split in splits.values())) + 1
+    return Dataset(config.name, num_classes, **splits)
+
+
+def data_folder(data_dir: str | None) -> pathlib.Path:
+    """The TFDS data directory: the argument, or `TFDS_DATA_DIR`, or `~/tensorflow_datasets`."""
+    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return pathlib.Path(chosen).expanduser()
+
+
+Reader = Callable[[str], tuple[np.ndarray, np.ndarray]]
+
+
+def _open(name: str, folder: pathlib.Path) -> tuple[Reader, int | None]:
+    """Finds a dataset; returns a reader of split specifications and the number of classes."""
+    with preparation.quiet():
+        if name == "mnist":
+            return _tfds_reader(name, preparation.prepare_bundled(BundledMnist, folder))
+        builder = preparation.find_prepared(name, folder)
+        if builder is not None:
+            return _tfds_reader(name, builder)
+        for candidate in (folder / name, SYSTEM_FOLDER / name, SYSTEM_FOLDER / _dashed(name)):
+            if idx.holds_idx(candidate):
+                logging.info("reading %s from the IDX files in %s", name, candidate)
+                return _idx_reader(candidate), None
+        return _tfds_reader(name, preparation.prepare_public(name, folder))
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _idx_reader(folder: pathlib.Path) -> Reader:
+    whole = {split: idx.read_split(folder, split) for split in idx.FILES}
+    infos = {
+        split: tfds.core.SplitInfo(
+            name=split, shard_lengths=[len(labels)], num_bytes=0, filename_template=None
+        )
+        for split, (_, labels) in whole.items()
+    }
+
+    def read(spec):
+        parts = tfds.core.ReadInstruction.from_spec(spec).to_absolute(infos)
+        slices = [(whole[part.splitname], slice(part.from_, part.to)) for part in parts]
+        images = np.concatenate([images[chosen] for (images, _), chosen in slices])
+        labels = np.concatenate([labels[chosen] for (_, labels), chosen in slices])
+        return images, labels
+
+    return read
+
+
+def _tfds_reader(name: str, builder: Any) -> tuple[Reader, int]:
+    image_keys, label_key = FEATURES.get(name, (("image",), "label"))
+    features = builder.info.features
+    if any(key not in features for key in (*image_keys, label_key)):
+        raise UserError(
+            f"dataset.name={name!r} has no features {', '.join(image_keys)} and {label_key}; "
+            "name its own in FEATURES in data/sources.py"
+        )
+
+    def read(spec):
+        with preparation.quiet():
+            source = builder.as_data_source(split=spec)
+            try:
+                examples = source.__getitems__(range(len(source)))
+            except RuntimeError as error:
+                raise UserError(
+                    f"the prepared data in {builder.data_path} is damaged "
+                    f"({_first_line(error)}); delete that folder and run again"
+                ) from error
+        return _stack(name, examples, image_keys, label_key)
+
+    return read, features[label_key].num_classes
+
+
+def _stack(name, examples, image_keys, label_key):
+    """One array from the examples; several image features become channels, as smallNORB's pair."""
+    shapes = {example[key].shape for example in examples for key in image_keys}
+    if len(shapes) > 1:
+        raise UserError(
+            f"dataset.name={name!r} has images of {len(shapes)} different sizes; "
+            "only sets of one size are supported"
+        )
+    if not examples:
+        return np.zeros((0, 0, 0, 0), np.uint8), np.zeros(0, np.int32)
+    images = np.concatenate(
+        [np.stack([example[key] for example in examples]) for key in image_keys], axis=-1
+    )
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise UserError(
+            f"dataset.name={name!r} has {images.dtype} images of shape {images.shape[1:]}; "
+            "only uint8 images of height, width and channels are supported"
+        )
+    return images, np.array([example[label_key] for example in examples], np.int32)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,50 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from data.batches import DeviceSplit, draw, epoch_order, normalise, steps_per_epoch
+
+KEY = jax.random.key(3)
+# Image k is filled with the value k, so that a batch shows which images it holds.
+SPLIT = DeviceSplit(
+    jnp.broadcast_to(jnp.arange(50, dtype=jnp.uint8)[:, None, None, None], (50, 6, 6, 1)),
+    jnp.arange(50, dtype=jnp.int32),
+)
+
+
+def batch(step, key=KEY, shift=0):
+    epoch = step // steps_per_epoch(50, 8)
+    order = epoch_order(key, jnp.asarray(epoch), 50)
+    return draw(SPLIT, order, key, jnp.asarray(step), batch_size=8, shift=shift)
+
+
+def test_pixels_end_up_in_zero_to_one():
+    pixels = normalise(jnp.array([0, 51, 255], jnp.uint8))
+    np.testing.assert_allclose(pixels, [0.0, 0.2, 1.0], rtol=1e-6)
+    assert pixels.dtype == jnp.float32
+
+
+def test_images_keep_their_labels():
+    drawn = batch(2)
+    np.testing.assert_allclose(drawn.images[:, 3, 3, 0] * 255, drawn.labels, rtol=1e-5)
+
+
+def test_an_epoch_visits_each_image_at_most_once():
+    labels = np.concatenate([batch(step).labels for step in range(6)])
+    assert len(set(labels.tolist())) == 48
+
+
+def test_epochs_differ_in_their_order():
+    assert not np.array_equal(batch(0).labels, batch(6).labels)
+
+
+def test_a_batch_is_a_function_of_seed_and_step():
+    for first, second in zip(batch(4, shift=2), batch(4, shift=2), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(batch(4).labels, batch(4, key=jax.random.key(4)).labels)
+
+
+def test_augmentation_changes_with_the_step_and_not_without_being_asked():
+    first, second = batch(0, shift=2), batch(6, shift=2)
+    assert not np.array_equal(first.images == 0, second.images == 0)
+    assert np.all((batch(0).images > 0) | (batch(0).labels == 0)[:, None, None, None])

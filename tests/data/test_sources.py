@@ -1,0 +1,273 @@
+import gzip
+import hashlib
+import io
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow_datasets as tfds
+from tensorflow_datasets.testing import mocking
+
+from data import bundled_mnist, idx, preparation, sources
+from data.errors import UserError
+from data.sources import DatasetConfig, load
+
+
+def write_idx(folder, count=20, side=6, classes=4):
+    """A dataset of `count` training and half as many test images, as IDX files."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for split, size in (("train", count), ("test", count // 2)):
+        images = random.integers(0, 256, (size, side, side), np.uint8)
+        labels = (np.arange(size) % classes).astype(np.uint8)
+        for name, array in zip(idx.FILES[split], (images, labels), strict=True):
+            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            (folder / f"{name}.gz").write_bytes(gzip.compress(header + array.tobytes()))
+    return folder
+
+
+def test_bundled_files_are_the_whole_of_mnist():
+    for name, expected in bundled_mnist.CHECKSUMS.items():
+        content = gzip.decompress((bundled_mnist.FOLDER / f"{name}.gz").read_bytes())
+        assert hashlib.sha256(content).hexdigest() == expected
+
+
+def test_mnist_through_tfds_is_what_the_files_hold(data_dir):
+    dataset = load(DatasetConfig(), data_dir)
+    assert dataset.num_classes == 10
+    assert dataset.image_shape == (28, 28, 1)
+    assert [len(s) for s in (dataset.train, dataset.validation, dataset.test)] == [
+        55000,
+        5000,
+        10000,
+    ]
+    images, labels = idx.read_split(bundled_mnist.FOLDER, "train")
+    np.testing.assert_array_equal(dataset.train.images, images[:55000])
+    np.testing.assert_array_equal(dataset.validation.labels, labels[55000:])
+    test_images, test_labels = idx.read_split(bundled_mnist.FOLDER, "test")
+    np.testing.assert_array_equal(dataset.test.images, test_images)
+    np.testing.assert_array_equal(dataset.test.labels, test_labels)
+    pixels = images / 255.0
+    assert pixels.mean() == pytest.approx(0.1307, abs=1e-4)
+    assert pixels.std() == pytest.approx(0.3081, abs=1e-4)
+
+
+def test_the_data_directory_is_the_argument_then_the_variable(monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", "/from/variable")
+    assert sources.data_folder("/from/flag") == pathlib.Path("/from/flag")
+    assert sources.data_folder(None) == pathlib.Path("/from/variable")
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    assert sources.data_folder(None) == pathlib.Path("~/tensorflow_datasets").expanduser()
+
+
+def test_mnist_needs_no_tensorflow(data_dir):
+    program = (
+        "import sys; from data import sources; "
+        f"sources.load(sources.DatasetConfig(), {data_dir!r}); "
+        "assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, cwd=bundled_mnist.FOLDER.parent.parent
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: content[:-100], "cannot be read"),
+        (lambda content: gzip.compress(b"\0\0\x08\x01" + bytes(60004)), "SHA-256"),
+    ],
+)
+def test_a_damaged_bundle_is_named(monkeypatch, tmp_path, damage, message):
+    folder = shutil.copytree(bundled_mnist.FOLDER, tmp_path / "mnist")
+    victim = folder / "train-labels-idx1-ubyte.gz"
+    victim.write_bytes(damage(victim.read_bytes()))
+    monkeypatch.setattr(bundled_mnist, "FOLDER", folder)
+    with pytest.raises(UserError, match=rf"train-labels-idx1-ubyte.gz .*{message}"):
+        load(DatasetConfig(), str(tmp_path / "data"))
+
+
+def test_prepared_data_that_is_damaged_is_named(data_dir, tmp_path):
+    copy = shutil.copytree(data_dir, tmp_path / "data")
+    (victim,) = copy.glob("bundled_mnist/1.0.0/*-test*")
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4096] = bytes(4096)
+    victim.write_bytes(content)
+    with pytest.raises(UserError, match=r"bundled_mnist.* is damaged.*delete that folder"):
+        load(DatasetConfig(), str(copy))
+
+
+def test_idx_files_in_the_data_directory(tmp_path):
+    write_idx(tmp_path / "my_digits")
+    config = DatasetConfig(
+        name="my_digits", train="train[:75%]", validation="train[75%:]+test[:2]", test="test[2:]"
+    )
+    dataset = load(config, str(tmp_path))
+    assert [len(s) for s in (dataset.train, dataset.validation, dataset.test)] == [15, 7, 8]
+    assert dataset.num_classes == 4
+    images, labels = idx.read_split(tmp_path / "my_digits", "train")
+    np.testing.assert_array_equal(dataset.train.images, images[:15])
+    np.testing.assert_array_equal(dataset.validation.labels[:5], labels[15:])
+
+
+def test_idx_files_of_the_system(tmp_path, monkeypatch):
+    write_idx(tmp_path / "system" / "fashion-mnist")
+    monkeypatch.setattr(sources, "SYSTEM_FOLDER", tmp_path / "system")
+    config = DatasetConfig(name="fashion_mnist", train="train[:10]", validation="train[10:]")
+    assert len(load(config, str(tmp_path)).train) == 10
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not idx at all", "not an IDX file"),
+        (bytes([0, 0, 8, 1]) + np.array([7], ">u4").tobytes() + bytes(3), "holds 3 values"),
+    ],
+)
+def test_idx_files_that_are_not(tmp_path, content, message):
+    folder = write_idx(tmp_path / "digits")
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(content))
+    with pytest.raises(UserError, match=message):
+        load(DatasetConfig(name="digits"), str(tmp_path))
+
+
+@pytest.fixture
+def mocked(monkeypatch):
+    """Public datasets with random images, as if they were prepared."""
+    monkeypatch.setattr(
+        preparation, "find_prepared", lambda name, folder: tfds.builder(name, data_dir=folder)
+    )
+    # Reading many records at once reaches the mock as a plain function, without its `self`.
+    read_many = mocking._getitems
+    monkeypatch.setattr(
+        mocking, "_getitems", lambda keys, generator: read_many(None, keys, generator)
+    )
+    with tfds.testing.mock_data(num_examples=20):
+        yield DatasetConfig(train="train[:15]", validation="train[15:]")
+
+
+@pytest.mark.parametrize(
+    ("name", "image_shape", "classes"),
+    [
+        ("fashion_mnist", (28, 28, 1), 10),
+        ("kmnist", (28, 28, 1), 10),
+        ("cifar10", (32, 32, 3), 10),
+        ("cifar100", (32, 32, 3), 100),
+        ("svhn_cropped", (32, 32, 3), 10),
+        ("smallnorb", (96, 96, 2), 5),
+    ],
+)
+def test_public_datasets(mocked, tmp_path, name, image_shape, classes):
+    mocked.name = name
+    dataset = load(mocked, str(tmp_path))
+    assert dataset.image_shape == image_shape
+    assert dataset.num_classes == classes
+    assert len(dataset.train) == len(dataset.test) == 20  # the mock ignores slices
+    assert dataset.train.images.dtype == np.uint8
+    assert dataset.train.labels.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("imdb_reviews", "no features image and label"),
+        ("stanford_dogs", "different sizes"),
+    ],
+)
+def test_datasets_that_do_not_fit(mocked, tmp_path, name, message):
+    mocked.name = name
+    with pytest.raises(UserError, match=message):
+        load(mocked, str(tmp_path))
+
+
+with tfds.core.registered.skip_registration():
+
+    class TinyPhotos(tfds.core.GeneratorBasedBuilder):
+        """Photos stored as PNG, as TFDS stores its public datasets."""
+
+        VERSION = tfds.core.Version("1.0.0")
+        images = np.random.default_rng(0).integers(0, 256, (8, 5, 6, 3), np.uint8)
+        labels = np.arange(8) % 3
+
+        def _info(self):
+            features = {
+                "image": tfds.features.Image(shape=(5, 6, 3)),
+                "label": tfds.features.ClassLabel(num_classes=3),
+            }
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict(features), disable_shuffling=True
+            )
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            for index, (image, label) in enumerate(zip(self.images, self.labels, strict=True)):
+                stored = io.BytesIO()
+                PIL.Image.fromarray(image).save(stored, "png")
+                yield index, {"image": stored.getvalue(), "label": int(label)}
+
+
+def test_stored_png_images_need_no_tensorflow(tmp_path):
+    with preparation.quiet():
+        TinyPhotos(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    images, labels = TinyPhotos.images, TinyPhotos.labels
+    config = DatasetConfig(
+        name="tiny_photos", train="train[:5]", validation="train[5:]", test="train"
+    )
+    dataset = load(config, str(tmp_path))
+    np.testing.assert_array_equal(dataset.test.images, images)
+    np.testing.assert_array_equal(dataset.test.labels, labels)
+    assert dataset.num_classes == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"train": "tain"}, r"dataset.train='tain': mnist has no such split"),
+        ({"validation": "train[:x]"}, r"dataset.validation='train\[:x\]'"),
+        ({"test": "test[:0]"}, r"dataset.test='test\[:0\]'"),
+        ({"name": "cifar11"}, r"'cifar11' is not a TFDS dataset; did you mean .*cifar10"),
+        ({"name": "a b/c"}, r"'a b/c' cannot be opened"),
+    ],
+)
+def test_what_is_asked_for_in_vain(data_dir, fields, message):
+    with pytest.raises(UserError, match=message) as caught:
+        load(DatasetConfig(**fields), data_dir)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_without_the_extra_the_answer_is_quick_and_names_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(preparation.importlib.util, "find_spec", lambda name: None)
+    start = time.perf_counter()
+    with pytest.raises(UserError, match=r"'kmnist' is not prepared .*\.\[tfds\]"):
+        load(DatasetConfig(name="kmnist"), str(tmp_path))
+    assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("failure", ["refuses", "hangs"])
+def test_without_a_network_the_answer_is_quick_and_names_the_host(tmp_path, monkeypatch, failure):
+    def no_address(*arguments, **options):
+        if failure == "hangs":
+            time.sleep(30)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_address)
+    monkeypatch.setattr(preparation.importlib.util, "find_spec", lambda name: "tensorflow")
+    monkeypatch.setattr(preparation, "_PROBE_SECONDS", 1.0)
+    start = time.perf_counter()
+    with pytest.raises(UserError, match=r"https?://[\w.-]+, where it is downloaded from"):
+        load(DatasetConfig(name="cifar10"), str(tmp_path))
+    assert time.perf_counter() - start < 10
+
+
+def test_a_data_directory_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="--data_dir"):
+        load(DatasetConfig(), str(tmp_path / "file"))
