@@ -1,0 +1,66 @@
+"""Measured results as JSON, and as a line or a table for people."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+SCHEMA = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One number that a suite measured.
+
+    Attributes:
+        suite: Its name.
+        metric: What the value is.
+        value: Here a rate in [0, 1].
+        interval: Lower and upper end around the value.
+        interval_method: How the interval was found, and its confidence.
+        count: Images behind the value.
+        data_checksum: SHA-256 of those images and their labels.
+    """
+
+    suite: str
+    metric: str
+    value: float
+    interval: tuple[float, float]
+    interval_method: str
+    count: int
+    data_checksum: str
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return (
+            f"{self.suite} {self.metric} {100 * self.value:.2f} % "
+            f"[{100 * low:.2f}, {100 * high:.2f}] on {self.count} images"
+        )
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+    """Writes a file whole or not at all."""
+    temporary = path.with_name(f"{path.name}.partial")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+def make_record(results: Sequence[Result], **facts: Any) -> dict[str, Any]:
+    """What a run leaves behind: its facts and all results, under a schema version."""
+    return {"schema": SCHEMA, **facts, "results": [dataclasses.asdict(r) for r in results]}
+
+
+def markdown_table(rows: Sequence[dict[str, str]]) -> str:
+    """Rows with the same keys as an aligned Markdown table."""
+    columns = list(rows[0])
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
+
+    def line(cells):
+        padded = (cells[name].ljust(widths[name]) for name in columns)
+        return f"| {' | '.join(padded)} |"
+
+    header = line({name: name for name in columns})
+    rule = f"|{'|'.join('-' * (widths[name] + 2) for name in columns)}|"
+    return "\n".join([header, rule, *(line(row) for row in rows)])

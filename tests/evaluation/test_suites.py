@@ -1,0 +1,84 @@
+import json
+import pkgutil
+
+import numpy as np
+import pytest
+
+from data.errors import UserError
+from data.sources import Dataset, Split
+from evaluation import suites
+from evaluation.prediction import predict_all
+from evaluation.records import SCHEMA, make_record, markdown_table, write_json
+from evaluation.statistics import wilson_interval
+
+# Image k shows the value k; its label is k modulo 4.
+IMAGES = np.broadcast_to(np.arange(23, dtype=np.uint8)[:, None, None, None], (23, 2, 2, 1))
+SPLIT = Split(np.ascontiguousarray(IMAGES), (np.arange(23) % 4).astype(np.int32))
+DATASET = Dataset("counting", 4, SPLIT, SPLIT, SPLIT)
+
+
+def perfect(images):
+    return np.eye(4)[images[:, 0, 0, 0] % 4]
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 23, 100])
+def test_every_image_is_predicted_once_in_order(batch_size):
+    sizes = []
+
+    def predict(images):
+        sizes.append(len(images))
+        return images[:, 0, 0].astype(np.float32)
+
+    outputs = predict_all(predict, SPLIT.images, batch_size=batch_size)
+    np.testing.assert_array_equal(outputs[:, 0], np.arange(23))
+    assert set(sizes) == {batch_size}  # one shape, one compilation
+
+
+@pytest.mark.parametrize("batch_size", [4, 23, 50])
+def test_clean_counts_every_image_exactly(batch_size):
+    clean = suites.load("clean")
+    result = clean.evaluate(perfect, DATASET, batch_size=batch_size)
+    assert (result.value, result.count) == (1.0, 23)
+    constant = clean.evaluate(
+        lambda images: np.eye(4)[np.zeros(len(images), int)], DATASET, batch_size=batch_size
+    )
+    assert constant.value == 6 / 23  # blank filling of the last batch must not count as class 0
+    assert constant.interval == wilson_interval(6, 23)
+    assert constant.data_checksum == SPLIT.checksum
+
+
+def test_every_suite_can_be_loaded_and_evaluates():
+    assert suites.names() == [m.name for m in pkgutil.iter_modules(suites.__path__)]
+    for name in suites.names():
+        assert suites.load(name).evaluate(perfect, DATASET, batch_size=8).suite == name
+
+
+def test_an_unknown_suite_is_named():
+    with pytest.raises(UserError, match="suite 'clear' does not exist; there are: clean"):
+        suites.load("clear")
+
+
+def test_checksums_tell_data_apart():
+    other = Split(SPLIT.images, SPLIT.labels[::-1].copy())
+    assert other.checksum != SPLIT.checksum
+
+
+def test_a_record_is_json_with_its_schema(tmp_path):
+    result = suites.load("clean").evaluate(perfect, DATASET, batch_size=8)
+    record = make_record([result], name="counting")
+    write_json(tmp_path / "record.json", record)
+    stored = json.loads((tmp_path / "record.json").read_text())
+    assert stored["schema"] == SCHEMA
+    assert stored["name"] == "counting"
+    assert stored["results"][0]["metric"] == "accuracy"
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_a_table_is_aligned_markdown():
+    table = markdown_table([{"run": "a", "accuracy": "99.25 %"}, {"run": "bcd", "accuracy": "1 %"}])
+    assert table.splitlines() == [
+        "| run | accuracy |",
+        "|-----|----------|",
+        "| a   | 99.25 %  |",
+        "| bcd | 1 %      |",
+    ]

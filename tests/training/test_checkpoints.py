@@ -1,0 +1,116 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data.errors import UserError
+from training.checkpoints import VALIDATION_METRIC, Checkpoints
+
+
+def state(value):
+    return {"weights": jnp.full((50, 40), float(value)), "key": jax.random.key(value)}
+
+
+def like():
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        jax.eval_shape(lambda: state(0)),
+    )
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Checkpoints of steps 1 to 5; validated at 1 to 3, best at 2."""
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    for step, accuracy in ((1, 0.5), (2, 0.9), (3, 0.7), (4, None), (5, None)):
+        metrics = None if accuracy is None else {VALIDATION_METRIC: accuracy}
+        checkpoints.save(step, state(step), {"seconds": step / 2}, metrics)
+    checkpoints.close()
+    return tmp_path / "checkpoints"
+
+
+def test_the_newest_two_and_the_best_are_kept(saved):
+    checkpoints = Checkpoints(saved, writing=False)
+    assert checkpoints.steps() == [2, 4, 5]
+    assert checkpoints.best_step() == 2
+    checkpoints.close()
+
+
+def test_a_state_comes_back_bit_for_bit_with_its_facts(saved):
+    checkpoints = Checkpoints(saved)
+    restored, facts = checkpoints.restore_latest(like())
+    np.testing.assert_array_equal(restored["weights"], state(5)["weights"])
+    np.testing.assert_array_equal(
+        jax.random.key_data(restored["key"]), jax.random.key_data(jax.random.key(5))
+    )
+    assert facts == {"seconds": 2.5}
+    checkpoints.close()
+
+
+def test_an_empty_folder_has_nothing_to_restore(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "new")
+    assert checkpoints.restore_latest(like()) is None
+    with pytest.raises(UserError, match="no checkpoint here was validated"):
+        checkpoints.best_step()
+    checkpoints.close()
+
+
+def largest_file(folder):
+    return max((f for f in folder.rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
+
+
+DAMAGES = {
+    "flipped bits": lambda file: file.write_bytes(
+        bytes(byte ^ 255 if 20 < k < 60 else byte for k, byte in enumerate(file.read_bytes()))
+    ),
+    "cut short": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "empty": lambda file: file.write_bytes(b""),
+    "gone": lambda file: file.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(saved, caplog, damage):
+    DAMAGES[damage](largest_file(saved / "5" / "state" / "d"))
+    checkpoints = Checkpoints(saved)
+    restored, _ = checkpoints.restore_latest(like())
+    np.testing.assert_array_equal(restored["weights"], state(4)["weights"])
+    assert f"{saved / '5'} is damaged" in caplog.text
+    assert (saved.parent / "checkpoints_damaged" / "5").is_dir()
+    checkpoints.save(5, state(5), {})  # its step can be saved again
+    checkpoints.close()
+    assert Checkpoints(saved).restore_latest(like())[0]["weights"][0, 0] == 5
+
+
+def test_a_state_that_is_not_what_was_saved_fails_its_checksum(saved):
+    facts = saved / "5" / "facts" / "metadata"
+    facts.write_text(facts.read_text().replace('"crc32": ', '"crc32": 1'))
+    with pytest.raises(UserError, match="checksum does not match"):
+        Checkpoints(saved).restore(5, like())
+
+
+def test_a_half_written_checkpoint_is_not_seen(saved):
+    (saved / "6.orbax-checkpoint-tmp-1").mkdir()
+    checkpoints = Checkpoints(saved)
+    assert checkpoints.steps() == [2, 4, 5]
+    checkpoints.close()
+
+
+def test_when_all_are_damaged_the_user_is_told(saved):
+    for step in (2, 4, 5):
+        largest_file(saved / str(step) / "state").write_bytes(b"")
+    with pytest.raises(UserError, match=r"all 3 checkpoints .* were damaged"):
+        Checkpoints(saved).restore_latest(like())
+
+
+def test_reading_leaves_everything_as_it_was(saved):
+    def listing():
+        return sorted((str(f), f.stat().st_mtime_ns) for f in saved.rglob("*"))
+
+    (saved / "6.orbax-checkpoint-tmp-1").mkdir()
+    before = listing()
+    checkpoints = Checkpoints(saved, writing=False)
+    checkpoints.restore(5, like())
+    checkpoints.close()
+    assert listing() == before

@@ -1,0 +1,52 @@
+import dataclasses
+import json
+
+import pytest
+
+import capsnet
+from data.errors import UserError
+from training.experiment import Experiment, differences, from_json, to_json
+
+
+def test_a_stored_experiment_comes_back_equal():
+    experiment = Experiment(model=capsnet.sabour_code(), steps=7, seed=3)
+    assert from_json(json.loads(json.dumps(to_json(experiment)))) == experiment
+
+
+def test_differences_name_fields_by_their_path():
+    one = to_json(Experiment(model=capsnet.paper(), steps=7))
+    other = to_json(Experiment(model=capsnet.CapsNetConfig(iterations=1), steps=8))
+    assert differences(one, other) == ["model.iterations: 3 -> 1", "steps: 7 -> 8"]
+    assert differences(one, one) == []
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"type": "capsnet.model.Gone"},
+        {"type": "gone.Model"},
+        {"type": "capsnet.model.CapsNetConfig", "gone": 1},
+    ],
+)
+def test_a_type_that_is_gone_is_named(stored):
+    with pytest.raises(UserError, match=stored["type"]):
+        from_json(stored)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("steps", 0),
+        ("batch_size", 0),
+        ("validate_every", 0),
+        ("checkpoint_every", -1),
+        ("log_every", 0),
+        ("evaluation_batch_size", 0),
+        ("ema_decay", 1.0),
+        ("seed", -1),
+    ],
+)
+def test_values_that_no_run_can_have(field, value):
+    experiment = dataclasses.replace(Experiment(model=capsnet.paper(), steps=5), **{field: value})
+    with pytest.raises(UserError, match=f"{field}={value}"):
+        experiment.check()

@@ -1,0 +1,204 @@
+import dataclasses
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from data.errors import UserError
+from data.sources import DatasetConfig
+from evaluation.statistics import wilson_interval
+from tests.training.test_step import assert_same
+from tests.training.tiny_model import TinyConfig
+from training import loop
+from training.experiment import Experiment
+from training.interruption import Interrupted
+from training.metrics import NonFiniteError
+from training.reporting import Reporter
+from training.restoring import restore_run
+
+EXPERIMENT = Experiment(
+    model=TinyConfig(),
+    steps=14,
+    batch_size=16,
+    dataset=DatasetConfig(
+        train="train[:100]", validation="train[100:160]", test="test[:90]", shift=1
+    ),
+    ema_decay=0.9,
+    validate_every=6,
+    checkpoint_every=4,
+    log_every=2,
+    evaluation_batch_size=40,
+)
+
+
+@pytest.fixture
+def train(data_dir, tmp_path):
+    def run(workdir="run", **fields):
+        experiment = dataclasses.replace(EXPERIMENT, **fields)
+        return loop.run(experiment, name="tiny", workdir=str(tmp_path / workdir), data_dir=data_dir)
+
+    return run
+
+
+def final_state(tmp_path, workdir, data_dir):
+    return jax.device_get(restore_run(tmp_path / workdir, data_dir=data_dir).state)
+
+
+def test_a_run_leaves_its_record_metrics_and_checkpoints(train, tmp_path, capsys):
+    record = train()
+    folder = tmp_path / "run"
+    assert json.loads((folder / "record.json").read_text()) == json.loads(json.dumps(record))
+    assert (record["step"], record["seed"], record["name"]) == (14, 0, "tiny")
+    assert record["parameters"] == 784 * 8 + 8 + 8 * 10 + 10
+    (result,) = record["results"]
+    assert result["count"] == 90
+    correct = round(result["value"] * 90)
+    assert tuple(result["interval"]) == wilson_interval(correct, 90)
+    assert record["environment"]["versions"]["jax"] == jax.__version__
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if row["split"] == "train"] == list(range(2, 15, 2))
+    assert [row["step"] for row in rows if row["split"] == "validation"] == [6, 12, 14]
+    assert {"12", "14"} <= {path.name for path in (folder / "checkpoints").iterdir()}
+    assert json.loads((folder / "config.json").read_text())["experiment"]["steps"] == 14
+    assert len(json.loads((folder / "environment.json").read_text())) == 1
+    assert "clean accuracy" in capsys.readouterr().out
+
+
+def test_a_complete_run_is_not_trained_again(train, capsys):
+    record = train()
+    capsys.readouterr()
+    again = train()
+    assert again["results"][0]["value"] == record["results"][0]["value"]
+    assert "is complete" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stop_at", [2, 8, 10])
+def test_a_stopped_and_resumed_run_ends_bit_identical(
+    train, tmp_path, data_dir, monkeypatch, number, stop_at
+):
+    train("whole")
+    report = Reporter.training
+
+    def stop(self, step, metrics):
+        report(self, step, metrics)
+        if step == stop_at:
+            signal.raise_signal(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reporter, "training", stop)
+        with pytest.raises(Interrupted) as caught:
+            train("stopped")
+    assert caught.value.signal_number == number
+    assert not (tmp_path / "stopped" / "record.json").exists()
+    resumed = train("stopped")
+    assert resumed["step"] == 14
+    whole = final_state(tmp_path, "whole", data_dir)
+    assert_same(whole, final_state(tmp_path, "stopped", data_dir))
+    losses = {}
+    for workdir in ("whole", "stopped"):
+        lines = (tmp_path / workdir / "metrics.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        losses[workdir] = {
+            r["step"]: r["loss"] for r in rows if r["split"] == "train" and r["step"] != stop_at + 2
+        }
+        assert len({(r["step"], r["split"]) for r in rows}) == len(rows)
+    # A window that the stop cut in two averages over what is left of it.
+    shared = losses["whole"].keys() & losses["stopped"].keys()
+    assert len(shared) >= 6
+    assert all(losses["whole"][step] == losses["stopped"][step] for step in shared)
+
+
+def test_blocks_of_other_lengths_change_nothing(train, tmp_path, data_dir, monkeypatch):
+    train("whole")
+    monkeypatch.setattr(loop, "_SECONDS_PER_DISPATCH", 1e-9)  # one step per dispatch
+    train("steps")
+    assert_same(final_state(tmp_path, "whole", data_dir), final_state(tmp_path, "steps", data_dir))
+
+
+def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(train, tmp_path, data_dir):
+    with pytest.raises(NonFiniteError, match=r"loss is nan at step 7; try .* of step 6 is kept"):
+        train(model=TinyConfig(blow_up_at=7))
+    run = restore_run(tmp_path / "run", data_dir=data_dir)
+    assert run.step == 6
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(run.state.params))
+
+
+def test_a_plateau_is_named_once(train, capsys, monkeypatch):
+    monkeypatch.setattr(loop, "_STEPS_BEFORE_DIAGNOSIS", 5)
+    train(model=TinyConfig(plateau=True))
+    warnings = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    assert warnings == ["warning: at step 6 it sits on a plateau"]
+
+
+def test_another_experiment_in_the_folder_is_left_alone(train, tmp_path):
+    train()
+    before = (tmp_path / "run" / "record.json").read_bytes()
+    with pytest.raises(UserError, match=r"holds another experiment \(experiment.seed: 0 -> 1\)"):
+        train(seed=1)
+    assert (tmp_path / "run" / "record.json").read_bytes() == before
+
+
+def test_a_folder_of_other_files_is_left_alone(train, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="holds files but no run"):
+        train()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_that_cannot_be_written(train, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"--workdir=.*cannot be written"):
+        train("file/run")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"steps": 0}, "steps=0"),
+        ({"suites": ("cleen",)}, "suite 'cleen' does not exist; there are: clean"),
+        ({"batch_size": 101}, "batch_size=101 is more than the 100 images"),
+    ],
+)
+def test_what_cannot_run_leaves_nothing_behind(train, tmp_path, fields, message):
+    with pytest.raises(UserError, match=message):
+        train(**fields)
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
+def test_a_damaged_metrics_line_does_not_stop_a_resumed_run(train, tmp_path, monkeypatch):
+    report = Reporter.training
+
+    def stop(self, step, metrics):
+        report(self, step, metrics)
+        if step == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reporter, "training", stop)
+        with pytest.raises(Interrupted):
+            train()
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 5, "spl')
+    assert train()["step"] == 14
+    for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
+        json.loads(line)
+
+
+def test_tensorboard_gets_the_metrics(train, tmp_path):
+    train()
+    (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert b"validation/accuracy" in events.read_bytes()
+
+
+def test_the_best_checkpoint_can_be_restored(train, tmp_path, data_dir):
+    train()
+    rows = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    scores = {r["step"]: r["accuracy"] for r in rows if r["split"] == "validation"}
+    best = restore_run(tmp_path / "run", checkpoint="best", data_dir=data_dir)
+    assert scores[best.step] == max(scores.values())
+    with pytest.raises(UserError, match="holds no run"):
+        restore_run(tmp_path / "nothing", data_dir=data_dir)

@@ -1,0 +1,1 @@
+"""The shared training loop: experiments, steps, checkpoints and reports, for any model."""

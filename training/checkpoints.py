@@ -1,0 +1,184 @@
+"""Checkpoints of a run: the newest two, and the best on validation.
+
+Orbax writes in the background and renames a finished checkpoint into place, so a killed run leaves
+no half-written one behind under a valid name. What a disk or a careless hand can do beyond that
+is caught by a checksum of the state, stored beside it and compared on restoring.
+"""
+
+import pathlib
+import shutil
+import zlib
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+from orbax.checkpoint import checkpoint_managers
+
+from data.errors import UserError
+
+VALIDATION_METRIC = "validation_accuracy"
+_CHECKSUM = "crc32"
+
+
+class Checkpoints:
+    """The checkpoints in one folder.
+
+    Args:
+        folder: Created if missing.
+        writing: Whether this run saves; an evaluation only reads.
+    """
+
+    def __init__(self, folder: pathlib.Path, *, writing: bool = True):
+        self.folder = folder
+        policies = checkpoint_managers.AnyPreservationPolicy(
+            [
+                checkpoint_managers.LatestN(2),
+                checkpoint_managers.BestN(
+                    get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
+                ),
+            ]
+        )
+        self._options = ocp.CheckpointManagerOptions(
+            preservation_policy=policies,
+            best_fn=_score,  # without it orbax does not store the metrics
+            create=writing,
+            cleanup_tmp_directories=writing,
+        )
+        self._manager = self._open()
+
+    def _open(self) -> ocp.CheckpointManager:
+        return ocp.CheckpointManager(self.folder.absolute(), options=self._options)
+
+    def save(
+        self,
+        step: int,
+        state: Any,
+        facts: dict[str, Any],
+        metrics: dict[str, float] | None = None,
+    ) -> None:
+        """Starts to write a checkpoint.
+
+        Args:
+            step: Its name; a step that is there already is left as it is.
+            state: A pytree of arrays.
+            facts: What else a resumed run needs to know, ready for JSON.
+            metrics: Of a validation at this very step, if there was one.
+        """
+        if step in self._manager.all_steps():
+            return
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            facts=ocp.args.JsonSave({**facts, _CHECKSUM: checksum(state)}),
+        )
+        self._manager.save(step, args=items, metrics=metrics)
+
+    def wait(self) -> None:
+        """Blocks until everything that was saved is on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, then lets go of the folder."""
+        self._manager.close()
+
+    def steps(self) -> list[int]:
+        """The steps of all finished checkpoints, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def best_step(self) -> int:
+        """The step of the best validation accuracy; the latest of equals.
+
+        Raises:
+            UserError: if no checkpoint was validated.
+        """
+        scored = [
+            (_score(metrics), step)
+            for step in self.steps()
+            if (metrics := self._manager.metrics(step))
+        ]
+        if not scored:
+            raise UserError(f"{self.folder}: no checkpoint here was validated")
+        return max(scored)[1]
+
+    def restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
+        """Reads one checkpoint.
+
+        Args:
+            step: One of `steps()`.
+            like: The state's shapes, types and shardings.
+
+        Returns:
+            The state and the facts that it was saved with.
+
+        Raises:
+            UserError: if the checkpoint is damaged or of another model.
+        """
+        items = ocp.args.Composite(
+            state=ocp.args.StandardRestore(like), facts=ocp.args.JsonRestore()
+        )
+        try:
+            restored = self._manager.restore(step, args=items)
+        except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
+            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+            raise UserError(f"checkpoint {self.folder / str(step)} is damaged: {reason}") from error
+        facts = restored["facts"]
+        if checksum(restored["state"]) != facts.pop(_CHECKSUM):
+            raise UserError(
+                f"checkpoint {self.folder / str(step)} is damaged: its checksum does not match"
+            )
+        return restored["state"], facts
+
+    def restore_latest(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
+        """Reads the newest checkpoint that is whole, and sets damaged newer ones aside.
+
+        Returns:
+            The state and its facts, or None if there is no checkpoint yet.
+
+        Raises:
+            UserError: if there are checkpoints and all of them are damaged.
+        """
+        damaged = 0
+        for step in reversed(self.steps()):
+            try:
+                return self.restore(step, like)
+            except UserError as error:
+                damaged += 1
+                aside = self._set_aside(step)
+                logging.warning("%s; moved to %s, trying the one before", error, aside)
+        if damaged:
+            raise UserError(
+                f"all {damaged} checkpoints in {self.folder} were damaged and moved to "
+                f"{self._aside}; start again with another --workdir"
+            )
+        return None
+
+    @property
+    def _aside(self) -> pathlib.Path:
+        return self.folder.with_name(f"{self.folder.name}_damaged")
+
+    def _set_aside(self, step: int) -> pathlib.Path:
+        """Moves a damaged checkpoint out of the way, so that its step can be saved again."""
+        self._manager.close()
+        target = self._aside / str(step)
+        if jax.process_index() == 0:
+            self._aside.mkdir(exist_ok=True)
+            if target.exists():
+                shutil.rmtree(target)
+            shutil.move(self.folder / str(step), target)
+        self._manager = self._open()
+        return target
+
+
+def _score(metrics: dict[str, float]) -> float:
+    return metrics[VALIDATION_METRIC]
+
+
+def checksum(state: Any) -> int:
+    """CRC-32 over the bytes of all arrays of a pytree, in its order."""
+    value = 0
+    for leaf in jax.tree.leaves(state):
+        if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, value)
+    return value

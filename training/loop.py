@@ -1,0 +1,294 @@
+"""The training loop: one function that takes an experiment to its final record.
+
+The loop dispatches blocks of steps and looks at the metrics of a block only after the next one is
+under way. It stops at a block's end to validate, to save, or because it was asked to.
+"""
+
+import signal
+import time
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from data.errors import UserError
+from evaluation import suites
+from evaluation.prediction import predict_all
+from evaluation.records import make_record
+from training import environment
+from training.checkpoints import VALIDATION_METRIC, Checkpoints
+from training.experiment import Experiment, to_json
+from training.interruption import Interrupted, StopRequest, stop_request
+from training.metrics import MetricsWindow, NonFiniteError
+from training.reporting import Reporter
+from training.run_directory import RunDirectory
+from training.setup import Setup, prepare
+from training.step import TrainState
+
+# A dispatch should last about this long: short enough to stop soon, long enough to cost nothing.
+_SECONDS_PER_DISPATCH = 1.0
+# Every network is on a plateau in its first steps.
+_STEPS_BEFORE_DIAGNOSIS = 200
+
+
+def run(
+    experiment: Experiment, *, name: str, workdir: str, data_dir: str | None = None
+) -> dict[str, Any]:
+    """Trains an experiment from its newest checkpoint, or from the start, to its last step.
+
+    Args:
+        experiment: What to train.
+        name: Of the configuration, for records.
+        workdir: The run's folder; the same one resumes.
+        data_dir: See `data.sources.load`.
+
+    Returns:
+        The final record, with every suite's result at the last step.
+
+    Raises:
+        UserError: if the request cannot be met, or training diverged.
+        Interrupted: if a signal asked for a stop; a checkpoint has been written.
+    """
+    for suite in experiment.suites:
+        suites.load(suite)
+    experiment.check()
+    environment.make_mesh()
+    directory = RunDirectory(workdir)
+    if jax.process_index() == 0:
+        directory.claim(name, experiment)
+    record = directory.read_record()
+    if record is not None:
+        _say(f"{workdir} is complete; delete it to train again, or choose another --workdir")
+        _say_results(record)
+        return record
+    setup = prepare(experiment, data_dir)
+    with stop_request() as stop:
+        return _Training(setup, name, directory, stop).run()
+
+
+def join_processes(coordinator: str, processes: int, process: int) -> None:
+    """Makes this process one of several that train together; call it before anything else.
+
+    Args:
+        coordinator: HOST:PORT of process 0.
+        processes: How many there are.
+        process: This one's number, from 0.
+
+    Raises:
+        UserError: if the others do not come together.
+    """
+    if not 0 <= process < processes:
+        raise UserError(f"--process={process}: must be in [0, {processes}), see --processes")
+    try:
+        jax.distributed.initialize(coordinator, processes, process)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--coordinator={coordinator}: {reason}") from error
+
+
+class _Training:
+    """The state of one start of a run."""
+
+    def __init__(self, setup: Setup, name: str, directory: RunDirectory, stop: StopRequest):
+        self.setup = setup
+        self.experiment = setup.experiment
+        self.name = name
+        self.directory = directory
+        self.stop = stop
+        self.speaks = jax.process_index() == 0
+        self.diagnosed = False
+        self.checkpoints = Checkpoints(directory.checkpoints)
+        self.state, facts = self._restore_or_create()
+        self.step = self.saved_step = int(self.state.step)
+        self.seconds_before = facts.get("train_seconds", 0.0)
+
+    def run(self) -> dict[str, Any]:
+        """Trains, evaluates the last step and writes the record."""
+        if self.speaks:
+            self.directory.rewind_metrics(self.step)
+            self.directory.add_environment(environment.describe())
+        split = self.setup.training_split()
+        train_steps, compile_seconds = self._compile(split)
+        self.reporter = Reporter(
+            self.directory if self.speaks else None,
+            first_step=self.step,
+            steps=self.experiment.steps,
+            batch_size=self.experiment.batch_size,
+        )
+        try:
+            self._train(train_steps, split)
+            self.checkpoints.wait()
+        finally:
+            self.reporter.close()
+            self.checkpoints.close()
+        return self._finish(compile_seconds)
+
+    def _restore_or_create(self) -> tuple[TrainState, dict[str, Any]]:
+        restored = self.checkpoints.restore_latest(self.setup.abstract_state())
+        if restored is None:
+            return self.setup.program.create_state(), {}
+        _say(f"resuming {self.directory.path} at step {int(restored[0].step)}")
+        return restored
+
+    def _compile(self, split):
+        start = time.perf_counter()
+        lowered = self.setup.program.train_steps.lower(self.state, split, np.int32(1))
+        compiled = lowered.compile()
+        seconds = time.perf_counter() - start
+        _say(
+            f"{self.name}: {self._parameters():,} parameters, "
+            f"{len(self.setup.dataset.train):,} images of {self.setup.dataset.name}, "
+            f"{self.setup.mesh.size} x {jax.devices()[0].platform}, compiled in {seconds:.1f} s"
+        )
+        return compiled, seconds
+
+    def _parameters(self) -> int:
+        return sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
+
+    def _train(self, train_steps, split) -> None:
+        """Runs the remaining steps."""
+        experiment = self.experiment
+        window = MetricsWindow(experiment.log_every, experiment.steps)
+        seconds_per_step, mark, pending = _SECONDS_PER_DISPATCH, time.perf_counter(), None
+        while self.step < experiment.steps:
+            count, stopping = self._next_block(seconds_per_step)
+            if stopping:
+                break
+            self.state, history = train_steps(self.state, split, np.int32(count))
+            block, self.step = (self.step, count, history), self.step + count
+            if pending is not None:
+                self._report(window, pending)
+                now = time.perf_counter()
+                seconds_per_step, mark = (now - mark) / pending[1], now
+            pending = block
+            if self._due(experiment.validate_every) or self._due(experiment.checkpoint_every):
+                self._report(window, pending)
+                self._validate_and_save()
+                pending, mark = None, time.perf_counter()
+        if pending is not None:
+            self._report(window, pending)
+        if self.step < experiment.steps:
+            self._save()
+            self.checkpoints.wait()
+            self.reporter.say(
+                f"stopped at step {self.step} of {experiment.steps}; the same command resumes"
+            )
+            raise Interrupted(self.stop.signal_number or signal.SIGTERM)
+
+    def _next_block(self, seconds_per_step: float) -> tuple[int, bool]:
+        """How many steps to dispatch, and whether to stop instead; the same on every process."""
+        limit = min(
+            self.setup.program.block_size,
+            self.experiment.steps - self.step,
+            self.experiment.validate_every - self.step % self.experiment.validate_every,
+            self.experiment.checkpoint_every - self.step % self.experiment.checkpoint_every,
+        )
+        count = int(np.clip(_SECONDS_PER_DISPATCH / seconds_per_step, 1, limit))
+        stopping = int(self.stop.signal_number != 0)
+        if jax.process_count() > 1:
+            agreed = multihost_utils.process_allgather(np.array([count, stopping]))
+            count, stopping = int(agreed[:, 0].min()), int(agreed[:, 1].max())
+        return count, bool(stopping)
+
+    def _due(self, interval: int) -> bool:
+        return self.step % interval == 0 or self.step == self.experiment.steps
+
+    def _report(self, window: MetricsWindow, block: tuple[int, int, dict]) -> None:
+        """Fetches a block's metrics, which waits for the block, and reports finished windows."""
+        first_step, count, history = block
+        try:
+            for step, means in window.add(first_step, count, history):
+                self.reporter.advance(step)
+                self.reporter.training(step, means)
+                self._diagnose(step, means)
+        except NonFiniteError as error:
+            self.checkpoints.wait()
+            kept = f"the checkpoint of step {self.saved_step} is kept"
+            if not self.saved_step:
+                kept = "no checkpoint had been written"
+            raise NonFiniteError(f"{error}; {kept}") from error
+        self.reporter.advance(first_step + count)
+
+    def _diagnose(self, step: int, means: dict[str, float]) -> None:
+        """Warns, once, of a plateau that the model can name."""
+        diagnose = self.setup.program.diagnose
+        if diagnose is None or self.diagnosed or step < _STEPS_BEFORE_DIAGNOSIS:
+            return
+        finding = diagnose(means)
+        if finding:
+            self.diagnosed = True
+            self.reporter.say(f"warning: at step {step} {finding}")
+
+    def _validate_and_save(self) -> None:
+        with self.reporter.pause():
+            metrics = None
+            if self._due(self.experiment.validate_every):
+                accuracy = self._validation_accuracy()
+                self.reporter.validation(self.step, {"accuracy": accuracy})
+                metrics = {VALIDATION_METRIC: accuracy}
+            self._save(metrics)
+
+    def _validation_accuracy(self) -> float:
+        split = self.setup.dataset.validation
+        logits = predict_all(
+            self.setup.predictor(self.state),
+            split.images,
+            batch_size=self.setup.evaluation_batch_size,
+            name="validation",
+        )
+        return float(np.mean(np.argmax(logits, axis=-1) == split.labels))
+
+    def _save(self, metrics: dict[str, float] | None = None) -> None:
+        facts = {"train_seconds": self._train_seconds()}
+        self.checkpoints.save(self.step, self.state, facts, metrics)
+        self.saved_step = self.step
+
+    def _train_seconds(self) -> float:
+        return self.seconds_before + self.reporter.train_seconds
+
+    def _finish(self, compile_seconds: float) -> dict[str, Any]:
+        """Evaluates the last step and writes the record."""
+        seconds = self._train_seconds()
+        results = [
+            suites.load(name).evaluate(
+                self.setup.predictor(self.state),
+                self.setup.dataset,
+                batch_size=self.setup.evaluation_batch_size,
+            )
+            for name in self.experiment.suites
+        ]
+        record = make_record(
+            results,
+            name=self.name,
+            dataset=self.setup.dataset.name,
+            step=self.step,
+            checkpoint="last step",
+            seed=self.experiment.seed,
+            parameters=self._parameters(),
+            train_seconds=round(seconds, 1),
+            compile_seconds=round(compile_seconds, 1),
+            images_per_second=round(self.step * self.experiment.batch_size / seconds, 1),
+            environment=environment.describe(),
+            experiment=to_json(self.experiment),
+        )
+        if self.speaks:
+            self.directory.write_record(record)
+            _say_results(record)
+        return record
+
+
+def _say(line: str) -> None:
+    if jax.process_index() == 0:
+        print(line, flush=True)
+
+
+def _say_results(record: dict[str, Any]) -> None:
+    for result in record["results"]:
+        low, high = result["interval"]
+        _say(
+            f"{record['name']}: {result['suite']} {result['metric']} "
+            f"{100 * result['value']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] on "
+            f"{result['count']} {record['dataset']} test images at step {record['step']}, "
+            f"{record['images_per_second']:,.0f} images/s"
+        )

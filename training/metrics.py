@@ -1,0 +1,64 @@
+"""Per-step metrics as they arrive from the device: checked, then averaged over windows."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from data.errors import UserError
+
+
+class NonFiniteError(UserError):
+    """The loss or its gradient is no longer a finite number."""
+
+
+class MetricsWindow:
+    """Averages of metrics over every `length` steps, aligned to multiples of it.
+
+    Args:
+        length: Steps in a window.
+        last_step: The step that ends the run; it ends a window too.
+    """
+
+    def __init__(self, length: int, last_step: int):
+        self._length = length
+        self._last_step = last_step
+        self._sums: dict[str, float] = {}
+        self._count = 0
+
+    def add(
+        self, first_step: int, count: int, history: dict[str, Any]
+    ) -> Iterator[tuple[int, dict[str, float]]]:
+        """Takes the metrics of a block of steps; yields (step, means) for each window it ends.
+
+        Args:
+            first_step: Steps done before the block.
+            count: Steps in the block.
+            history: Arrays of which the first `count` entries hold.
+
+        Raises:
+            NonFiniteError: at the first step whose loss or gradient is not finite.
+        """
+        values = {name: np.asarray(array) for name, array in jax.device_get(history).items()}
+        for index in range(count):
+            step = first_step + index + 1
+            row = {name: float(array[index]) for name, array in values.items()}
+            _check_finite(step, row)
+            for name, value in row.items():
+                self._sums[name] = self._sums.get(name, 0.0) + value
+            self._count += 1
+            if step % self._length == 0 or step == self._last_step:
+                yield step, {name: total / self._count for name, total in self._sums.items()}
+                self._sums, self._count = {}, 0
+
+
+def _check_finite(step: int, row: dict[str, float]) -> None:
+    for name in ("loss", "gradient_norm"):
+        if not math.isfinite(row[name]):
+            raise NonFiniteError(
+                f"the {name.replace('_', ' ')} is {row[name]} at step {step}; try "
+                "--config.optimizer.clip_norm=1, a lower --config.optimizer.learning_rate, or "
+                "float32 if the model computes in bfloat16"
+            )

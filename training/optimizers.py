@@ -1,0 +1,92 @@
+"""Optimizers and learning-rate schedules, as configurations that build optax objects."""
+
+import dataclasses
+from typing import Any
+
+import optax
+
+
+@dataclasses.dataclass
+class ConstantSchedule:
+    """The base learning rate throughout."""
+
+    def build(self, learning_rate: float, steps: int) -> optax.Schedule:
+        """Returns the learning rate as a function of the step."""
+        del steps
+        return optax.constant_schedule(learning_rate)
+
+
+@dataclasses.dataclass
+class CosineSchedule:
+    """Half a cosine from the base rate to zero over the run, after an optional linear warm-up.
+
+    Attributes:
+        warmup_steps: Steps over which the rate first rises from zero.
+    """
+
+    warmup_steps: int = 0
+
+    def build(self, learning_rate: float, steps: int) -> optax.Schedule:
+        """Returns the learning rate as a function of the step."""
+        if not self.warmup_steps:
+            return optax.cosine_decay_schedule(learning_rate, steps)
+        return optax.warmup_cosine_decay_schedule(
+            0.0, learning_rate, self.warmup_steps, max(steps, self.warmup_steps + 1)
+        )
+
+
+@dataclasses.dataclass
+class ExponentialSchedule:
+    """Continuous exponential decay with a floor.
+
+    The defaults are those of Sabour et al.'s released code: 0.96 every 2,000 steps, not below
+    1e-6.
+
+    Attributes:
+        decay_rate: Factor on the rate over `decay_steps` steps.
+        decay_steps: See above; the decay is continuous, not in stairs.
+        floor: The smallest learning rate.
+    """
+
+    decay_rate: float = 0.96
+    decay_steps: int = 2000
+    floor: float = 1e-6
+
+    def build(self, learning_rate: float, steps: int) -> optax.Schedule:
+        """Returns the learning rate as a function of the step."""
+        del steps
+        return optax.exponential_decay(
+            learning_rate, self.decay_steps, self.decay_rate, end_value=self.floor
+        )
+
+
+@dataclasses.dataclass
+class AdamConfig:
+    """Adam (Kingma and Ba, 2015), with optional clipping and decoupled weight decay.
+
+    Attributes:
+        learning_rate: The schedule's base rate.
+        schedule: One of the schedules of this module, or any dataclass with their `build`.
+        beta1: Decay of the gradient's moving average.
+        beta2: Decay of the squared gradient's moving average.
+        epsilon: Added to the denominator.
+        weight_decay: Decoupled decay (AdamW), relative to the learning rate.
+        clip_norm: Largest global norm of the gradient; 0 clips nothing.
+    """
+
+    learning_rate: float = 1e-3
+    schedule: Any = dataclasses.field(default_factory=CosineSchedule)
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+
+    def build(self, steps: int) -> optax.GradientTransformation:
+        """Creates the optimizer for a run of so many steps."""
+        schedule = self.schedule.build(self.learning_rate, steps)
+        transforms = [optax.clip_by_global_norm(self.clip_norm)] if self.clip_norm else []
+        transforms.append(optax.scale_by_adam(self.beta1, self.beta2, self.epsilon))
+        if self.weight_decay:
+            transforms.append(optax.add_decayed_weights(self.weight_decay))
+        return optax.chain(*transforms, optax.scale_by_learning_rate(schedule))

@@ -1,0 +1,120 @@
+"""A run's folder: what was asked for, where it ran, its metrics, checkpoints and final record.
+
+config.json        the full configuration; a folder belongs to one experiment
+environment.json   versions, devices and revision of every start
+metrics.jsonl      one line per report, never past the checkpoint that a run resumed from
+checkpoints/       the newest two and the best on validation
+record.json        the final result, present when the run is complete
+"""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from data.errors import UserError
+from evaluation.records import write_json
+from training.experiment import Experiment, differences, from_json, to_json
+
+
+class RunDirectory:
+    """The folder of one run.
+
+    Args:
+        path: The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = pathlib.Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self._config = self.path / "config.json"
+        self._environment = self.path / "environment.json"
+        self._metrics = self.path / "metrics.jsonl"
+        self._record = self.path / "record.json"
+
+    def claim(self, name: str, experiment: Experiment) -> None:
+        """Creates the folder for an experiment, or checks that it is that experiment's.
+
+        Raises:
+            UserError: if it cannot be written or holds something else.
+        """
+        asked = {"name": name, "experiment": to_json(experiment)}
+        # As JSON has it: tuples have become lists.
+        asked = json.loads(json.dumps(asked))
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not self._config.exists():
+                if any(self.path.iterdir()):
+                    raise UserError(
+                        f"--workdir={self.path} holds files but no run; choose an empty folder"
+                    )
+                write_json(self._config, asked)
+        except OSError as error:
+            raise UserError(
+                f"--workdir={self.path} cannot be written ({error.strerror or error}); choose "
+                "another folder"
+            ) from error
+        found = differences(self._read_config(), asked)
+        if found:
+            raise UserError(
+                f"--workdir={self.path} holds another experiment ({'; '.join(found)}); choose "
+                "another folder"
+            )
+
+    def load(self) -> tuple[str, Experiment]:
+        """The name and configuration of the run in this folder.
+
+        Raises:
+            UserError: if there is no run, or it cannot be understood.
+        """
+        if not self._config.is_file():
+            raise UserError(f"{self.path} holds no run (there is no config.json)")
+        stored = self._read_config()
+        return stored["name"], from_json(stored["experiment"])
+
+    def _read_config(self) -> dict[str, Any]:
+        try:
+            return json.loads(self._config.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self._config} cannot be read ({error})") from error
+
+    def add_environment(self, environment: dict[str, Any]) -> None:
+        """Notes a start of the run beside the earlier ones."""
+        try:
+            starts = json.loads(self._environment.read_text())
+        except (OSError, ValueError):  # the first start, or a file that a kill cut short
+            starts = []
+        write_json(self._environment, [*starts, environment])
+
+    def rewind_metrics(self, step: int) -> None:
+        """Drops metrics past a step, so that a resumed run does not report steps twice."""
+        if not self._metrics.exists():
+            return
+        kept = []
+        for line in self._metrics.read_text().splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:  # a kill cut the line short
+                continue
+            if row["step"] <= step:
+                kept.append(line + "\n")
+        temporary = self._metrics.with_name("metrics.jsonl.partial")
+        temporary.write_text("".join(kept))
+        os.replace(temporary, self._metrics)
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        """Adds one line of metrics."""
+        with self._metrics.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All lines of metrics, oldest first."""
+        return [json.loads(line) for line in self._metrics.read_text().splitlines()]
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Marks the run as complete with its result."""
+        write_json(self._record, record)
+
+    def read_record(self) -> dict[str, Any] | None:
+        """The final record, or None while the run is not complete."""
+        return json.loads(self._record.read_text()) if self._record.is_file() else None

@@ -1,0 +1,197 @@
+"""The training step, and many of them in one dispatch.
+
+The model is split once into a static graph and a pytree of arrays; from there on everything is a
+pure function under `jax.jit`, the state donated. How many steps a dispatch runs is an argument,
+not a constant, so one compiled program serves blocks of every length and the arithmetic of a step
+does not depend on how a run was cut into blocks.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int, UInt8
+
+from data.batches import DeviceSplit, draw, epoch_order, normalise, steps_per_epoch
+from training.experiment import Experiment
+
+DATA_AXIS = "data"
+
+
+class TrainState(NamedTuple):
+    """All that changes during training; a pytree of arrays.
+
+    Attributes:
+        step: Steps done.
+        params: The model's parameters.
+        other: The model's other variables, such as the keys of its dropout.
+        optimizer: The optimizer's state.
+        average: Moving average of the parameters, or None.
+    """
+
+    step: Int[Array, ""]
+    params: Any
+    other: Any
+    optimizer: Any
+    average: Any
+
+    @property
+    def evaluated_params(self):
+        """The parameters that evaluations see: the average if there is one."""
+        return self.params if self.average is None else self.average
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The pure functions of one experiment.
+
+    Attributes:
+        create_state: () -> the state at step 0.
+        train_steps: (state, split, count) -> (state, metrics); metrics are arrays
+            `[block_size]` of which the first `count` entries hold.
+        predict: (params, other, images uint8) -> logits `[batch, classes]`.
+        diagnose: The model's `diagnose`, or None.
+        block_size: The most steps that one dispatch runs.
+    """
+
+    create_state: Callable[[], TrainState]
+    train_steps: jax.stages.Wrapped
+    predict: Callable[[Any, Any, UInt8[Array, "..."]], Float[Array, "batch classes"]]
+    diagnose: Callable[[dict[str, float]], str | None] | None
+    block_size: int
+
+
+def make_program(
+    experiment: Experiment,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    mesh: Mesh,
+    *,
+    block_size: int = 50,
+) -> Program:
+    """Builds an experiment's model once and returns the functions that train and evaluate it.
+
+    Raises:
+        ValueError: if the model cannot take such images.
+    """
+    optimizer = experiment.optimizer.build(experiment.steps)
+
+    def create_model():
+        key = jax.random.fold_in(jax.random.key(experiment.seed), 0)
+        return experiment.model.build(image_shape, num_classes, nnx.Rngs(key))
+
+    abstract = nnx.eval_shape(create_model)
+    train_graph, _, _ = nnx.split(_set_training(abstract, True), nnx.Param, ...)
+    test_graph, _, _ = nnx.split(_set_training(abstract, False), nnx.Param, ...)
+
+    def create_state() -> TrainState:
+        _, params, other = nnx.split(create_model(), nnx.Param, ...)
+        average = jax.tree.map(jnp.copy, params) if experiment.ema_decay else None
+        return TrainState(jnp.zeros((), jnp.int32), params, other, optimizer.init(params), average)
+
+    step_once = _make_step(train_graph, optimizer, experiment.ema_decay)
+    train_steps = _make_train_steps(step_once, experiment, mesh, block_size)
+
+    def predict(params, other, images):
+        model = nnx.merge(test_graph, params, other)
+        return model(normalise(images)).logits
+
+    replicated = NamedSharding(mesh, PartitionSpec())
+    return Program(
+        create_state=jax.jit(create_state, out_shardings=replicated),
+        train_steps=jax.jit(train_steps, donate_argnums=0, out_shardings=replicated),
+        predict=jax.jit(predict, out_shardings=replicated),
+        diagnose=getattr(abstract, "diagnose", None),
+        block_size=block_size,
+    )
+
+
+def _set_training(model: nnx.Module, training: bool) -> nnx.Module:
+    """A view of the model with dropout and its like on or off; a model may have none."""
+    return nnx.view(
+        model,
+        deterministic=not training,
+        use_running_average=not training,
+        raise_if_not_found=False,
+    )
+
+
+def _make_step(graph, optimizer: optax.GradientTransformation, ema_decay: float):
+    def loss_fn(params, other, batch):
+        # Copies, for the variables of `other` belong to the trace around the gradient.
+        model = nnx.merge(graph, params, other, copy=True)
+        loss, metrics = model.loss(batch)
+        _, _, other = nnx.split(model, nnx.Param, ...)
+        return loss, (metrics, other)
+
+    def step_once(state: TrainState, batch) -> tuple[TrainState, dict]:
+        gradients, (metrics, other, loss) = _gradients(loss_fn, state, batch)
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        average = state.average
+        if average is not None:
+            # Early on the average follows quickly, so that it forgets the initial values.
+            decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
+            average = optax.incremental_update(params, average, 1.0 - decay)
+        metrics = {"loss": loss, **metrics, "gradient_norm": optax.tree.norm(gradients)}
+        return TrainState(state.step + 1, params, other, optimizer_state, average), metrics
+
+    return step_once
+
+
+def _gradients(loss_fn, state, batch):
+    with_gradients = jax.value_and_grad(loss_fn, has_aux=True)
+    (loss, (metrics, other)), gradients = with_gradients(state.params, state.other, batch)
+    return gradients, (metrics, other, loss)
+
+
+def _make_train_steps(step_once, experiment: Experiment, mesh: Mesh, block_size: int):
+    over_devices = NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+    key = jax.random.fold_in(jax.random.key(experiment.seed), 1)
+
+    def train_steps(state: TrainState, split: DeviceSplit, count):
+        size = split.labels.shape[0]
+        epoch_length = steps_per_epoch(size, experiment.batch_size)
+
+        def order_at(step):
+            return epoch_order(key, step // epoch_length, size)
+
+        def batch_at(order, step):
+            batch = draw(
+                split,
+                order,
+                key,
+                step,
+                batch_size=experiment.batch_size,
+                shift=experiment.dataset.shift,
+            )
+            return jax.lax.with_sharding_constraint(batch, over_devices)
+
+        def body(index, carry):
+            state, order, history = carry
+            # An order lasts an epoch; it is drawn anew only where the next epoch begins.
+            order = jax.lax.cond(
+                state.step % epoch_length == 0,
+                lambda step, _: order_at(step),
+                lambda _, order: order,
+                state.step,
+                order,
+            )
+            state, metrics = step_once(state, batch_at(order, state.step))
+            history = jax.tree.map(
+                lambda past, now: past.at[index].set(now.astype(past.dtype)), history, metrics
+            )
+            return state, order, history
+
+        order = order_at(state.step)
+        shapes = jax.eval_shape(lambda: step_once(state, batch_at(order, state.step))[1])
+        history = {name: jnp.zeros(block_size, jnp.float32) for name in shapes}
+        state, _, history = jax.lax.fori_loop(0, count, body, (state, order, history))
+        return state, history
+
+    return train_steps
