@@ -1,0 +1,64 @@
+"""Evaluates trained runs: `python evaluate.py runs/capsnet_mnist runs/cnn_mnist`.
+
+Restores each run's last checkpoint, runs the suites on it and prints one table.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from data.errors import UserError
+from evaluation import suites
+from evaluation.records import markdown_table
+from training.restoring import restore_run
+
+_SUITES = flags.DEFINE_list("suites", ["clean"], "Suites to run, separated by commas.")
+_CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint", "last", ["last", "best"], "The last step, or the best on validation."
+)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data; else TFDS_DATA_DIR.")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Evaluates every run that the command line names."""
+    try:
+        workdirs = flags.FLAGS(arguments)[1:]
+    except flags.Error as error:
+        raise UserError(str(error).splitlines()[0]) from error
+    if not workdirs:
+        raise UserError("name at least one run, as in: python evaluate.py runs/capsnet_mnist")
+    chosen = [suites.load(name) for name in _SUITES.value]
+    rows = [row for workdir in workdirs for row in _evaluate(workdir, chosen)]
+    print(markdown_table(rows))
+
+
+def _evaluate(workdir: str, chosen) -> list[dict[str, str]]:
+    run = restore_run(workdir, checkpoint=_CHECKPOINT.value, data_dir=_DATA_DIR.value)
+    rows = []
+    for suite in chosen:
+        result = suite.evaluate(
+            run.setup.predictor(run.state),
+            run.setup.dataset,
+            batch_size=run.setup.evaluation_batch_size,
+        )
+        low, high = result.interval
+        rows.append(
+            {
+                "run": workdir,
+                "step": f"{run.step} ({_CHECKPOINT.value})",
+                "parameters": f"{run.parameters:,}",
+                "suite": result.suite,
+                result.metric: f"{100 * result.value:.2f} %",
+                result.interval_method: f"{100 * low:.2f} to {100 * high:.2f} %",
+                "images": str(result.count),
+            }
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv)
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")

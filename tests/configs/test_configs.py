@@ -1,0 +1,145 @@
+import importlib
+import json
+
+import jax
+import numpy as np
+import pytest
+from absl import flags
+from jax.sharding import AxisType
+
+import configs
+from configs import load, names, parse_flags
+from data.batches import DeviceSplit
+from data.errors import UserError
+from training.experiment import from_json, to_json
+from training.step import make_program
+
+
+@pytest.fixture(autouse=True)
+def clean_flags():
+    """Overrides define flags; each test starts without those of the one before."""
+    yield
+    for name in list(flags.FLAGS):
+        if name == "config" or name.startswith("config."):
+            delattr(flags.FLAGS, name)
+    flags.FLAGS.unparse_flags()
+
+
+def test_names_are_the_files():
+    assert {
+        "capsnet_mnist",
+        "capsnet_mnist_paper",
+        "capsnet_mnist_tiny",
+        "cnn_mnist",
+        "cnn_mnist_9x9",
+        "cnn_mnist_matched",
+        "cnn_mnist_paper",
+    } <= set(names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_config_says_what_it_is_and_costs(name):
+    text = importlib.import_module(f"configs.{name}").__doc__
+    assert f"python train.py --config {name}" in text
+    assert "Expected:" in text
+    assert "Cost:" in text
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_config_survives_being_stored(name):
+    experiment = load(name)
+    experiment.check()
+    assert from_json(json.loads(json.dumps(to_json(experiment)))) == experiment
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_every_config_takes_a_step(name):
+    experiment = load(name)
+    experiment.batch_size = 2
+    random = np.random.default_rng(0)
+    split = DeviceSplit(
+        jax.numpy.asarray(random.integers(0, 256, (4, 28, 28, 1)), jax.numpy.uint8),
+        jax.numpy.asarray(random.integers(0, 10, 4), jax.numpy.int32),
+    )
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    program = make_program(experiment, (28, 28, 1), 10, mesh)
+    state, history = program.train_steps(program.create_state(), split, np.int32(2))
+    assert int(state.step) == 2
+    for metric in ("loss", "accuracy", "gradient_norm"):
+        assert np.all(np.isfinite(history[metric][:2]))
+    logits = program.predict(state.evaluated_params, state.other, np.asarray(split.images))
+    assert logits.shape == (4, 10)
+
+
+def test_overrides_reach_every_level():
+    name, experiment = parse_flags(
+        [
+            "train.py",
+            "--config",
+            "capsnet_mnist",
+            "--config.seed=7",
+            "--config.optimizer.schedule.warmup_steps=5",
+            "--config.model.decoder_widths=(5,6)",
+            "--config.model.leaky",
+            "--config.model.margin_reduction=mean",
+            "--config.optimizer.learning_rate=1",
+        ]
+    )
+    assert name == "capsnet_mnist"
+    assert experiment.seed == 7
+    assert experiment.optimizer.schedule.warmup_steps == 5
+    assert experiment.model.decoder_widths == (5, 6)
+    assert experiment.model.leaky is True
+    assert experiment.model.margin_reduction == "mean"
+    assert experiment.optimizer.learning_rate == 1.0
+
+
+def test_one_run_does_not_change_the_next():
+    parse_flags(["train.py", "--config=capsnet_mnist", "--config.seed=7"])
+    assert load("capsnet_mnist").seed == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--config is missing; choose one of capsnet_mnist"),
+        (["--config"], "--config is missing"),
+        (["--config=capsnet_mnits"], "no such configuration; did you mean capsnet_mnist"),
+        (["--config=zzz"], "--config=zzz: no such configuration; there are capsnet_mnist"),
+        (["--config=cnn_mnist:max2"], "cnn_mnist takes no argument; leave out :max2"),
+        (["--config=cnn_mnist", "--config.sede=1"], "unknown field 'sede'; did you mean seed?"),
+        (
+            ["--config=cnn_mnist", "--config.model.chanels=1"],
+            "--config.model.chanels: unknown field 'chanels'; did you mean channels",
+        ),
+        (["--config=cnn_mnist", "--config.seed.x=1"], "unknown field 'x'; it has no fields"),
+        (["--config=cnn_mnist", "--config.steps=many"], "--config.steps=many"),
+        (["--config=cnn_mnist", "--config.steps=1.5"], "--config.steps=1.5"),
+        (["--config=capsnet_mnist", "--config.model.leaky=maybe"], "--config.model.leaky=maybe"),
+        (["--config=cnn_mnist", "--config.model.channels=(a,b)"], "of type int"),
+        (["--config=cnn_mnist", "--config.model=3"], "name one of its fields: channels"),
+        (["--config=cnn_mnist", "--config.steps"], "Missing value for flag --config.steps"),
+        (["--config=cnn_mnist", "--wrokdir=x"], "Unknown command line flag 'wrokdir'"),
+        (["--config=cnn_mnist", "fast"], "unexpected argument 'fast'"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(arguments, message):
+    with pytest.raises(UserError) as caught:
+        parse_flags(["train.py", *arguments])
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_config_may_take_an_argument(monkeypatch):
+    def get_config(kind="max2"):
+        if kind not in ("max2", "blur3"):
+            raise ValueError(f"kind={kind!r}: choose max2 or blur3")
+        return kind
+
+    module = importlib.import_module("configs.cnn_mnist")
+    monkeypatch.setattr(module, "get_config", get_config)
+    assert configs.load("cnn_mnist") == "max2"
+    assert configs.load("cnn_mnist:blur3") == "blur3"
+    with pytest.raises(UserError, match="--config=cnn_mnist:foo: kind='foo'"):
+        configs.load("cnn_mnist:foo")

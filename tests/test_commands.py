@@ -1,0 +1,137 @@
+"""The commands as a user types them: every mistake ends in one line and a non-zero status."""
+
+import gzip
+import shutil
+
+import pytest
+
+from data import bundled_mnist
+from tests.conftest import ROOT
+from tests.data.test_sources import write_idx
+
+QUICK = [
+    "--config=cnn_mnist",
+    "--config.model.channels=(2,2)",
+    "--config.model.dense=(4,)",
+    "--config.dataset.train=train[:200]",
+    "--config.dataset.validation=train[200:250]",
+    "--config.dataset.test=test[:50]",
+    "--config.batch_size=16",
+    "--config.steps=8",
+    "--config.checkpoint_every=4",
+    "--config.validate_every=8",
+]
+
+
+def assert_one_line(process, *fragments):
+    assert process.returncode not in (0, None), process.stdout
+    lines = process.stderr.strip().splitlines()
+    assert lines[-1].startswith("error: "), process.stderr
+    assert not any("Traceback" in line for line in lines)
+    for fragment in fragments:
+        assert fragment in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        (["--config=capsnet_mnis"], ["--config=capsnet_mnis", "capsnet_mnist"]),
+        ([*QUICK, "--config.stepz=5"], ["stepz", "steps"]),
+        ([*QUICK, "--config.steps=five"], ["--config.steps=five"]),
+        ([*QUICK, "--config.steps=0"], ["steps=0", "at least 1"]),
+        ([*QUICK, "--config.dataset.name=digits"], ["model cannot be built", "6x6"]),
+        ([*QUICK, "--coordinator=127.0.0.1:1", "--process=3"], ["--process=3"]),
+    ],
+)
+def test_mistakes_in_what_is_asked_for(command, tmp_path, arguments, fragments):
+    write_idx(tmp_path / "data" / "digits")
+    if "--config.dataset.name=digits" in arguments:
+        arguments = [
+            "--config=capsnet_mnist",
+            "--config.dataset.name=digits",
+            "--config.dataset.train=train[:16]",
+            "--config.dataset.validation=train[16:]",
+            "--config.batch_size=4",
+            f"--data_dir={tmp_path / 'data'}",
+        ]
+    process = command("train.py", *arguments, f"--workdir={tmp_path / 'run'}")
+    assert_one_line(process, *fragments)
+
+
+def test_a_batch_that_does_not_divide_over_the_devices(command, tmp_path):
+    process = command("train.py", *QUICK, f"--workdir={tmp_path / 'run'}", devices=3)
+    assert_one_line(process, "batch_size=16", "3 devices", "15 or 18")
+
+
+def test_a_platform_that_is_not_there(command, tmp_path):
+    process = command("train.py", *QUICK, f"--workdir={tmp_path / 'run'}", JAX_PLATFORMS="cuda")
+    assert_one_line(process, "no device to run on")
+
+
+def test_a_run_its_resumption_and_its_evaluation(command, tmp_path):
+    run = tmp_path / "run"
+    first = command("train.py", *QUICK, f"--workdir={run}", check=True)
+    assert "clean accuracy" in first.stdout
+    table = command("evaluate.py", run, check=True).stdout
+    assert "| clean |" in table
+    assert str(run) in table
+
+    assert_one_line(
+        command("train.py", *QUICK, f"--workdir={run}", "--config.seed=1"),
+        "holds another experiment",
+        "seed: 0 -> 1",
+    )
+    shutil.copytree(run, tmp_path / "damaged")
+    (tmp_path / "damaged" / "record.json").unlink()
+    for file in (tmp_path / "damaged" / "checkpoints").glob("*/state/_METADATA"):
+        file.write_bytes(b"")
+    assert_one_line(command("evaluate.py", tmp_path / "damaged"), "no whole checkpoint")
+    assert_one_line(
+        command("train.py", *QUICK, f"--workdir={tmp_path / 'damaged'}"),
+        "checkpoints",
+        "were damaged",
+        "--workdir",
+    )
+    assert command("evaluate.py", run).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        ([], "name at least one run"),
+        (["runs/of_nobody"], "holds no run"),
+        (["--suites=cleen", "runs/of_nobody"], "suite 'cleen'"),
+        (["--checkpoint=first", "runs/of_nobody"], "--checkpoint=first"),
+        (["--chekpoint=last"], "chekpoint"),
+    ],
+)
+def test_mistakes_in_an_evaluation(command, arguments, fragment):
+    assert_one_line(command("evaluate.py", *arguments), fragment)
+
+
+def test_a_workdir_that_cannot_be_written(command, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    process = command("train.py", *QUICK, f"--workdir={tmp_path / 'file' / 'run'}")
+    assert_one_line(process, "--workdir=", "cannot be written")
+
+
+def test_bundled_data_with_a_wrong_checksum(command, tmp_path):
+    checkout = tmp_path / "checkout"
+    rooms = ("capsnet", "cnn", "configs", "data", "evaluation", "training", "train.py")
+    for room in rooms:
+        source = ROOT / room
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, _parent(checkout) / room)
+    victim = checkout / "data" / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    labels = bytearray(gzip.decompress(victim.read_bytes()))
+    labels[100] ^= 1
+    victim.write_bytes(gzip.compress(bytes(labels)))
+    process = command(
+        checkout / "train.py", *QUICK, f"--data_dir={tmp_path}", f"--workdir={tmp_path / 'run'}"
+    )
+    assert_one_line(process, victim.name, "is damaged", "SHA-256")
+    assert victim.parent != bundled_mnist.FOLDER
+
+
+def _parent(folder):
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,41 @@
+"""Trains one experiment: `python train.py --config capsnet_mnist`.
+
+Any field of the configuration can be overridden: `--config.seed=1 --config.model.iterations=1`.
+The same command with the same `--workdir` resumes a run that was interrupted.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+import configs
+from data.errors import UserError
+from training import loop
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; runs/NAME by default.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data; else TFDS_DATA_DIR.")
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "HOST:PORT of process 0, to train over several processes or hosts."
+)
+_PROCESSES = flags.DEFINE_integer("processes", 1, "Number of processes, with --coordinator.")
+_PROCESS = flags.DEFINE_integer("process", 0, "This process's number, with --coordinator.")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the experiment that the command line names."""
+    name, experiment = configs.parse_flags(arguments)
+    if _COORDINATOR.value:
+        loop.join_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+    workdir = _WORKDIR.value or f"runs/{name.replace(':', '_')}"
+    try:
+        loop.run(experiment, name=name, workdir=workdir, data_dir=_DATA_DIR.value)
+    except loop.Interrupted as stop:
+        sys.exit(128 + stop.signal_number)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv)
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")
