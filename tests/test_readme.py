@@ -1,0 +1,96 @@
+"""The README's commands, table and recipes are what the project does."""
+
+import pathlib
+import re
+import shutil
+
+import pytest
+
+from evaluation.summary import summarise
+from tests.conftest import ROOT
+from tests.test_commands import QUICK
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    (command,) = re.findall(r"Run the tests:\n\n    (.+)\n", README)
+    assert command == "pip install -e '.[test]' && pytest"
+    lines = [line.strip() for line in (ROOT / ".ci" / "run").read_text().splitlines()]
+    assert command in lines
+
+
+def test_every_config_is_in_the_readme():
+    for path in (ROOT / "configs").glob("[a-z]*.py"):
+        assert f"`{path.stem}`" in README, path.stem
+
+
+def test_every_room_is_in_the_readme():
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"results"}
+    for room in rooms:
+        assert f"`{room}/`" in README, room
+
+
+def test_the_table_is_the_one_of_the_records():
+    table = README.partition("<!-- results -->\n")[2].partition("\n<!-- /results -->")[0]
+    assert table == summarise(ROOT / "results")
+
+
+def recipes():
+    """The code blocks that name a file in their first line, by that name."""
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    named = (re.match(r"# (\S+\.py)\n", block) for block in blocks)
+    return {
+        match[1]: block for match, block in zip(named, blocks, strict=True) if match is not None
+    }
+
+
+def blocks_without_a_file():
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    return [block for block in blocks if not block.startswith("# ")]
+
+
+@pytest.mark.parametrize("block", blocks_without_a_file())
+def test_the_short_recipes_run(block):
+    namespace = {}
+    exec(block, namespace)
+    if "class_capsules" in namespace:
+        import jax.numpy as jnp
+        from flax import nnx
+
+        routed = namespace["class_capsules"](nnx.Rngs(0))(jnp.zeros((2, 1152, 8)))
+        assert routed.poses.shape == (2, 10, 16)
+    elif "FEATURES" in namespace:
+        from data import sources
+
+        assert namespace["FEATURES"].items() <= sources.FEATURES.items()
+    else:
+        assert namespace["model"] is not None
+
+
+@pytest.mark.slow
+def test_a_model_and_an_evaluation_are_added_as_the_readme_says(command, tmp_path):
+    checkout = tmp_path / "checkout"
+    rooms = ("capsnet", "cnn", "configs", "data", "evaluation", "training")
+    for room in rooms:
+        shutil.copytree(ROOT / room, checkout / room)
+    for script in ("train.py", "evaluate.py"):
+        shutil.copy(ROOT / script, checkout)
+    files = recipes()
+    assert set(files) == {
+        "linear/__init__.py",
+        "configs/linear_mnist.py",
+        "evaluation/suites/inverted.py",
+    }
+    for name, content in files.items():
+        path = pathlib.Path(checkout / name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    small = [flag for flag in QUICK if ".model." not in flag and "--config=" not in flag]
+    run = tmp_path / "run"
+    train = command(
+        checkout / "train.py", "--config=linear_mnist", *small, f"--workdir={run}", check=True
+    )
+    assert "linear_mnist: clean accuracy" in train.stdout
+    table = command(checkout / "evaluate.py", run, "--suites=clean,inverted", check=True).stdout
+    assert "inverted" in table
