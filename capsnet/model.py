@@ -139,13 +139,13 @@ class CapsNet(nnx.Module):
                 f"margin_reduction={config.margin_reduction!r}: choose 'sum' or 'mean'"
             )
         _check_image_fits(config, image_shape)
-        init = _initializers(config.initializers)
         self.num_classes = num_classes
         self.reconstruction_weight = config.reconstruction_weight
         # The weight of the margin loss in the paper's units, which sum over classes.
         self.margin_weight = config.margin_weight
         if config.margin_reduction == "mean":
             self.margin_weight /= num_classes
+        init = _initializers(config.initializers)
         self.convolution = Convolution(
             image_shape[-1],
             config.convolution_channels,
@@ -155,49 +155,12 @@ class CapsNet(nnx.Module):
             dtype=config.dtype,
             rngs=rngs,
         )
-        self.primary_capsules = PrimaryCapsules(
-            config.convolution_channels,
-            config.primary_types,
-            config.primary_dim,
-            kernel_size=config.kernel_size,
-            strides=config.primary_stride,
-            coupling=_primary_coupling(config),
-            kernel_init=init["primary"],
-            bias_init=init["bias"],
-            dtype=config.dtype,
-            rngs=rngs,
-        )
+        self.primary_capsules = _primary_capsules(config, init, rngs)
         primary = jax.eval_shape(self._primary, jnp.zeros((1, *image_shape)))
-        self.class_capsules = ClassCapsules(
-            primary.shape[1],
-            config.primary_dim,
-            num_classes,
-            config.class_dim,
-            routing=functools.partial(
-                dynamic_routing,
-                iterations=config.iterations,
-                leaky=config.leaky,
-                stop_gradient=config.stop_gradient,
-            ),
-            kernel_init=init["class"],
-            bias_init=init["bias"] if config.class_bias else None,
-            dtype=config.dtype,
-            rngs=rngs,
-        )
-        self.decoder = (
-            Decoder(
-                num_classes,
-                config.class_dim,
-                image_shape,
-                widths=config.decoder_widths,
-                kernel_init=init["decoder"],
-                bias_init=init["bias"],
-                dtype=config.dtype,
-                rngs=rngs,
-            )
-            if config.reconstruction_weight
-            else None
-        )
+        self.class_capsules = _class_capsules(config, init, primary.shape[1], num_classes, rngs)
+        self.decoder = None
+        if config.reconstruction_weight:
+            self.decoder = _decoder(config, init, image_shape, num_classes, rngs)
 
     def _primary(self, images):
         return self.primary_capsules(nnx.relu(self.convolution(images)))
@@ -275,14 +238,69 @@ class CapsNet(nnx.Module):
         return None
 
 
+def _primary_capsules(config: CapsNetConfig, init, rngs: nnx.Rngs) -> PrimaryCapsules:
+    # The released code routes these capsules once, from one input capsule to all types (and the
+    # leak): that is a constant share.
+    share = 1.0 / (config.primary_types + config.leaky)
+    return PrimaryCapsules(
+        config.convolution_channels,
+        config.primary_types,
+        config.primary_dim,
+        kernel_size=config.kernel_size,
+        strides=config.primary_stride,
+        coupling=share if config.primary_coupling else 1.0,
+        kernel_init=init["primary"],
+        bias_init=init["bias"],
+        dtype=config.dtype,
+        rngs=rngs,
+    )
+
+
+def _class_capsules(
+    config: CapsNetConfig, init, in_capsules: int, num_classes: int, rngs: nnx.Rngs
+) -> ClassCapsules:
+    routing = functools.partial(
+        dynamic_routing,
+        iterations=config.iterations,
+        leaky=config.leaky,
+        stop_gradient=config.stop_gradient,
+    )
+    return ClassCapsules(
+        in_capsules,
+        config.primary_dim,
+        num_classes,
+        config.class_dim,
+        routing=routing,
+        kernel_init=init["class"],
+        bias_init=init["bias"] if config.class_bias else None,
+        dtype=config.dtype,
+        rngs=rngs,
+    )
+
+
+def _decoder(
+    config: CapsNetConfig,
+    init,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    rngs: nnx.Rngs,
+) -> Decoder:
+    return Decoder(
+        num_classes,
+        config.class_dim,
+        image_shape,
+        widths=config.decoder_widths,
+        kernel_init=init["decoder"],
+        bias_init=init["bias"],
+        dtype=config.dtype,
+        rngs=rngs,
+    )
+
+
 def _plateau(all_lengths: float, num_classes: int) -> float:
     """The margin loss of an image whose class capsules all have one length."""
     one_hot = jax.nn.one_hot(jnp.zeros(1, jnp.int32), num_classes)
     return float(losses.margin_loss(jnp.full((1, num_classes), all_lengths), one_hot)[0])
-
-
-def _primary_coupling(config: CapsNetConfig) -> float:
-    return 1.0 / (config.primary_types + config.leaky) if config.primary_coupling else 1.0
 
 
 def _check_image_fits(config: CapsNetConfig, image_shape: tuple[int, int, int]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 SCHEMA = 1
+PARTIAL = ".partial"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +41,16 @@ class Result:
         )
 
 
-def write_json(path: pathlib.Path, content: Any) -> None:
+def write_text(path: pathlib.Path, content: str) -> None:
     """Writes a file whole or not at all."""
-    temporary = path.with_name(f"{path.name}.partial")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary = path.with_name(path.name + PARTIAL)
+    temporary.write_text(content)
     os.replace(temporary, path)
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+    """Writes JSON whole or not at all."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def make_record(results: Sequence[Result], **facts: Any) -> dict[str, Any]:

@@ -53,16 +53,17 @@ def run(
     for suite in experiment.suites:
         suites.load(suite)
     experiment.check()
-    environment.make_mesh()
     directory = RunDirectory(workdir)
-    if jax.process_index() == 0:
-        directory.claim(name, experiment)
+    directory.check(name, experiment)
     record = directory.read_record()
     if record is not None:
         _say(f"{workdir} is complete; delete it to train again, or choose another --workdir")
         _say_results(record)
         return record
     setup = prepare(experiment, data_dir)
+    setup.check_batch_size()
+    if jax.process_index() == 0:
+        directory.claim(name, experiment)
     with stop_request() as stop:
         return _Training(setup, name, directory, stop).run()
 

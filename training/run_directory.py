@@ -13,7 +13,7 @@ import pathlib
 from typing import Any
 
 from data.errors import UserError
-from evaluation.records import write_json
+from evaluation.records import PARTIAL, write_json, write_text
 from training.experiment import Experiment, differences, from_json, to_json
 
 
@@ -32,34 +32,40 @@ class RunDirectory:
         self._metrics = self.path / "metrics.jsonl"
         self._record = self.path / "record.json"
 
-    def claim(self, name: str, experiment: Experiment) -> None:
-        """Creates the folder for an experiment, or checks that it is that experiment's.
+    def check(self, name: str, experiment: Experiment) -> None:
+        """Makes sure that the folder is free, or this very experiment's.
 
         Raises:
-            UserError: if it cannot be written or holds something else.
+            UserError: if it holds another experiment that has got anywhere, or other files.
         """
-        asked = {"name": name, "experiment": to_json(experiment)}
-        # As JSON has it: tuples have become lists.
-        asked = json.loads(json.dumps(asked))
+        if self._config.is_file():
+            found = differences(self._read_config(), _stored(name, experiment))
+            if found and self._has_progress():
+                raise UserError(
+                    f"--workdir={self.path} holds another experiment ({'; '.join(found)}); choose "
+                    "another folder"
+                )
+        elif self.path.is_dir() and any(f.suffix != PARTIAL for f in self.path.iterdir()):
+            raise UserError(f"--workdir={self.path} holds files but no run; choose an empty folder")
+
+    def _has_progress(self) -> bool:
+        saved = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
+        return saved or self._record.is_file()
+
+    def claim(self, name: str, experiment: Experiment) -> None:
+        """Creates the folder and writes down whose it is; call `check` first.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if not self._config.exists():
-                if any(self.path.iterdir()):
-                    raise UserError(
-                        f"--workdir={self.path} holds files but no run; choose an empty folder"
-                    )
-                write_json(self._config, asked)
+            write_json(self._config, _stored(name, experiment))
         except OSError as error:
             raise UserError(
                 f"--workdir={self.path} cannot be written ({error.strerror or error}); choose "
                 "another folder"
             ) from error
-        found = differences(self._read_config(), asked)
-        if found:
-            raise UserError(
-                f"--workdir={self.path} holds another experiment ({'; '.join(found)}); choose "
-                "another folder"
-            )
 
     def load(self) -> tuple[str, Experiment]:
         """The name and configuration of the run in this folder.
@@ -98,18 +104,12 @@ class RunDirectory:
                 continue
             if row["step"] <= step:
                 kept.append(line + "\n")
-        temporary = self._metrics.with_name("metrics.jsonl.partial")
-        temporary.write_text("".join(kept))
-        os.replace(temporary, self._metrics)
+        write_text(self._metrics, "".join(kept))
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Adds one line of metrics."""
         with self._metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")
-
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """All lines of metrics, oldest first."""
-        return [json.loads(line) for line in self._metrics.read_text().splitlines()]
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Marks the run as complete with its result."""
@@ -118,3 +118,8 @@ class RunDirectory:
     def read_record(self) -> dict[str, Any] | None:
         """The final record, or None while the run is not complete."""
         return json.loads(self._record.read_text()) if self._record.is_file() else None
+
+
+def _stored(name: str, experiment: Experiment) -> dict[str, Any]:
+    """A configuration as it comes back from JSON: tuples have become lists."""
+    return json.loads(json.dumps({"name": name, "experiment": to_json(experiment)}))

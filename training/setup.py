@@ -42,6 +42,21 @@ class Setup:
         """The configured size, rounded up to a multiple of the devices."""
         return -(-self.experiment.evaluation_batch_size // self.mesh.size) * self.mesh.size
 
+    def check_batch_size(self) -> None:
+        """Raises a `UserError` if the training batch fits neither the devices nor the data."""
+        size, devices = self.experiment.batch_size, self.mesh.size
+        if size % devices:
+            lower = size // devices * devices
+            raise UserError(
+                f"batch_size={size} does not divide over {devices} devices; "
+                f"take {lower or devices} or {lower + devices}"
+            )
+        if size > len(self.dataset.train):
+            raise UserError(
+                f"batch_size={size} is more than the {len(self.dataset.train)} images of "
+                f"dataset.train={self.experiment.dataset.train!r}"
+            )
+
     def training_split(self) -> DeviceSplit:
         """The training images on every device."""
         train = self.dataset.train
@@ -65,25 +80,13 @@ class Setup:
 
 
 def prepare(experiment: Experiment, data_dir: str | None) -> Setup:
-    """Checks a configuration against devices and data, and builds its program.
+    """Finds the devices, reads the data and builds the program of an experiment.
 
     Raises:
         UserError: if they do not fit together.
     """
-    experiment.check()
     mesh = make_mesh()
-    if experiment.batch_size % mesh.size:
-        lower = experiment.batch_size // mesh.size * mesh.size
-        raise UserError(
-            f"batch_size={experiment.batch_size} does not divide over {mesh.size} devices; "
-            f"take {lower or mesh.size} or {lower + mesh.size}"
-        )
     dataset = load(experiment.dataset, data_dir)
-    if experiment.batch_size > len(dataset.train):
-        raise UserError(
-            f"batch_size={experiment.batch_size} is more than the {len(dataset.train)} images of "
-            f"dataset.train={experiment.dataset.train!r}"
-        )
     if dataset.test.images.shape[1:] != dataset.train.images.shape[1:]:
         raise UserError(f"{dataset.name}: test images have another size than training images")
     try:

@@ -72,7 +72,7 @@ def make_program(
     num_classes: int,
     mesh: Mesh,
     *,
-    block_size: int = 50,
+    block_size: int = 200,
 ) -> Program:
     """Builds an experiment's model once and returns the functions that train and evaluate it.
 
@@ -98,6 +98,8 @@ def make_program(
     train_steps = _make_train_steps(step_once, experiment, mesh, block_size)
 
     def predict(params, other, images):
+        if images.shape[0] % mesh.size == 0:
+            images = jax.lax.with_sharding_constraint(images, _over_devices(mesh))
         model = nnx.merge(test_graph, params, other)
         return model(normalise(images)).logits
 
@@ -109,6 +111,10 @@ def make_program(
         diagnose=getattr(abstract, "diagnose", None),
         block_size=block_size,
     )
+
+
+def _over_devices(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
 
 
 def _set_training(model: nnx.Module, training: bool) -> nnx.Module:
@@ -129,8 +135,10 @@ def _make_step(graph, optimizer: optax.GradientTransformation, ema_decay: float)
         _, _, other = nnx.split(model, nnx.Param, ...)
         return loss, (metrics, other)
 
+    with_gradients = jax.value_and_grad(loss_fn, has_aux=True)
+
     def step_once(state: TrainState, batch) -> tuple[TrainState, dict]:
-        gradients, (metrics, other, loss) = _gradients(loss_fn, state, batch)
+        (loss, (metrics, other)), gradients = with_gradients(state.params, state.other, batch)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         average = state.average
@@ -144,14 +152,7 @@ def _make_step(graph, optimizer: optax.GradientTransformation, ema_decay: float)
     return step_once
 
 
-def _gradients(loss_fn, state, batch):
-    with_gradients = jax.value_and_grad(loss_fn, has_aux=True)
-    (loss, (metrics, other)), gradients = with_gradients(state.params, state.other, batch)
-    return gradients, (metrics, other, loss)
-
-
 def _make_train_steps(step_once, experiment: Experiment, mesh: Mesh, block_size: int):
-    over_devices = NamedSharding(mesh, PartitionSpec(DATA_AXIS))
     key = jax.random.fold_in(jax.random.key(experiment.seed), 1)
 
     def train_steps(state: TrainState, split: DeviceSplit, count):
@@ -170,7 +171,7 @@ def _make_train_steps(step_once, experiment: Experiment, mesh: Mesh, block_size:
                 batch_size=experiment.batch_size,
                 shift=experiment.dataset.shift,
             )
-            return jax.lax.with_sharding_constraint(batch, over_devices)
+            return jax.lax.with_sharding_constraint(batch, _over_devices(mesh))
 
         def body(index, carry):
             state, order, history = carry

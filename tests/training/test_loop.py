@@ -17,6 +17,7 @@ from training.interruption import Interrupted
 from training.metrics import NonFiniteError
 from training.reporting import Reporter
 from training.restoring import restore_run
+from training.run_directory import RunDirectory
 
 EXPERIMENT = Experiment(
     model=TinyConfig(),
@@ -166,7 +167,15 @@ def test_a_folder_that_cannot_be_written(train, tmp_path):
 def test_what_cannot_run_leaves_nothing_behind(train, tmp_path, fields, message):
     with pytest.raises(UserError, match=message):
         train(**fields)
-    assert not list((tmp_path / "run").glob("checkpoints/*"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_never_saved_makes_room_for_the_next(train, tmp_path):
+    directory = RunDirectory(tmp_path / "run")
+    directory.claim("tiny", dataclasses.replace(EXPERIMENT, seed=9))
+    (tmp_path / "run" / "config.json.partial").write_text("cut sh")
+    assert train(steps=2)["step"] == 2
+    assert directory.load()[1].seed == 0
 
 
 def test_a_damaged_metrics_line_does_not_stop_a_resumed_run(train, tmp_path, monkeypatch):
