@@ -158,9 +158,11 @@ class CapsNet(nnx.Module):
         self.primary_capsules = _primary_capsules(config, init, rngs)
         primary = jax.eval_shape(self._primary, jnp.zeros((1, *image_shape)))
         self.class_capsules = _class_capsules(config, init, primary.shape[1], num_classes, rngs)
-        self.decoder = None
-        if config.reconstruction_weight:
-            self.decoder = _decoder(config, init, image_shape, num_classes, rngs)
+        self.decoder = (
+            _decoder(config, init, image_shape, num_classes, rngs)
+            if config.reconstruction_weight
+            else None
+        )
 
     def _primary(self, images):
         return self.primary_capsules(nnx.relu(self.convolution(images)))
