@@ -44,8 +44,12 @@ class Checkpoints:
             preservation_policy=policies,
             best_fn=_score,  # without it orbax does not store the metrics
             create=writing,
-            cleanup_tmp_directories=writing,
         )
+        if writing and jax.process_index() == 0:
+            # What a killed run had begun to write. Orbax would do this in a thread that outlives
+            # the manager and complains when the process ends early.
+            for unfinished in folder.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(unfinished)
         self._manager = self._open()
 
     def _open(self) -> ocp.CheckpointManager:
