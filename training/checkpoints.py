@@ -8,6 +8,7 @@ is caught by a checksum of the state, stored beside it and compared on restoring
 import pathlib
 import shutil
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from data.errors import UserError
 
-VALIDATION_METRIC = "validation_accuracy"
+VALIDATION_ACCURACY = "validation_accuracy"
 _CHECKSUM = "crc32"
 
 
@@ -32,18 +33,9 @@ class Checkpoints:
 
     def __init__(self, folder: pathlib.Path, *, writing: bool = True):
         self.folder = folder
-        policies = checkpoint_managers.AnyPreservationPolicy(
-            [
-                checkpoint_managers.LatestN(2),
-                checkpoint_managers.BestN(
-                    get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
-                ),
-            ]
-        )
+        self._policy = _NewestAndBest()
         self._options = ocp.CheckpointManagerOptions(
-            preservation_policy=policies,
-            best_fn=_score,  # without it orbax does not store the metrics
-            create=writing,
+            preservation_policy=self._policy, create=writing
         )
         if writing and jax.process_index() == 0:
             # What a killed run had begun to write. Orbax would do this in a thread that outlives
@@ -53,30 +45,31 @@ class Checkpoints:
         self._manager = self._open()
 
     def _open(self) -> ocp.CheckpointManager:
-        return ocp.CheckpointManager(self.folder.absolute(), options=self._options)
+        manager = ocp.CheckpointManager(self.folder.absolute(), options=self._options)
+        for step in manager.all_steps():
+            score = _read_facts(manager, step).get(VALIDATION_ACCURACY)
+            if score is not None:
+                self._policy.scores[step] = score
+        return manager
 
-    def save(
-        self,
-        step: int,
-        state: Any,
-        facts: dict[str, Any],
-        metrics: dict[str, float] | None = None,
-    ) -> None:
+    def save(self, step: int, state: Any, facts: dict[str, Any]) -> None:
         """Starts to write a checkpoint.
 
         Args:
             step: Its name; a step that is there already is left as it is.
             state: A pytree of arrays.
-            facts: What else a resumed run needs to know, ready for JSON.
-            metrics: Of a validation at this very step, if there was one.
+            facts: What else there is to know of this step, ready for JSON; a `VALIDATION_ACCURACY`
+                among them makes it a candidate for the best.
         """
         if step in self._manager.all_steps():
             return
+        if VALIDATION_ACCURACY in facts:
+            self._policy.scores[step] = facts[VALIDATION_ACCURACY]
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             facts=ocp.args.JsonSave({**facts, _CHECKSUM: checksum(state)}),
         )
-        self._manager.save(step, args=items, metrics=metrics)
+        self._manager.save(step, args=items)
 
     def wait(self) -> None:
         """Blocks until everything that was saved is on disk."""
@@ -96,14 +89,10 @@ class Checkpoints:
         Raises:
             UserError: if no checkpoint was validated.
         """
-        scored = [
-            (_score(metrics), step)
-            for step in self.steps()
-            if (metrics := self._manager.metrics(step))
-        ]
-        if not scored:
+        best = self._policy.best(self.steps())
+        if best is None:
             raise UserError(f"{self.folder}: no checkpoint here was validated")
-        return max(scored)[1]
+        return best
 
     def restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         """Reads one checkpoint.
@@ -174,8 +163,35 @@ class Checkpoints:
         return target
 
 
-def _score(metrics: dict[str, float]) -> float:
-    return metrics[VALIDATION_METRIC]
+class _NewestAndBest(checkpoint_managers.PreservationPolicy):
+    """Keeps the newest two checkpoints and the one that validated best."""
+
+    def __init__(self):
+        self.scores: dict[int, float] = {}
+
+    def best(self, steps: Sequence[int]) -> int | None:
+        """The step of the highest score; the latest of equals, None without any."""
+        return max(
+            (step for step in steps if step in self.scores),
+            key=lambda step: (self.scores[step], step),
+            default=None,
+        )
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        """Says of each checkpoint, oldest first, whether it stays."""
+        del context
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        kept = {*steps[-2:], self.best(steps)}
+        return [step in kept for step in steps]
+
+
+def _read_facts(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+    """The facts of a step; none if they are damaged, which restoring it will report."""
+    items = ocp.args.Composite(facts=ocp.args.JsonRestore())
+    try:
+        return manager.restore(step, args=items)["facts"] or {}
+    except Exception:  # orbax raises many kinds for damaged files
+        return {}
 
 
 def checksum(state: Any) -> int:

@@ -17,7 +17,7 @@ from evaluation import suites
 from evaluation.prediction import predict_all
 from evaluation.records import make_record
 from training import environment
-from training.checkpoints import VALIDATION_METRIC, Checkpoints
+from training.checkpoints import VALIDATION_ACCURACY, Checkpoints
 from training.experiment import Experiment, to_json
 from training.interruption import Interrupted, StopRequest, stop_request
 from training.metrics import MetricsWindow, NonFiniteError
@@ -223,12 +223,12 @@ class _Training:
 
     def _validate_and_save(self) -> None:
         with self.reporter.pause():
-            metrics = None
+            facts = {}
             if self._due(self.experiment.validate_every):
                 accuracy = self._validation_accuracy()
                 self.reporter.validation(self.step, {"accuracy": accuracy})
-                metrics = {VALIDATION_METRIC: accuracy}
-            self._save(metrics)
+                facts = {VALIDATION_ACCURACY: accuracy}
+            self._save(**facts)
 
     def _validation_accuracy(self) -> float:
         split = self.setup.dataset.validation
@@ -240,9 +240,9 @@ class _Training:
         )
         return float(np.mean(np.argmax(logits, axis=-1) == split.labels))
 
-    def _save(self, metrics: dict[str, float] | None = None) -> None:
-        facts = {"train_seconds": self._train_seconds()}
-        self.checkpoints.save(self.step, self.state, facts, metrics)
+    def _save(self, **facts: float) -> None:
+        facts = {"train_seconds": self._train_seconds(), **facts}
+        self.checkpoints.save(self.step, self.state, facts)
         self.saved_step = self.step
 
     def _train_seconds(self) -> float:

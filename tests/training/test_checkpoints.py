@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
-from training.checkpoints import VALIDATION_METRIC, Checkpoints
+from training.checkpoints import VALIDATION_ACCURACY, Checkpoints
 
 
 def state(value):
@@ -24,8 +24,8 @@ def saved(tmp_path):
     """Checkpoints of steps 1 to 5; validated at 1 to 3, best at 2."""
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     for step, accuracy in ((1, 0.5), (2, 0.9), (3, 0.7), (4, None), (5, None)):
-        metrics = None if accuracy is None else {VALIDATION_METRIC: accuracy}
-        checkpoints.save(step, state(step), {"seconds": step / 2}, metrics)
+        facts = {} if accuracy is None else {VALIDATION_ACCURACY: accuracy}
+        checkpoints.save(step, state(step), {"seconds": step / 2, **facts})
     checkpoints.close()
     return tmp_path / "checkpoints"
 
@@ -34,6 +34,19 @@ def test_the_newest_two_and_the_best_are_kept(saved):
     checkpoints = Checkpoints(saved, writing=False)
     assert checkpoints.steps() == [2, 4, 5]
     assert checkpoints.best_step() == 2
+    checkpoints.close()
+
+
+def test_the_best_stays_the_best_in_a_later_process(saved):
+    checkpoints = Checkpoints(saved)
+    checkpoints.save(6, state(6), {VALIDATION_ACCURACY: 0.8})
+    checkpoints.save(7, state(7), {VALIDATION_ACCURACY: 0.9})  # equal, and later
+    checkpoints.save(8, state(8), {})
+    checkpoints.save(9, state(9), {})
+    checkpoints.close()
+    checkpoints = Checkpoints(saved, writing=False)
+    assert checkpoints.steps() == [7, 8, 9]
+    assert checkpoints.best_step() == 7
     checkpoints.close()
 
 
