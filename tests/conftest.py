@@ -6,7 +6,7 @@ import pytest
 
 # Shapes and types in signatures are checked at run time here, and only here.
 jaxtyping.install_import_hook(
-    ["capsnet", "cnn", "data.augmentation", "data.batches"], "beartype.beartype"
+    ["capsnet", "cnn", "stn", "data.augmentation", "data.batches"], "beartype.beartype"
 )
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -42,9 +42,9 @@ def test_a_room_imports_only_what_it_may(room):
 
 
 def test_models_need_only_jax_and_flax():
-    allowed = {"jax", "flax", "jaxtyping", "capsnet", "cnn"}
-    standard = {"collections", "dataclasses", "functools", "typing"}
-    for room in ("capsnet", "cnn"):
+    allowed = {"jax", "flax", "jaxtyping", "numpy", "capsnet", "cnn", "stn"}
+    standard = {"collections", "dataclasses", "functools", "itertools", "typing"}
+    for room in ("capsnet", "cnn", "stn"):
         for path in (ROOT / room).rglob("*.py"):
             assert {name.split(".")[0] for name in imports(path)} <= allowed | standard, path
 

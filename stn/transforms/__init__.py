@@ -1,0 +1,26 @@
+"""Families of spatial transforms, from rigid to bending."""
+
+from stn.transforms.affine import (
+    Affine,
+    Attention,
+    BoundedAffine,
+    ExponentialAffine,
+    Similarity,
+    Transform,
+    Translation,
+)
+from stn.transforms.deformations import DisplacementField, ThinPlateSpline
+from stn.transforms.projective import Projective
+
+__all__ = [
+    "Affine",
+    "Attention",
+    "BoundedAffine",
+    "DisplacementField",
+    "ExponentialAffine",
+    "Projective",
+    "Similarity",
+    "ThinPlateSpline",
+    "Transform",
+    "Translation",
+]

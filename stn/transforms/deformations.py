@@ -1,0 +1,126 @@
+"""Transforms that bend: thin-plate splines and dense displacement fields."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from stn.grids import identity_grid
+from stn.sampling import sample
+from stn.transforms.affine import Grid, Theta
+
+
+@dataclasses.dataclass(frozen=True)
+class ThinPlateSpline:
+    """A thin-plate spline (Bookstein, 1989) through displaced control points.
+
+    Parameters are the displacements of the control points, which lie on a regular grid over
+    [-1, 1] x [-1, 1]: all (x, y) row by row from the top left. Zero is the identity, exactly.
+    Jaderberg et al. (2015) use 4 x 4 points.
+
+    Attributes:
+        points_per_side: Control points along each axis, at least 2.
+    """
+
+    points_per_side: int = 4
+
+    def __post_init__(self):
+        if self.points_per_side < 2:
+            raise ValueError(f"points_per_side={self.points_per_side}: must be at least 2")
+
+    @property
+    def num_parameters(self) -> int:
+        """Two for each control point."""
+        return 2 * self.points_per_side**2
+
+    @property
+    def identity(self) -> np.ndarray:
+        """No displacement."""
+        return np.zeros(self.num_parameters)
+
+    @property
+    def control_points(self) -> np.ndarray:
+        """`[points, 2]`, their (x, y) at rest."""
+        side = (self.points_per_side, self.points_per_side)
+        return identity_grid(side, align_corners=True).reshape(-1, 2)
+
+    def basis(self, points: np.ndarray) -> np.ndarray:
+        """How much of each control point's displacement reaches each point.
+
+        Args:
+            points: `[..., 2]`, normalised.
+
+        Returns:
+            `[..., points_per_side^2]` in float64; rows sum to 1.
+        """
+        controls = self.control_points
+        count = len(controls)
+        kernel = _kernel(controls, controls)
+        affine = np.concatenate([np.ones((count, 1)), controls], axis=1)
+        system = np.block([[kernel, affine], [affine.T, np.zeros((3, 3))]])
+        solution = np.linalg.inv(system)[:, :count]
+        flat = points.reshape(-1, 2)
+        features = np.concatenate([_kernel(flat, controls), np.ones((len(flat), 1)), flat], axis=1)
+        return (features @ solution).reshape(*points.shape[:-1], count)
+
+    def grid(self, theta: Theta, size: Sequence[int], *, align_corners: bool = False) -> Grid:
+        """Sampling points `[batch, height, width, 2]` of an output of `size`."""
+        theta = theta.astype(jnp.promote_types(theta.dtype, jnp.float32))
+        rest = identity_grid(size, align_corners=align_corners)
+        # Everything but the displacements is known when the program is built.
+        basis = jnp.asarray(self.basis(rest), theta.dtype)
+        displacements = theta.reshape(theta.shape[0], -1, 2)
+        bend = jnp.einsum("hwp,npd->nhwd", basis, displacements, precision=lax.Precision.HIGHEST)
+        return jnp.asarray(rest, theta.dtype) + bend
+
+
+def _kernel(points: np.ndarray, controls: np.ndarray) -> np.ndarray:
+    """r^2 log(r^2) between all pairs, with its limit 0 at r = 0."""
+    squared = np.sum((points[:, None] - controls[None]) ** 2, axis=-1)
+    return squared * np.log(np.where(squared > 0, squared, 1.0))
+
+
+@dataclasses.dataclass(frozen=True)
+class DisplacementField:
+    """A displacement (x, y) for every cell of a coarse or fine field, read bilinearly.
+
+    With `squarings`, the field is a velocity that is followed for one unit of time by scaling and
+    squaring (Arsigny et al., 2006): the map is then smooth and invertible, and the negative
+    velocity is its inverse.
+
+    Attributes:
+        size: (height, width) of the field; any output size is read from it.
+        squarings: How often the scaled velocity is composed with itself; 0 takes the field as the
+            displacement itself.
+    """
+
+    size: tuple[int, int]
+    squarings: int = 0
+
+    @property
+    def num_parameters(self) -> int:
+        """Two for each cell."""
+        return 2 * self.size[0] * self.size[1]
+
+    @property
+    def identity(self) -> np.ndarray:
+        """No displacement."""
+        return np.zeros(self.num_parameters)
+
+    def grid(self, theta: Theta, size: Sequence[int], *, align_corners: bool = False) -> Grid:
+        """Sampling points `[batch, height, width, 2]` of an output of `size`."""
+        theta = theta.astype(jnp.promote_types(theta.dtype, jnp.float32))
+        field = theta.reshape(-1, *self.size, 2) / 2.0**self.squarings
+        rest = jnp.asarray(identity_grid(self.size, align_corners=align_corners), field.dtype)
+        for _ in range(self.squarings):
+            field = field + _read(field, rest + field, align_corners)
+        points = jnp.asarray(identity_grid(size, align_corners=align_corners), field.dtype)
+        return points + _read(
+            field, jnp.broadcast_to(points, (len(field), *points.shape)), align_corners
+        )
+
+
+def _read(field, grid, align_corners):
+    return sample(field, grid, padding="border", align_corners=align_corners)
