@@ -35,8 +35,10 @@ def quiet():
             yield
     finally:
         logging.set_verbosity(verbosity)
+        tfds.enable_progress_bar()
 
 
+@quiet()
 def prepare_bundled(
     builder_class: type[tfds.core.GeneratorBasedBuilder], folder: pathlib.Path
 ) -> tfds.core.DatasetBuilder:
@@ -65,6 +67,7 @@ def _create(builder_class, folder):
         raise UserError(f"--data_dir={folder} cannot be used ({error})") from error
 
 
+@quiet()
 def find_prepared(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder | None:
     """Opens prepared data of a TFDS name such as "cifar10" or "mnist_corrupted/rotate".
 
@@ -101,13 +104,14 @@ def _find_unregistered(name, folder):
 
 
 def prepare_public(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
-    """Downloads and prepares a public TFDS dataset, with the extra `[tfds]`.
+    """Downloads and prepares a public TFDS dataset; needs the extra `[tfds]`.
 
     Raises:
         UserError: if the name is unknown, or the extra or the network is missing.
     """
     try:
-        builder = tfds.builder(name, data_dir=folder, file_format="array_record", try_gcs=False)
+        with quiet():
+            builder = tfds.builder(name, data_dir=folder, file_format="array_record", try_gcs=False)
     except DatasetNotFoundError as error:
         known = tfds.list_builders(with_community_datasets=False)
         near = difflib.get_close_matches(name, known, n=3)

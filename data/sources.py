@@ -124,17 +124,16 @@ Reader = Callable[[str], tuple[np.ndarray, np.ndarray]]
 
 def _open(name: str, folder: pathlib.Path) -> tuple[Reader, int | None]:
     """Finds a dataset; returns a reader of split specifications and the number of classes."""
-    with preparation.quiet():
-        if name == "mnist":
-            return _tfds_reader(name, preparation.prepare_bundled(BundledMnist, folder))
-        builder = preparation.find_prepared(name, folder)
-        if builder is not None:
-            return _tfds_reader(name, builder)
-        for candidate in (folder / name, SYSTEM_FOLDER / name, SYSTEM_FOLDER / _dashed(name)):
-            if idx.holds_idx(candidate):
-                logging.info("reading %s from the IDX files in %s", name, candidate)
-                return _idx_reader(candidate), None
-        return _tfds_reader(name, preparation.prepare_public(name, folder))
+    if name == "mnist":
+        return _tfds_reader(name, preparation.prepare_bundled(BundledMnist, folder))
+    builder = preparation.find_prepared(name, folder)
+    if builder is not None:
+        return _tfds_reader(name, builder)
+    for candidate in (folder / name, SYSTEM_FOLDER / name, SYSTEM_FOLDER / _dashed(name)):
+        if idx.holds_idx(candidate):
+            logging.info("reading %s from the IDX files in %s", name, candidate)
+            return _idx_reader(candidate), None
+    return _tfds_reader(name, preparation.prepare_public(name, folder))
 
 
 def _dashed(name: str) -> str:
