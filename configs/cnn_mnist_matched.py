@@ -5,7 +5,7 @@ and a dense layer that brings the whole to 8,214,147 parameters (CapsNet has 8,2
 
     python train.py --config cnn_mnist_matched
 
-Expected: about 99 % on the 10,000 test images at the last step.
+Expected: not measured yet.
 Cost: 165,000 images, the budget of `capsnet_mnist`.
 """
 
