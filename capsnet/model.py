@@ -6,7 +6,6 @@ biases and in initialisers.
 """
 
 import dataclasses
-import functools
 from typing import NamedTuple
 
 import jax
@@ -14,10 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
-from capsnet import losses
-from capsnet.decoder import Decoder
-from capsnet.layers import ClassCapsules, PrimaryCapsules
-from capsnet.routing import dynamic_routing
+from capsnet import construction, losses
 from capsnet.vectors import length
 from cnn import Convolution
 
@@ -123,7 +119,8 @@ class CapsNet(nnx.Module):
         rngs: Source of the initial values.
 
     Raises:
-        ValueError: if the images are too small for the two convolutions, or a name is unknown.
+        ValueError: if the images are too small for the two convolutions, or a field has a value
+            that no network can have.
     """
 
     def __init__(
@@ -138,6 +135,8 @@ class CapsNet(nnx.Module):
             raise ValueError(
                 f"margin_reduction={config.margin_reduction!r}: choose 'sum' or 'mean'"
             )
+        if config.iterations < 1:
+            raise ValueError(f"iterations={config.iterations}: routing needs at least 1")
         _check_image_fits(config, image_shape)
         self.num_classes = num_classes
         self.reconstruction_weight = config.reconstruction_weight
@@ -145,7 +144,7 @@ class CapsNet(nnx.Module):
         self.margin_weight = config.margin_weight
         if config.margin_reduction == "mean":
             self.margin_weight /= num_classes
-        init = _initializers(config.initializers)
+        init = construction.initializers(config.initializers)
         self.convolution = Convolution(
             image_shape[-1],
             config.convolution_channels,
@@ -155,11 +154,13 @@ class CapsNet(nnx.Module):
             dtype=config.dtype,
             rngs=rngs,
         )
-        self.primary_capsules = _primary_capsules(config, init, rngs)
+        self.primary_capsules = construction.primary_capsules(config, init, rngs)
         primary = jax.eval_shape(self._primary, jnp.zeros((1, *image_shape)))
-        self.class_capsules = _class_capsules(config, init, primary.shape[1], num_classes, rngs)
+        self.class_capsules = construction.class_capsules(
+            config, init, primary.shape[1], num_classes, rngs
+        )
         self.decoder = (
-            _decoder(config, init, image_shape, num_classes, rngs)
+            construction.decoder(config, init, image_shape, num_classes, rngs)
             if config.reconstruction_weight
             else None
         )
@@ -240,65 +241,6 @@ class CapsNet(nnx.Module):
         return None
 
 
-def _primary_capsules(config: CapsNetConfig, init, rngs: nnx.Rngs) -> PrimaryCapsules:
-    # The released code routes these capsules once, from one input capsule to all types (and the
-    # leak): that is a constant share.
-    share = 1.0 / (config.primary_types + config.leaky)
-    return PrimaryCapsules(
-        config.convolution_channels,
-        config.primary_types,
-        config.primary_dim,
-        kernel_size=config.kernel_size,
-        strides=config.primary_stride,
-        coupling=share if config.primary_coupling else 1.0,
-        kernel_init=init["primary"],
-        bias_init=init["bias"],
-        dtype=config.dtype,
-        rngs=rngs,
-    )
-
-
-def _class_capsules(
-    config: CapsNetConfig, init, in_capsules: int, num_classes: int, rngs: nnx.Rngs
-) -> ClassCapsules:
-    routing = functools.partial(
-        dynamic_routing,
-        iterations=config.iterations,
-        leaky=config.leaky,
-        stop_gradient=config.stop_gradient,
-    )
-    return ClassCapsules(
-        in_capsules,
-        config.primary_dim,
-        num_classes,
-        config.class_dim,
-        routing=routing,
-        kernel_init=init["class"],
-        bias_init=init["bias"] if config.class_bias else None,
-        dtype=config.dtype,
-        rngs=rngs,
-    )
-
-
-def _decoder(
-    config: CapsNetConfig,
-    init,
-    image_shape: tuple[int, int, int],
-    num_classes: int,
-    rngs: nnx.Rngs,
-) -> Decoder:
-    return Decoder(
-        num_classes,
-        config.class_dim,
-        image_shape,
-        widths=config.decoder_widths,
-        kernel_init=init["decoder"],
-        bias_init=init["bias"],
-        dtype=config.dtype,
-        rngs=rngs,
-    )
-
-
 def _plateau(all_lengths: float, num_classes: int) -> float:
     """The margin loss of an image whose class capsules all have one length."""
     one_hot = jax.nn.one_hot(jnp.zeros(1, jnp.int32), num_classes)
@@ -313,24 +255,3 @@ def _check_image_fits(config: CapsNetConfig, image_shape: tuple[int, int, int]) 
             f"{config.kernel_size}x{config.kernel_size} convolutions; the smallest side that fits "
             f"is {smallest}"
         )
-
-
-def _initializers(name: str):
-    normal = nnx.initializers.truncated_normal
-    if name == "he":
-        return {
-            "convolution": nnx.initializers.he_normal(),
-            "primary": nnx.initializers.lecun_normal(),  # no ReLU follows
-            "class": normal(0.1),
-            "decoder": None,
-            "bias": nnx.initializers.zeros_init(),
-        }
-    if name == "sabour_code":
-        return {
-            "convolution": normal(0.05),
-            "primary": normal(0.1),
-            "class": normal(0.1),
-            "decoder": normal(0.1),
-            "bias": nnx.initializers.constant(0.1),
-        }
-    raise ValueError(f"initializers={name!r}: choose 'he' or 'sabour_code'")

@@ -14,6 +14,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
+DTYPES = ("float32", "bfloat16", "float16")
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
@@ -103,6 +104,9 @@ class Convolution(nnx.Module):
         dtype: Type of the arithmetic and of the output.
         lowering: See `convolve`.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if `dtype` is not one of `DTYPES`.
     """
 
     def __init__(
@@ -120,6 +124,8 @@ class Convolution(nnx.Module):
         lowering: str = "auto",
         rngs: nnx.Rngs,
     ):
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype={dtype!r}: choose one of {', '.join(DTYPES)}")
         kernel_init = kernel_init or nnx.initializers.he_normal()
         bias_init = bias_init or nnx.initializers.zeros_init()
         shape = (*_pair(kernel_size), in_channels, out_channels)

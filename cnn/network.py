@@ -96,7 +96,8 @@ class ConvolutionalNetwork(nnx.Module):
         rngs: Source of the initial values and of the dropout masks.
 
     Raises:
-        ValueError: if the images are too small for the convolutions and poolings.
+        ValueError: if the images are too small for the convolutions and poolings, or a field has
+            a value that no network can have.
     """
 
     def __init__(
@@ -107,6 +108,8 @@ class ConvolutionalNetwork(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
+        if not 0.0 <= config.dropout < 1.0:
+            raise ValueError(f"dropout={config.dropout}: must be in [0, 1)")
         if len(config.pooling) != len(config.channels):
             raise ValueError(
                 f"pooling={config.pooling!r} must name one pooling for each of the "

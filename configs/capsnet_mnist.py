@@ -5,8 +5,8 @@ three epochs with a cosine schedule instead of the released code's 640.
 
     python train.py --config capsnet_mnist
 
-Expected: 99.1 % or more on the 10,000 test images at the last step.
-Cost: 165,000 images; 20 to 30 minutes on two CPU cores, under a minute on a GPU.
+Expected: 99.25 % (99.06 to 99.40) on the 10,000 test images at the last step, seed 0.
+Cost: 165,000 images; 20 minutes on two CPU cores.
 """
 
 import capsnet

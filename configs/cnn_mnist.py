@@ -2,8 +2,8 @@
 
     python train.py --config cnn_mnist
 
-Expected: 99.0 % or more on the 10,000 test images at the last step.
-Cost: 275,000 images; a few minutes on two CPU cores.
+Expected: 99.37 % (99.19 to 99.51) on the 10,000 test images at the last step, seed 0.
+Cost: 275,000 images; three minutes on two CPU cores.
 """
 
 from cnn import network

@@ -7,7 +7,7 @@ shifts: 35,445,522 parameters.
     python train.py --config cnn_mnist_paper
 
 Expected: the paper reports a test error of 0.39 %.
-Cost: 2.7 million images; meant for a GPU (a day on two CPU cores).
+Cost: 2.7 million images; meant for a GPU.
 """
 
 from cnn import network

@@ -146,11 +146,12 @@ def test_plateaus_are_named(margin_loss, class_length, word):
         ({"margin_reduction": "max"}, "margin_reduction='max'"),
         ({"initializers": "xavier"}, "initializers='xavier'"),
         ({"iterations": 0}, "iterations=0"),
+        ({"dtype": "float31"}, "dtype='float31'"),
     ],
 )
-def test_unknown_names_are_errors(fields, message):
+def test_values_that_no_network_can_have(fields, message):
     with pytest.raises(ValueError, match=message):
-        build(**fields)(batch().images)
+        build(**fields)
 
 
 def test_images_that_are_too_small_are_an_error():
