@@ -9,7 +9,7 @@ then through `second`. All maps go from output to input in normalised coordinate
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ Grid = Float[Array, "batch *out dims"]
 Matrix = Float[Array, "batch rows columns"]
 
 
+@runtime_checkable
 class Transform(Protocol):
     """What a spatial transformer needs of a family of transforms."""
 

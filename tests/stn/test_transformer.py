@@ -1,0 +1,130 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from stn import (
+    ConvolutionalLocalisation,
+    DenseLocalisation,
+    SpatialTransformer,
+    sample,
+    transforms,
+)
+
+
+def count(module):
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
+
+
+@pytest.mark.parametrize(
+    ("localisation", "side", "expected"),
+    [
+        (ConvolutionalLocalisation, 28, 11_086),
+        (ConvolutionalLocalisation, 42, 17_086),
+        (ConvolutionalLocalisation, 60, 43_086),
+        (DenseLocalisation, 28, 27_430),
+        (DenseLocalisation, 42, 58_790),
+    ],
+)
+def test_parameter_counts_of_the_papers_affine_transformers(localisation, side, expected):
+    def build():
+        rngs = nnx.Rngs(0)
+        return SpatialTransformer(
+            localisation((side, side, 1), rngs=rngs), transforms.Affine(), rngs=rngs
+        )
+
+    assert count(nnx.eval_shape(build)) == expected
+
+
+def build(transform, shape=(32, 28, 2), **options):
+    rngs = nnx.Rngs(0)
+    localisation = ConvolutionalLocalisation(shape, coordinates=True, rngs=rngs)
+    return SpatialTransformer(localisation, transform, rngs=rngs, **options)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        transforms.Affine(),
+        transforms.Projective(),
+        transforms.ThinPlateSpline(),
+        transforms.BoundedAffine(largest_stretch=1.5, largest_shear=0.3),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("corners", [False, True])
+def test_it_starts_as_the_identity_and_can_leave_it(transform, corners):
+    layer = build(transform, align_corners=corners)
+    images = jax.random.uniform(jax.random.key(0), (3, 32, 28, 2))
+    out = nnx.jit(lambda layer, images: layer(images))(layer, images)
+    np.testing.assert_allclose(out.images, images, atol=1e-5)
+    np.testing.assert_allclose(out.theta, np.tile(transform.identity, (3, 1)), atol=1e-6)
+    target = jax.random.uniform(jax.random.key(1), images.shape)
+    gradients = nnx.grad(lambda layer: jnp.mean((layer(images).images - target) ** 2))(layer)
+    for leaf in jax.tree.leaves(gradients):
+        assert np.all(np.isfinite(leaf))
+    # The localisation network itself moves only once the regression's weights have left zero.
+    regression = gradients["regression"]
+    assert np.abs(regression["kernel"][...]).max() > 0
+    assert np.all(np.abs(regression["bias"][...]) > 0)
+
+
+def test_the_output_may_have_another_size():
+    layer = build(transforms.Attention(), output_size=(10, 12))
+    out = layer(jnp.ones((2, 32, 28, 2)))
+    assert out.images.shape == (2, 10, 12, 2)
+    assert out.grid.shape == (2, 10, 12, 2)
+
+
+def test_half_precision_images_keep_float32_parameters_and_grids():
+    out = build(transforms.Affine())(jnp.ones((1, 32, 28, 2), jnp.bfloat16))
+    assert out.images.dtype == jnp.bfloat16
+    assert out.theta.dtype == out.grid.dtype == jnp.float32
+
+
+def test_coordinates_tell_positions_apart():
+    shape = (28, 28, 1)
+    blank = jnp.zeros((1, *shape))
+    plain = ConvolutionalLocalisation(shape, rngs=nnx.Rngs(0))
+    located = ConvolutionalLocalisation(shape, coordinates=True, rngs=nnx.Rngs(0))
+    assert np.ptp(plain._convolve(blank)) == 0
+    assert np.ptp(located._convolve(blank)) > 0.01
+
+
+def test_images_that_are_too_small_are_an_error():
+    with pytest.raises(ValueError, match="5x5 kernel does not fit"):
+        ConvolutionalLocalisation((27, 28, 1), rngs=nnx.Rngs(0))
+
+
+@pytest.mark.slow
+def test_it_learns_to_undo_shifts():
+    # A blob anywhere on the canvas is to be brought to its middle.
+    points = np.stack(np.meshgrid(*[np.arange(28)] * 2, indexing="ij"), axis=-1)
+
+    def blobs(key):
+        centres = jax.random.uniform(key, (64, 1, 1, 2), minval=9.0, maxval=18.0)
+        return jnp.exp(-jnp.sum((points - centres) ** 2, axis=-1) / 8.0)[..., None], centres
+
+    middle = jnp.exp(-jnp.sum((points - 13.5) ** 2, axis=-1) / 8.0)[..., None]
+    rngs = nnx.Rngs(0)
+    layer = SpatialTransformer(
+        ConvolutionalLocalisation((28, 28, 1), rngs=rngs), transforms.Translation(), rngs=rngs
+    )
+    optimizer = nnx.Optimizer(layer, optax.adam(3e-3), wrt=nnx.Param)
+
+    @nnx.jit
+    def step(layer, optimizer, key):
+        images, _ = blobs(key)
+        gradients = nnx.grad(lambda layer: jnp.mean((layer(images).images - middle) ** 2))(layer)
+        optimizer.update(layer, gradients)
+
+    for index in range(300):
+        step(layer, optimizer, jax.random.key(index))
+    images, centres = blobs(jax.random.key(1000))
+    # The map goes from output to input, so the shift points at the blob: (x, y) in half-widths.
+    truth = (np.asarray(centres[:, 0, 0, ::-1]) - 13.5) / 14.0
+    assert np.abs(np.asarray(layer(images).theta) - truth).mean() < 0.05
+    exact = sample(images, transforms.Translation().grid(jnp.asarray(truth), (28, 28)))
+    assert float(jnp.abs(exact - middle).max()) < 0.1
