@@ -4,6 +4,14 @@ Any field of the configuration can be overridden: `--config.seed=1 --config.mode
 The same command with the same `--workdir` resumes a run that was interrupted.
 """
 
+import signal
+
+# Until training begins there is nothing to save, so Ctrl-C may end the process at once. Python's
+# own KeyboardInterrupt is lost where it strikes in one of JAX's callbacks. This comes before the
+# imports, for they take a second.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
 from collections.abc import Sequence
 

@@ -1,5 +1,6 @@
 import os
 import pathlib
+import signal
 
 import jaxtyping
 import pytest
@@ -10,6 +11,14 @@ jaxtyping.install_import_hook(
 )
 
 ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_as_in_a_terminal():
+    """A background job's children ignore SIGINT; the tests send it to theirs."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
 
 
 @pytest.fixture(scope="session")

@@ -33,10 +33,16 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """While this lasts, SIGINT and SIGTERM only leave a note; a second one stops at once."""
+    """While this lasts, SIGINT and SIGTERM only leave a note; a second one stops at once.
+
+    A signal that was ignored stays ignored, as SIGINT is for a script's background jobs.
+    """
     request = StopRequest()
-    caught = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, request) for number in caught}
+    previous = {
+        number: signal.signal(number, request)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield request
     finally:

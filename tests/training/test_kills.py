@@ -58,7 +58,7 @@ def test_twenty_kills_change_nothing(command, data_dir, tmp_path):
         if process.returncode == 0:  # it was faster than the signal
             assert kill >= KILLS // 2, output
             break
-        assert process.returncode in (-number, 128 + number, 1, 130), output
+        assert process.returncode in (-number, 128 + number), output
     command(*ARGUMENTS, f"--workdir={tmp_path / 'killed'}", check=True)
     whole, killed = (
         jax.device_get(restore_run(tmp_path / name, data_dir=data_dir).state)
