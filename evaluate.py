@@ -37,17 +37,13 @@ def _evaluate(workdir: str, chosen) -> list[dict[str, str]]:
     run = restore_run(workdir, checkpoint=_CHECKPOINT.value, data_dir=_DATA_DIR.value)
     rows = []
     for suite in chosen:
-        result = suite.evaluate(
-            run.setup.predictor(run.state),
-            run.setup.dataset,
-            batch_size=run.setup.evaluation_batch_size,
-        )
+        result = run.setup.evaluate(suite, run.state)
         low, high = result.interval
         rows.append(
             {
                 "run": workdir,
                 "step": f"{run.step} ({_CHECKPOINT.value})",
-                "parameters": f"{run.parameters:,}",
+                "parameters": f"{run.state.num_parameters:,}",
                 "suite": result.suite,
                 result.metric: f"{100 * result.value:.2f} %",
                 result.interval_method: f"{100 * low:.2f} to {100 * high:.2f} %",

@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from tensorflow_datasets.core.registered import DatasetNotFoundError
 
-from data.errors import UserError
+from data.errors import UserError, first_line
 
 _PROBE_SECONDS = 4.0
 # The stored formats that have random access, and so need no TensorFlow to read.
@@ -134,14 +134,14 @@ def prepare_public(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
     try:
         builder.download_and_prepare()
     except (OSError, AssertionError, ValueError, tfds.download.DownloadError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"dataset.name={name!r} could not be prepared: {reason}") from error
+        raise UserError(
+            f"dataset.name={name!r} could not be prepared: {first_line(error)}"
+        ) from error
     return builder
 
 
 def _cannot_open(name: str, error: Exception) -> UserError:
-    reason = str(error).splitlines()[0]
-    return UserError(f"dataset.name={name!r} cannot be opened: {reason}")
+    return UserError(f"dataset.name={name!r} cannot be opened: {first_line(error)}")
 
 
 def _first_host(builder) -> str | None:

@@ -16,7 +16,7 @@ from absl import logging
 
 from data import idx, preparation
 from data.bundled_mnist import BundledMnist
-from data.errors import UserError
+from data.errors import UserError, first_line
 
 # Features that hold the image's channels and the label, where they are not "image" and "label".
 FEATURES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -104,7 +104,7 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
             images, labels = read(spec)
         except (AssertionError, ValueError, KeyError) as error:
             raise UserError(
-                f"dataset.{role}={spec!r}: {config.name} has no such split ({_first_line(error)})"
+                f"dataset.{role}={spec!r}: {config.name} has no such split ({first_line(error)})"
             ) from error
         if not len(labels):
             raise UserError(f"dataset.{role}={spec!r}: no image of {config.name} is in this split")
@@ -176,7 +176,7 @@ def _tfds_reader(name: str, builder: Any) -> tuple[Reader, int]:
             except RuntimeError as error:
                 raise UserError(
                     f"the prepared data in {builder.data_path} is damaged "
-                    f"({_first_line(error)}); delete that folder and run again"
+                    f"({first_line(error)}); delete that folder and run again"
                 ) from error
         return _stack(name, examples, image_keys, label_key)
 
@@ -202,7 +202,3 @@ def _stack(name, examples, image_keys, label_key):
             "only uint8 images of height, width and channels are supported"
         )
     return images, np.array([example[label_key] for example in examples], np.int32)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -33,13 +33,6 @@ class Result:
     count: int
     data_checksum: str
 
-    def __str__(self) -> str:
-        low, high = self.interval
-        return (
-            f"{self.suite} {self.metric} {100 * self.value:.2f} % "
-            f"[{100 * low:.2f}, {100 * high:.2f}] on {self.count} images"
-        )
-
 
 def write_text(path: pathlib.Path, content: str) -> None:
     """Writes a file whole or not at all."""

@@ -84,12 +84,12 @@ def _to_pixels(coordinates, size: int, align_corners: bool):
 
 
 def _nearest(pixels, size, padding, align_corners):
-    pixels = _into_frame(pixels, size, padding, align_corners, margin=1)
+    pixels = _into_frame(pixels, size, padding, align_corners)
     return [_tap(jnp.round(lax.stop_gradient(pixels)), size, jnp.ones_like(pixels))]
 
 
 def _linear(pixels, size, padding, align_corners):
-    pixels = _into_frame(pixels, size, padding, align_corners, margin=1)
+    pixels = _into_frame(pixels, size, padding, align_corners)
     lower = jnp.floor(lax.stop_gradient(pixels))
     upper_weight = pixels - lower
     return [_tap(lower, size, 1.0 - upper_weight), _tap(lower + 1, size, upper_weight)]
@@ -111,7 +111,7 @@ def _cubic(pixels, size, padding, align_corners):
     )
     taps = []
     for step, weight in enumerate(weights):
-        position = _into_frame(lower + (step - 1), size, padding, align_corners, margin=1)
+        position = _into_frame(lower + (step - 1), size, padding, align_corners)
         taps.append(_tap(jnp.round(position), size, weight))
     return taps
 
@@ -127,17 +127,17 @@ def _outer_cubic(distance):
 _TAPS: dict[str, Callable] = {"nearest": _nearest, "bilinear": _linear, "bicubic": _cubic}
 
 
-def _into_frame(pixels, size: int, padding: str, align_corners: bool, margin: int):
+def _into_frame(pixels, size: int, padding: str, align_corners: bool):
     """Moves points to where the padding reads them; what is not a number ends up outside.
 
     `lax.clamp` has the derivative 0 outside and on the edges, as the padding has.
     """
     if padding == "reflection":
         pixels = _reflect(jnp.where(jnp.isfinite(pixels), pixels, 0.0), size, align_corners)
-    outside = float(-margin) if padding == "zeros" else 0.0
+    outside = -1.0 if padding == "zeros" else 0.0
     pixels = jnp.where(jnp.isnan(pixels), outside, pixels)
-    # With zeros, everything a margin away reads as zero, and so may be brought that near.
-    last = size - 1 + margin if padding == "zeros" else size - 1
+    # With zeros, everything a pixel away reads as zero, and so may be brought that near.
+    last = size if padding == "zeros" else size - 1
     return lax.clamp(jnp.asarray(outside, pixels.dtype), pixels, jnp.asarray(last, pixels.dtype))
 
 

@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
-from data.errors import UserError
+from data.errors import UserError, first_line
 
 VALIDATION_ACCURACY = "validation_accuracy"
 _CHECKSUM = "crc32"
@@ -113,8 +113,9 @@ class Checkpoints:
         try:
             restored = self._manager.restore(step, args=items)
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
-            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-            raise UserError(f"checkpoint {self.folder / str(step)} is damaged: {reason}") from error
+            raise UserError(
+                f"checkpoint {self.folder / str(step)} is damaged: {first_line(error)[:200]}"
+            ) from error
         facts = restored["facts"]
         if checksum(restored["state"]) != facts.pop(_CHECKSUM):
             raise UserError(

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from data.errors import UserError
+from data.errors import UserError, first_line
 from evaluation import suites
 from evaluation.prediction import predict_all
 from evaluation.records import make_record
@@ -84,8 +84,7 @@ def join_processes(coordinator: str, processes: int, process: int) -> None:
     try:
         jax.distributed.initialize(coordinator, processes, process)
     except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--coordinator={coordinator}: {reason}") from error
+        raise UserError(f"--coordinator={coordinator}: {first_line(error)}") from error
 
 
 class _Training:
@@ -138,14 +137,11 @@ class _Training:
         compiled = lowered.compile()
         seconds = time.perf_counter() - start
         _say(
-            f"{self.name}: {self._parameters():,} parameters, "
+            f"{self.name}: {self.state.num_parameters:,} parameters, "
             f"{len(self.setup.dataset.train):,} images of {self.setup.dataset.name}, "
             f"{self.setup.mesh.size} x {jax.devices()[0].platform}, compiled in {seconds:.1f} s"
         )
         return compiled, seconds
-
-    def _parameters(self) -> int:
-        return sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
 
     def _train(self, train_steps, split) -> None:
         """Runs the remaining steps."""
@@ -252,12 +248,7 @@ class _Training:
         """Evaluates the last step and writes the record."""
         seconds = self._train_seconds()
         results = [
-            suites.load(name).evaluate(
-                self.setup.predictor(self.state),
-                self.setup.dataset,
-                batch_size=self.setup.evaluation_batch_size,
-            )
-            for name in self.experiment.suites
+            self.setup.evaluate(suites.load(name), self.state) for name in self.experiment.suites
         ]
         record = make_record(
             results,
@@ -266,7 +257,7 @@ class _Training:
             step=self.step,
             checkpoint="last step",
             seed=self.experiment.seed,
-            parameters=self._parameters(),
+            parameters=self.state.num_parameters,
             train_seconds=round(seconds, 1),
             compile_seconds=round(compile_seconds, 1),
             images_per_second=round(self.step * self.experiment.batch_size / seconds, 1),

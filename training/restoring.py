@@ -3,7 +3,6 @@
 import dataclasses
 import pathlib
 
-import jax
 from absl import logging
 
 from data.errors import UserError
@@ -28,11 +27,6 @@ class RestoredRun:
     setup: Setup
     state: TrainState
     step: int
-
-    @property
-    def parameters(self) -> int:
-        """The number of the model's parameters."""
-        return sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
 
 
 def restore_run(

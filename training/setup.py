@@ -11,6 +11,7 @@ from data.batches import DeviceSplit
 from data.errors import UserError
 from data.sources import Dataset, load
 from evaluation.prediction import Predict
+from evaluation.records import Result
 from training.environment import make_mesh
 from training.experiment import Experiment
 from training.step import Program, TrainState, make_program
@@ -77,6 +78,12 @@ class Setup:
             return np.asarray(self.program.predict(state.evaluated_params, state.other, images))
 
         return predict
+
+    def evaluate(self, suite: Any, state: TrainState) -> Result:
+        """What a suite (see `evaluation.suites`) measures of the model at a state."""
+        return suite.evaluate(
+            self.predictor(state), self.dataset, batch_size=self.evaluation_batch_size
+        )
 
 
 def prepare(experiment: Experiment, data_dir: str | None) -> Setup:

@@ -45,6 +45,11 @@ class TrainState(NamedTuple):
         """The parameters that evaluations see: the average if there is one."""
         return self.params if self.average is None else self.average
 
+    @property
+    def num_parameters(self) -> int:
+        """The number of the model's parameters."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.params))
+
 
 @dataclasses.dataclass(frozen=True)
 class Program:
