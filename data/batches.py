@@ -5,21 +5,28 @@ epoch's number, its augmentation from the seed and k. A resumed run therefore ne
 state, and many steps can share one dispatch.
 """
 
-import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from data.augmentation import random_shift
-
 
 class Batch(NamedTuple):
-    """Images in [0, 1] and their labels, as a model's loss takes them."""
+    """What a model's loss takes.
 
-    images: Float[Array, "batch height width channels"]
+    Attributes:
+        images: In [0, 1]; volumes have a depth before their height.
+        labels: Their classes.
+        poses: Parameters of the transform that painted each object of an image (see
+            `data.distortions`), where the dataset knows them. They are for measurements; a model
+            that learns from them is told the answer.
+    """
+
+    images: Float[Array, "batch *shape channels"]
     labels: Int[Array, "batch"]
+    poses: Float[Array, "batch objects parameters"] | None = None
 
 
 class DeviceSplit(NamedTuple):
@@ -45,7 +52,10 @@ def epoch_order(key: Key[Array, ""], epoch: Int[Array, ""], count: int) -> Int[A
     return jax.random.permutation(order_key, count)
 
 
-@functools.partial(jax.jit, static_argnames=("batch_size", "shift"))
+Generate = Callable[[Key[Array, ""], DeviceSplit, Int[Array, "batch"]], Batch]
+"""(key, split, numbers of the chosen images) -> the batch that a model sees of them."""
+
+
 def draw(
     split: DeviceSplit,
     order: Int[Array, "count"],
@@ -53,7 +63,7 @@ def draw(
     step: Int[Array, ""],
     *,
     batch_size: int,
-    shift: int = 0,
+    generate: Generate,
 ) -> Batch:
     """Batch number `step` of a run.
 
@@ -63,13 +73,11 @@ def draw(
         key: The run's data key.
         step: Counted from 0 over the whole run.
         batch_size: Images in a batch.
-        shift: Largest random shift, in pixels; 0 for none.
+        generate: The dataset's way from stored images to a batch, random in its key alone.
 
     Returns:
-        The batch, normalised and augmented.
+        The batch.
     """
     start = (step % steps_per_epoch(order.size, batch_size)) * batch_size
     chosen = jax.lax.dynamic_slice(order, (start,), (batch_size,))
-    augmentation_key = jax.random.fold_in(jax.random.fold_in(key, 1), step)
-    images = random_shift(augmentation_key, split.images[chosen], shift)
-    return Batch(normalise(images), split.labels[chosen])
+    return generate(jax.random.fold_in(jax.random.fold_in(key, 1), step), split, chosen)

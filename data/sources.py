@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
+from jaxtyping import Array, Int, Key
 
 from data import idx, preparation
+from data.augmentation import random_shift
+from data.batches import Batch, DeviceSplit, normalise
 from data.bundled_mnist import BundledMnist
 from data.errors import UserError, first_line
+from stn.transforms import Transform
 
 # Features that hold the image's channels and the label, where they are not "image" and "label".
 FEATURES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -43,13 +47,36 @@ class DatasetConfig:
     test: str = "test"
     shift: int = 2
 
+    def check(self) -> None:
+        """Raises a `UserError` for a value that no run can have."""
+        if self.shift < 0:
+            raise UserError(f"dataset.shift={self.shift}: must be at least 0")
+
+    def load(self, data_dir: str | None) -> "Dataset":
+        """The splits; see `load`."""
+        return load(self, data_dir)
+
+    def generate(
+        self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]
+    ) -> Batch:
+        """The chosen images, each shifted on its own."""
+        images = random_shift(key, split.images[chosen], self.shift)
+        return Batch(normalise(images), split.labels[chosen])
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Images `[count, height, width, channels]` (uint8) and labels `[count]` (int32)."""
+    """Images and what is known of them.
+
+    Attributes:
+        images: `[count, height, width, channels]` or, volumes, with a depth before; uint8.
+        labels: `[count]`, int32.
+        poses: `[count, objects, parameters]` of the transforms that painted the images, or None.
+    """
 
     images: np.ndarray
     labels: np.ndarray
+    poses: np.ndarray | None = None
 
     def __len__(self) -> int:
         """The number of images."""
@@ -65,19 +92,28 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """The three splits of a run."""
+    """The three splits of a run.
+
+    Attributes:
+        name: For records and messages.
+        num_classes: Labels are below it.
+        train: What batches are drawn from; a generated dataset paints its images of these.
+        validation: As the model sees them.
+        test: As the model sees them.
+        pose_transform: The family of the splits' `poses`, where there are any.
+    """
 
     name: str
     num_classes: int
     train: Split
     validation: Split
     test: Split
+    pose_transform: Transform | None = None
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
-        height, width, channels = self.train.images.shape[1:]
-        return height, width, channels
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width, channels of what a model sees."""
+        return self.test.images.shape[1:]
 
 
 def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
@@ -109,6 +145,9 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
         if not len(labels):
             raise UserError(f"dataset.{role}={spec!r}: no image of {config.name} is in this split")
         splits[role] = Split(images, labels)
+    sizes = {split.images.shape[1:] for split in splits.values()}
+    if len(sizes) > 1:
+        raise UserError(f"{config.name}: test images have another size than training images")
     num_classes = num_classes or int(max(split.labels.max() for split in splits.values())) + 1
     return Dataset(config.name, num_classes, **splits)
 

@@ -37,7 +37,7 @@ class Experiment:
         steps: Optimizer steps of the run.
         batch_size: Images per step, over all devices together.
         seed: Of initial values, order, augmentation and dropout.
-        dataset: The images.
+        dataset: The images: a dataclass with the methods of `DatasetConfig`.
         optimizer: The optimizer and its schedule.
         ema_decay: Decay of a moving average of the weights that is evaluated in their place;
             0 for none.
@@ -52,7 +52,7 @@ class Experiment:
     steps: int
     batch_size: int = 128
     seed: int = 0
-    dataset: DatasetConfig = dataclasses.field(default_factory=DatasetConfig)
+    dataset: Any = dataclasses.field(default_factory=DatasetConfig)
     optimizer: AdamConfig = dataclasses.field(default_factory=AdamConfig)
     ema_decay: float = 0.0
     validate_every: int = 429
@@ -77,8 +77,7 @@ class Experiment:
             raise UserError(f"ema_decay={self.ema_decay}: must be in [0, 1)")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"seed={self.seed}: must be in [0, 2^32)")
-        if self.dataset.shift < 0:
-            raise UserError(f"dataset.shift={self.dataset.shift}: must be at least 0")
+        self.dataset.check()
 
 
 def to_json(config: Any) -> Any:

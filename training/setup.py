@@ -9,7 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from data.batches import DeviceSplit
 from data.errors import UserError
-from data.sources import Dataset, load
+from data.sources import Dataset
 from evaluation.prediction import Predict
 from evaluation.records import Result
 from training.environment import make_mesh
@@ -54,8 +54,8 @@ class Setup:
             )
         if size > len(self.dataset.train):
             raise UserError(
-                f"batch_size={size} is more than the {len(self.dataset.train)} images of "
-                f"dataset.train={self.experiment.dataset.train!r}"
+                f"batch_size={size} is more than the {len(self.dataset.train)} training images "
+                f"of {self.dataset.name}; take fewer, or a larger dataset.train"
             )
 
     def training_split(self) -> DeviceSplit:
@@ -93,9 +93,7 @@ def prepare(experiment: Experiment, data_dir: str | None) -> Setup:
         UserError: if they do not fit together.
     """
     mesh = make_mesh()
-    dataset = load(experiment.dataset, data_dir)
-    if dataset.test.images.shape[1:] != dataset.train.images.shape[1:]:
-        raise UserError(f"{dataset.name}: test images have another size than training images")
+    dataset = experiment.dataset.load(data_dir)
     try:
         program = make_program(experiment, dataset.image_shape, dataset.num_classes, mesh)
     except ValueError as error:

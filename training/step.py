@@ -174,7 +174,7 @@ def _make_train_steps(step_once, experiment: Experiment, mesh: Mesh, block_size:
                 key,
                 step,
                 batch_size=experiment.batch_size,
-                shift=experiment.dataset.shift,
+                generate=experiment.dataset.generate,
             )
             return jax.lax.with_sharding_constraint(batch, _over_devices(mesh))
 

@@ -15,7 +15,7 @@ SPLIT = DeviceSplit(
 def batch(step, key=KEY, shift=0):
     epoch = step // steps_per_epoch(50, 8)
     order = epoch_order(key, jnp.asarray(epoch), 50)
-    return draw(SPLIT, order, key, jnp.asarray(step), batch_size=8, shift=shift)
+    return draw(SPLIT, order, key, jnp.asarray(step), batch_size=8, generate=generate)
 
 
 def test_pixels_end_up_in_zero_to_one():

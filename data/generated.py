@@ -1,0 +1,257 @@
+"""Datasets that paint each batch afresh, from the images of another dataset.
+
+Training images are painted inside the training step and never repeat; validation and test images
+are painted once, from their own splits and a fixed seed, so that every run is measured on the same
+ones. The tasks are those of Jaderberg et al. (2015), section 4.1 and appendix A.1.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from data.batches import Batch, DeviceSplit, normalise
+from data.distortions import (
+    AffineDistortion,
+    ElasticDistortion,
+    Placement,
+    ProjectiveDistortion,
+    place,
+)
+from data.errors import UserError
+from data.sources import Dataset, DatasetConfig, Split
+
+# Images that are painted at once for the fixed splits.
+_CHUNK = 500
+
+
+@dataclasses.dataclass
+class DistortedConfig:
+    """Images of a source, each painted on a canvas through a random distortion.
+
+    Attributes:
+        name: Of the task, for records.
+        distortion: See `data.distortions`.
+        canvas: Height and width of the painted images, in pixels.
+        distractors: How many patches of other images are added to each canvas.
+        distractor_size: Their height and width, in pixels.
+        seed: Of the fixed validation and test images.
+        source: What is painted, and its splits.
+    """
+
+    name: str
+    distortion: Any
+    canvas: int = 28
+    distractors: int = 0
+    distractor_size: int = 6
+    seed: int = 0
+    source: DatasetConfig = dataclasses.field(default_factory=lambda: DatasetConfig(shift=0))
+
+    def check(self) -> None:
+        """Raises a `UserError` for a value that no run can have."""
+        self.source.check()
+        if self.distractors < 0:
+            raise UserError(f"dataset.distractors={self.distractors}: must be at least 0")
+
+    def load(self, data_dir: str | None) -> Dataset:
+        """Reads the source and paints its validation and test images."""
+        source = self.source.load(data_dir)
+        check_canvas(self.canvas, source)
+        painted = fixed_splits(self.generate, source, self.seed)
+        return dataclasses.replace(
+            source, name=self.name, pose_transform=self.distortion.transform, **painted
+        )
+
+    def generate(
+        self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]
+    ) -> Batch:
+        """The chosen images, distorted, among distractors."""
+        distortion_key, distractor_key = jax.random.split(key)
+        images, poses = self.distortion(
+            distortion_key, normalise(split.images[chosen]), self.canvas
+        )
+        if self.distractors:
+            clutter = draw_clutter(
+                distractor_key,
+                split,
+                batch=chosen.size,
+                count=self.distractors,
+                size=self.distractor_size,
+                canvas=self.canvas,
+            )
+            images = jnp.minimum(images + clutter, 1.0)
+        return Batch(images, split.labels[chosen], poses[:, None])
+
+
+@dataclasses.dataclass
+class AdditionConfig:
+    """Two digits, one a channel, each distorted on its own; the label is their sum.
+
+    Attributes:
+        name: Of the task, for records.
+        distortion: See `data.distortions`.
+        canvas: Height and width of the painted images, in pixels.
+        seed: Of the fixed validation and test images.
+        source: Images of one channel whose labels are numbers.
+    """
+
+    name: str = "mnist addition"
+    distortion: Any = dataclasses.field(
+        default_factory=lambda: AffineDistortion(45.0, 0.7, 1.2, anywhere=True)
+    )
+    canvas: int = 42
+    seed: int = 0
+    source: DatasetConfig = dataclasses.field(default_factory=lambda: DatasetConfig(shift=0))
+
+    def check(self) -> None:
+        """Raises a `UserError` for a value that no run can have."""
+        self.source.check()
+
+    def load(self, data_dir: str | None) -> Dataset:
+        """Reads the source and paints its validation and test images."""
+        source = self.source.load(data_dir)
+        check_canvas(self.canvas, source)
+        painted = fixed_splits(self.generate, source, self.seed)
+        return dataclasses.replace(
+            source,
+            name=self.name,
+            num_classes=2 * source.num_classes - 1,
+            pose_transform=self.distortion.transform,
+            **painted,
+        )
+
+    def generate(
+        self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]
+    ) -> Batch:
+        """The chosen digits in the first channel, random ones in the second."""
+        partner_key, *keys = jax.random.split(key, 3)
+        partner = jax.random.randint(partner_key, chosen.shape, 0, split.labels.size)
+        channels, poses = [], []
+        for digit, distortion_key in zip((chosen, partner), keys, strict=True):
+            images, theta = self.distortion(
+                distortion_key, normalise(split.images[digit]), self.canvas
+            )
+            channels.append(images)
+            poses.append(theta)
+        return Batch(
+            jnp.concatenate(channels, axis=-1),
+            split.labels[chosen] + split.labels[partner],
+            jnp.stack(poses, axis=1),
+        )
+
+
+def rotated(canvas: int = 28) -> DistortedConfig:
+    """R: turned by up to 90 degrees. The paper does not give its canvas."""
+    return DistortedConfig("mnist rotated", AffineDistortion(rotation=90.0), canvas)
+
+
+def rotated_translated_scaled() -> DistortedConfig:
+    """RTS: turned by up to 45 degrees, scaled by 0.7 to 1.2, anywhere on 42x42 pixels."""
+    return DistortedConfig(
+        "mnist rotated translated scaled",
+        AffineDistortion(rotation=45.0, smallest_scale=0.7, largest_scale=1.2, anywhere=True),
+        canvas=42,
+    )
+
+
+def projected() -> DistortedConfig:
+    """P: scaled by 0.75 to 1, the corners moved by noise of 5 pixels."""
+    return DistortedConfig("mnist projected", ProjectiveDistortion())
+
+
+def elastic() -> DistortedConfig:
+    """E: scaled by 0.75 to 1, 16 control points of a spline moved by noise of 1.5 pixels."""
+    return DistortedConfig("mnist elastic", ElasticDistortion())
+
+
+def translated() -> DistortedConfig:
+    """T: anywhere on 60x60 pixels."""
+    return DistortedConfig("mnist translated", Placement(), canvas=60)
+
+
+def translated_cluttered() -> DistortedConfig:
+    """TC: anywhere on 60x60 pixels, among six 6x6 patches of other digits."""
+    return DistortedConfig("mnist translated cluttered", Placement(), canvas=60, distractors=6)
+
+
+def translated_cluttered_large() -> DistortedConfig:
+    """TU: anywhere on the 84x84 pixels of the co-localisation images, among 16 patches."""
+    return DistortedConfig(
+        "mnist translated cluttered large", Placement(), canvas=84, distractors=16
+    )
+
+
+def check_canvas(canvas: int, source: Dataset) -> None:
+    """Raises a `UserError` if a source's images are not square or larger than the canvas."""
+    height, width = source.image_shape[:2]
+    if height != width or canvas < height:
+        raise UserError(
+            f"dataset.canvas={canvas}: the {height}x{width} images of {source.name} do not fit; "
+            f"they must be square, and the canvas at least {max(height, width)}"
+        )
+
+
+def draw_clutter(
+    key: Key[Array, ""], split: DeviceSplit, *, batch: int, count: int, size: int, canvas: int
+) -> Float[Array, "batch canvas canvas channels"]:
+    """Random square patches of random images of a split, at random places of blank canvases.
+
+    Args:
+        key: Decides everything.
+        split: Where the patches come from.
+        batch: Canvases.
+        count: Patches on each, added up where they overlap.
+        size: Height and width of a patch, in pixels.
+        canvas: Height and width of a canvas, in pixels.
+    """
+    image_key, crop_key, place_key = jax.random.split(key, 3)
+    images = jax.random.randint(image_key, (batch, count, 1, 1), 0, split.labels.size)
+    side = split.images.shape[1]
+    first = jax.random.randint(crop_key, (2, batch, count, 1, 1), 0, side - size + 1)
+    rows = first[0] + jnp.arange(size)[:, None]
+    columns = first[1] + jnp.arange(size)
+    patches = normalise(split.images[images, rows, columns])
+    corners = jax.random.randint(place_key, (batch, count, 2), 0, canvas - size + 1)
+    return place(patches, corners, canvas)
+
+
+def fixed_splits(generate: Callable[..., Batch], source: Dataset, seed: int) -> dict[str, Split]:
+    """Paints the validation and test images of a source once and for all.
+
+    Args:
+        generate: From (key, split, chosen) to a batch.
+        source: Its splits stay apart: distractors and partners come from the same one.
+        seed: Decides every image.
+
+    Returns:
+        The painted splits by name, their images rounded to whole grey levels.
+    """
+    key = jax.random.key(seed)
+    return {
+        role: paint_split(generate, getattr(source, role), jax.random.fold_in(key, number))
+        for number, role in enumerate(("validation", "test"))
+    }
+
+
+def paint_split(generate: Callable[..., Batch], split: Split, key: Key[Array, ""]) -> Split:
+    """Every image of a split, painted once in order."""
+    stored = DeviceSplit(jnp.asarray(split.images), jnp.asarray(split.labels))
+
+    @jax.jit
+    def paint(number, chosen):
+        images, labels, poses = generate(jax.random.fold_in(key, number), stored, chosen)
+        return jnp.round(images * 255.0).astype(jnp.uint8), labels, poses
+
+    numbers = np.arange(-(-len(split) // _CHUNK) * _CHUNK) % len(split)
+    chunks = [
+        jax.device_get(paint(number, chosen))
+        for number, chosen in enumerate(np.split(numbers, len(numbers) // _CHUNK))
+    ]
+    images, labels, poses = (
+        np.concatenate(parts)[: len(split)] for parts in zip(*chunks, strict=True)
+    )
+    return Split(images, labels.astype(np.int32), poses)
