@@ -3,9 +3,11 @@
 Section 3 of Jaderberg et al. (2015).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -32,15 +34,24 @@ class SpatialTransformer(nnx.Module):
     """Localisation network, regression to a transform's parameters, grid, sampler.
 
     The regression starts with zero weights and the identity as its bias, so that the layer starts
-    as the identity for every image.
+    as the identity for every image, or as another pose that it is given.
+
+    The images may as well be feature maps in the middle of a network, with any number of channels:
+    gradients reach them through what is read and through the prediction. A warp of feature maps
+    cannot in general undo a warp of the network's input (Finnveden et al., 2020); for deep features
+    to steer a warp of the input, see `stn.shared`.
 
     Args:
         localisation: From images to features; see `stn.localisation`.
         transform: The family of transforms; see `stn.transforms`.
+        initial: The transform's parameters for every image at the start; None is the identity.
         output_size: (height, width) of the output; None keeps the input's.
         padding: What lies outside of the image; see `stn.sample`.
         align_corners: See `stn.sample`.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if `initial` has not as many values as the transform has parameters.
     """
 
     def __init__(
@@ -48,18 +59,24 @@ class SpatialTransformer(nnx.Module):
         localisation: Localisation,
         transform: Transform,
         *,
+        initial: Sequence[float] | np.ndarray | None = None,
         output_size: tuple[int, int] | None = None,
         padding: str = "zeros",
         align_corners: bool = False,
         rngs: nnx.Rngs,
     ):
-        identity = transform.identity
+        start = transform.identity if initial is None else np.asarray(initial)
+        if start.shape != (transform.num_parameters,):
+            raise ValueError(
+                f"initial has the shape {start.shape}: {transform} has "
+                f"{transform.num_parameters} parameters"
+            )
         self.localisation = localisation
         self.regression = nnx.Linear(
             localisation.num_features,
             transform.num_parameters,
             kernel_init=nnx.initializers.zeros_init(),
-            bias_init=lambda key, shape, dtype: jnp.asarray(identity, dtype).reshape(shape),
+            bias_init=lambda key, shape, dtype: jnp.asarray(start, dtype).reshape(shape),
             rngs=rngs,
         )
         self.transform = transform
@@ -72,7 +89,18 @@ class SpatialTransformer(nnx.Module):
 
         Parameters, grid and weights are float32 whatever the images are.
         """
-        theta = self.regression(self.localisation(images).astype(jnp.float32))
+        return self.warp(images, self.predict(images))
+
+    def predict(self, seen: Float[Array, "batch *features"]) -> Float[Array, "batch parameters"]:
+        """The transform's parameters for what the localisation network is shown, in float32."""
+        return self.regression(self.localisation(seen).astype(jnp.float32))
+
+    def warp(
+        self,
+        images: Float[Array, "batch height width channels"],
+        theta: Float[Array, "batch parameters"],
+    ) -> Transformed:
+        """Reads images through given parameters; nothing is predicted."""
         size = self.output_size or images.shape[1:3]
         grid = self.transform.grid(theta, size, align_corners=self.align_corners)
         resampled = sample(images, grid, padding=self.padding, align_corners=self.align_corners)

@@ -42,6 +42,19 @@ class Transform(Protocol):
         ...
 
 
+@runtime_checkable
+class ComposableTransform(Transform, Protocol):
+    """A family whose maps may be composed and inverted without leaving it."""
+
+    def compose(self, first: Theta, second: Theta) -> Theta:
+        """The map through `first` and then through `second`."""
+        ...
+
+    def inverse(self, theta: Theta) -> Theta:
+        """The map back."""
+        ...
+
+
 class _AffineFamily:
     """Transforms that are affine maps; a family says what its matrices are."""
 

@@ -78,6 +78,48 @@ def test_the_output_may_have_another_size():
     assert out.grid.shape == (2, 10, 12, 2)
 
 
+def test_it_may_start_at_another_pose():
+    pose = [0.5, 0.25, -0.25]
+    layer = build(transforms.Attention(), initial=pose)
+    np.testing.assert_array_equal(layer.regression.bias[...], pose)
+    theta = layer.predict(jnp.ones((2, 32, 28, 2)))
+    np.testing.assert_allclose(theta, [pose, pose])
+    with pytest.raises(ValueError, match=r"shape \(2,\).*3 parameters"):
+        build(transforms.Attention(), initial=[0.5, 0.25])
+
+
+def test_gradients_to_feature_maps_are_those_of_finite_differences():
+    # Eleven channels, as within a network; both paths count, the samples and the prediction.
+    shape = (6, 7, 11)
+    rngs = nnx.Rngs(0)
+    layer = SpatialTransformer(
+        DenseLocalisation(shape, widths=(8,), rngs=rngs),
+        transforms.Similarity(),
+        initial=[0.9, 0.2, 0.13, -0.11],
+        rngs=rngs,
+    )
+    layer.regression.kernel[...] = 0.02 * jax.random.normal(jax.random.key(0), (8, 4))
+    features = jax.random.normal(jax.random.key(1), (2, *shape))
+    target = jax.random.normal(jax.random.key(2), (2, *shape))
+
+    @jax.jit
+    def loss(features):
+        return jnp.sum(layer(features).images * target)
+
+    @jax.jit
+    def loss_of_samples(features):
+        theta = jax.lax.stop_gradient(layer.predict(features))
+        return jnp.sum(layer.warp(features, theta).images * target)
+
+    gradient = jax.grad(loss)(features)
+    assert np.abs(gradient - jax.grad(loss_of_samples)(features)).max() > 0.1
+    for seed in range(4):
+        direction = jax.random.normal(jax.random.key(10 + seed), features.shape)
+        step = 5e-4 * direction
+        slope = (loss(features + step) - loss(features - step)) / 1e-3
+        np.testing.assert_allclose(jnp.sum(gradient * direction), slope, rtol=0.02, atol=0.05)
+
+
 def test_half_precision_images_keep_float32_parameters_and_grids():
     out = build(transforms.Affine())(jnp.ones((1, 32, 28, 2), jnp.bfloat16))
     assert out.images.dtype == jnp.bfloat16

@@ -9,11 +9,13 @@ from stn.transforms import (
     Affine,
     Attention,
     BoundedAffine,
+    ComposableTransform,
     DisplacementField,
     ExponentialAffine,
     Projective,
     Similarity,
     ThinPlateSpline,
+    Transform,
     Translation,
 )
 
@@ -99,6 +101,12 @@ def test_points_by_hand(transform, theta, point, expected):
     grid = transform.grid(jnp.asarray([theta], jnp.float32), (5, 5), align_corners=True)
     where = np.argwhere(np.all(identity_grid((5, 5), align_corners=True) == point, axis=-1))[0]
     np.testing.assert_allclose(grid[0, where[0], where[1]], expected, atol=1e-6)
+
+
+def test_the_groups_and_no_others_can_be_composed():
+    assert all(isinstance(transform, Transform) for transform in PLANAR)
+    composable = [transform for transform in PLANAR if isinstance(transform, ComposableTransform)]
+    assert composable == GROUPS
 
 
 @pytest.mark.parametrize("transform", GROUPS, **NAMES)
