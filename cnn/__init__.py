@@ -1,6 +1,8 @@
-"""Plain convolutional vocabulary: convolution lowerings, pooling and the baseline networks."""
+"""Plain convolutional vocabulary: convolution, pooling, loss, baseline networks."""
 
 from cnn.convolution import Convolution, convolve
+from cnn.losses import classification_loss
+from cnn.matching import count_parameters, match_width
 from cnn.network import ConvolutionalNetwork, ConvolutionalNetworkConfig, NetworkOutput
 from cnn.pooling import pool
 
@@ -9,6 +11,9 @@ __all__ = [
     "ConvolutionalNetwork",
     "ConvolutionalNetworkConfig",
     "NetworkOutput",
+    "classification_loss",
     "convolve",
+    "count_parameters",
+    "match_width",
     "pool",
 ]

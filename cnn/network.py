@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Num
 
 from cnn.convolution import Convolution
+from cnn.losses import classification_loss
 from cnn.pooling import pool
 
 
@@ -163,11 +164,7 @@ class ConvolutionalNetwork(nnx.Module):
         Returns:
             The loss in nats, and the batch's accuracy in [0, 1] as a metric.
         """
-        logits = self(batch.images).logits
-        log_probabilities = jax.nn.log_softmax(logits)
-        chosen = jnp.take_along_axis(log_probabilities, batch.labels[:, None], axis=-1)
-        accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == batch.labels)
-        return -jnp.mean(chosen), {"accuracy": accuracy}
+        return classification_loss(self(batch.images).logits, batch.labels)
 
 
 def _dense(in_features: int, out_features: int, dtype: str, rngs: nnx.Rngs) -> nnx.Linear:

@@ -16,9 +16,7 @@ _TYPE = "type"
 class ModelConfig(Protocol):
     """A dataclass that describes a model and builds it."""
 
-    def build(
-        self, image_shape: tuple[int, int, int], num_classes: int, rngs: nnx.Rngs
-    ) -> nnx.Module:
+    def build(self, image_shape: tuple[int, ...], num_classes: int, rngs: nnx.Rngs) -> nnx.Module:
         """Creates the model for images of (height, width, channels).
 
         The module has `loss(batch) -> (loss, metrics)` with a metric "accuracy", and

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import jax
 import optax
 
 
@@ -32,6 +33,28 @@ class CosineSchedule:
             return optax.cosine_decay_schedule(learning_rate, steps)
         return optax.warmup_cosine_decay_schedule(
             0.0, learning_rate, self.warmup_steps, max(steps, self.warmup_steps + 1)
+        )
+
+
+@dataclasses.dataclass
+class StepSchedule:
+    """The base rate, cut by a factor at regular intervals.
+
+    The defaults are those of Jaderberg et al. (2015) on MNIST.
+
+    Attributes:
+        decay_rate: Factor on the rate at the end of each interval.
+        decay_steps: Steps of an interval.
+    """
+
+    decay_rate: float = 0.1
+    decay_steps: int = 50_000
+
+    def build(self, learning_rate: float, steps: int) -> optax.Schedule:
+        """Returns the learning rate as a function of the step."""
+        del steps
+        return optax.exponential_decay(
+            learning_rate, self.decay_steps, self.decay_rate, staircase=True
         )
 
 
@@ -72,6 +95,9 @@ class AdamConfig:
         epsilon: Added to the denominator.
         weight_decay: Decoupled decay (AdamW), relative to the learning rate.
         clip_norm: Largest global norm of the gradient; 0 clips nothing.
+        slow_part: A name in the paths of parameters that learn at a rate of their own, such as
+            "transformers"; empty for none.
+        slow_factor: Their rate as a multiple of everything else's.
     """
 
     learning_rate: float = 1e-3
@@ -81,6 +107,8 @@ class AdamConfig:
     epsilon: float = 1e-8
     weight_decay: float = 0.0
     clip_norm: float = 0.0
+    slow_part: str = ""
+    slow_factor: float = 1.0
 
     def build(self, steps: int) -> optax.GradientTransformation:
         """Creates the optimizer for a run of so many steps."""
@@ -89,4 +117,65 @@ class AdamConfig:
         transforms.append(optax.scale_by_adam(self.beta1, self.beta2, self.epsilon))
         if self.weight_decay:
             transforms.append(optax.add_decayed_weights(self.weight_decay))
-        return optax.chain(*transforms, optax.scale_by_learning_rate(schedule))
+        return optax.chain(
+            *transforms,
+            optax.scale_by_learning_rate(schedule),
+            scale_part(self.slow_part, self.slow_factor),
+        )
+
+
+@dataclasses.dataclass
+class MomentumConfig:
+    """Stochastic gradient descent, by default plain.
+
+    Attributes:
+        learning_rate: The schedule's base rate.
+        schedule: One of the schedules of this module, or any dataclass with their `build`.
+        momentum: Decay of the sum of past gradients, in [0, 1).
+        clip_norm: Largest global norm of the gradient; 0 clips nothing.
+        slow_part: See `AdamConfig`.
+        slow_factor: See `AdamConfig`.
+    """
+
+    learning_rate: float = 0.01
+    schedule: Any = dataclasses.field(default_factory=ConstantSchedule)
+    momentum: float = 0.0
+    clip_norm: float = 0.0
+    slow_part: str = ""
+    slow_factor: float = 1.0
+
+    def build(self, steps: int) -> optax.GradientTransformation:
+        """Creates the optimizer for a run of so many steps."""
+        schedule = self.schedule.build(self.learning_rate, steps)
+        return optax.chain(
+            optax.clip_by_global_norm(self.clip_norm) if self.clip_norm else optax.identity(),
+            optax.trace(self.momentum) if self.momentum else optax.identity(),
+            optax.scale_by_learning_rate(schedule),
+            scale_part(self.slow_part, self.slow_factor),
+        )
+
+
+def scale_part(name: str, factor: float) -> optax.GradientTransformation:
+    """Multiplies the updates of some parameters, as a learning rate of their own does.
+
+    Args:
+        name: A part of the parameters' paths, such as the attribute that holds a module; empty
+            for none.
+        factor: On their updates.
+
+    Raises:
+        ValueError: when the optimizer is initialised, if no parameter's path has that part.
+    """
+    if not name:
+        return optax.identity()
+
+    def chosen(params):
+        def is_inside(path, _):
+            return any(name == str(getattr(key, "key", getattr(key, "name", key))) for key in path)
+
+        mask = jax.tree_util.tree_map_with_path(is_inside, params)
+        if not any(jax.tree.leaves(mask)):
+            raise ValueError(f"optimizer.slow_part={name!r}: no parameter lies beneath that name")
+        return mask
+
+    return optax.masked(optax.scale(factor), chosen)

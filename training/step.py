@@ -73,7 +73,7 @@ class Program:
 
 def make_program(
     experiment: Experiment,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     num_classes: int,
     mesh: Mesh,
     *,

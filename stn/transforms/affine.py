@@ -21,6 +21,7 @@ from stn.grids import affine_grid
 Theta = Float[Array, "batch parameters"]
 Grid = Float[Array, "batch *out dims"]
 Matrix = Float[Array, "batch rows columns"]
+Points = Float[Array, "batch points dims"]
 
 
 @runtime_checkable
@@ -39,6 +40,10 @@ class Transform(Protocol):
 
     def grid(self, theta: Theta, size: Sequence[int], *, align_corners: bool = False) -> Grid:
         """Sampling points `[batch, *size, dims]` of an output of `size`."""
+        ...
+
+    def apply(self, theta: Theta, points: Points) -> Points:
+        """Where the maps send any points, `[batch, points, dims]`."""
         ...
 
 
@@ -65,6 +70,13 @@ class _AffineFamily:
     def grid(self, theta: Theta, size: Sequence[int], *, align_corners: bool = False) -> Grid:
         """Sampling points `[batch, *size, dims]` of an output of `size`."""
         return affine_grid(self.matrix(theta), size, align_corners=align_corners)
+
+    def apply(self, theta: Theta, points: Points) -> Points:
+        """Where the maps send points of their own, `[batch, points, dims]`."""
+        matrix = self.matrix(theta)
+        exact = jax.lax.Precision.HIGHEST
+        linear = jnp.einsum("nij,npj->npi", matrix[:, :, :-1], points, precision=exact)
+        return linear + matrix[:, None, :, -1]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jax import lax
 
 from stn.grids import identity_grid
 from stn.sampling import sample
-from stn.transforms.affine import Grid, Theta
+from stn.transforms.affine import Grid, Points, Theta
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,15 +55,20 @@ class ThinPlateSpline:
         Returns:
             `[..., points_per_side^2]` in float64; rows sum to 1.
         """
+        flat = points.reshape(-1, 2)
+        kernel = _kernel(flat, self.control_points)
+        features = np.concatenate([kernel, np.ones((len(flat), 1)), flat], axis=1)
+        return (features @ self._solution).reshape(*points.shape[:-1], -1)
+
+    @property
+    def _solution(self) -> np.ndarray:
+        """`[points + 3, points]`: from displacements to the spline's coefficients."""
         controls = self.control_points
         count = len(controls)
         kernel = _kernel(controls, controls)
         affine = np.concatenate([np.ones((count, 1)), controls], axis=1)
         system = np.block([[kernel, affine], [affine.T, np.zeros((3, 3))]])
-        solution = np.linalg.inv(system)[:, :count]
-        flat = points.reshape(-1, 2)
-        features = np.concatenate([_kernel(flat, controls), np.ones((len(flat), 1)), flat], axis=1)
-        return (features @ solution).reshape(*points.shape[:-1], count)
+        return np.linalg.inv(system)[:, :count]
 
     def grid(self, theta: Theta, size: Sequence[int], *, align_corners: bool = False) -> Grid:
         """Sampling points `[batch, height, width, 2]` of an output of `size`."""
@@ -74,6 +79,18 @@ class ThinPlateSpline:
         displacements = theta.reshape(theta.shape[0], -1, 2)
         bend = jnp.einsum("hwp,npd->nhwd", basis, displacements, precision=lax.Precision.HIGHEST)
         return jnp.asarray(rest, theta.dtype) + bend
+
+    def apply(self, theta: Theta, points: Points) -> Points:
+        """Where the splines send points of their own, `[batch, points, 2]`."""
+        displacements = theta.reshape(theta.shape[0], -1, 2)
+        solution = jnp.asarray(self._solution, points.dtype)
+        exact = lax.Precision.HIGHEST
+        coefficients = jnp.einsum("kc,ncd->nkd", solution, displacements, precision=exact)
+        controls = jnp.asarray(self.control_points, points.dtype)
+        squared = jnp.sum((points[:, :, None] - controls) ** 2, axis=-1)
+        kernel = squared * jnp.log(jnp.where(squared > 0, squared, 1.0))
+        features = jnp.concatenate([kernel, jnp.ones_like(points[..., :1]), points], axis=-1)
+        return points + jnp.einsum("npk,nkd->npd", features, coefficients, precision=exact)
 
 
 def _kernel(points: np.ndarray, controls: np.ndarray) -> np.ndarray:
@@ -111,15 +128,24 @@ class DisplacementField:
 
     def grid(self, theta: Theta, size: Sequence[int], *, align_corners: bool = False) -> Grid:
         """Sampling points `[batch, height, width, 2]` of an output of `size`."""
+        field = self._displacements(theta, align_corners)
+        points = jnp.asarray(identity_grid(size, align_corners=align_corners), field.dtype)
+        return points + _read(
+            field, jnp.broadcast_to(points, (len(field), *points.shape)), align_corners
+        )
+
+    def _displacements(self, theta, align_corners):
+        """The field of displacements `[batch, *size, 2]`, velocities followed to their end."""
         theta = theta.astype(jnp.promote_types(theta.dtype, jnp.float32))
         field = theta.reshape(-1, *self.size, 2) / 2.0**self.squarings
         rest = jnp.asarray(identity_grid(self.size, align_corners=align_corners), field.dtype)
         for _ in range(self.squarings):
             field = field + _read(field, rest + field, align_corners)
-        points = jnp.asarray(identity_grid(size, align_corners=align_corners), field.dtype)
-        return points + _read(
-            field, jnp.broadcast_to(points, (len(field), *points.shape)), align_corners
-        )
+        return field
+
+    def apply(self, theta: Theta, points: Points, *, align_corners: bool = False) -> Points:
+        """Where the maps send points of their own, `[batch, points, 2]`."""
+        return points + _read(self._displacements(theta, align_corners), points, align_corners)
 
 
 def _read(field, grid, align_corners):

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from stn.grids import affine_grid, identity_grid
-from stn.transforms.affine import Grid, Theta
+from stn.transforms.affine import Grid, Points, Theta
 
 # Points nearer to the horizon than this, or behind it, have no image.
 _HORIZON = 1e-6
@@ -42,11 +42,14 @@ class Projective:
         numerators = affine_grid(matrix[:, :2], size, align_corners=align_corners)
         points = jnp.asarray(identity_grid(size, align_corners=align_corners), numerators.dtype)
         tilt = jnp.einsum("nj,hwj->nhw", matrix[:, 2, :2], points, precision=lax.Precision.HIGHEST)
-        depth = (tilt + 1.0)[..., None]
-        visible = depth > _HORIZON
-        # Two selects, so that no infinite quotient reaches the gradient.
-        quotients = numerators / jnp.where(visible, depth, 1.0)
-        return jnp.where(visible, quotients, _OUTSIDE)
+        return _divide(numerators, tilt + 1.0)
+
+    def apply(self, theta: Theta, points: Points) -> Points:
+        """Where the maps send points of their own, `[batch, points, 2]`."""
+        matrix = self.matrix(theta)
+        homogeneous = jnp.concatenate([points, jnp.ones_like(points[..., :1])], axis=-1)
+        sent = jnp.einsum("nij,npj->npi", matrix, homogeneous, precision=lax.Precision.HIGHEST)
+        return _divide(sent[..., :2], sent[..., 2])
 
     def compose(self, first: Theta, second: Theta) -> Theta:
         """First, then second."""
@@ -58,6 +61,15 @@ class Projective:
     def inverse(self, theta: Theta) -> Theta:
         """The map back; not finite where the homography is singular."""
         return _parameters(jnp.linalg.inv(self.matrix(theta)))
+
+
+def _divide(numerators, depth):
+    """Perspective division; what is not in front of the camera goes far outside."""
+    depth = depth[..., None]
+    visible = depth > _HORIZON
+    # Two selects, so that no infinite quotient reaches the gradient.
+    quotients = numerators / jnp.where(visible, depth, 1.0)
+    return jnp.where(visible, quotients, _OUTSIDE)
 
 
 def _parameters(matrix):

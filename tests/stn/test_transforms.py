@@ -257,3 +257,11 @@ def test_a_velocity_field_is_invertible_where_a_displacement_folds():
     # Reading the inverse map through the map gives the identity back.
     around = forth + sample(back - points, forth, padding="border")
     np.testing.assert_allclose(around[0, 8:-8, 8:-8], points[8:-8, 8:-8], atol=0.02)
+
+
+@pytest.mark.parametrize("transform", PLANAR, **NAMES)
+def test_points_go_where_the_grid_says(transform):
+    theta = near_identity(transform)
+    grid = transform.grid(theta, (4, 5)).reshape(2, -1, 2)
+    points = jnp.asarray(np.tile(identity_grid((4, 5)).reshape(1, -1, 2), (2, 1, 1)), jnp.float32)
+    np.testing.assert_allclose(transform.apply(theta, points), grid, atol=1e-5)

@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_written(train, tmp_path):
     [
         ({"steps": 0}, "steps=0"),
         ({"suites": ("cleen",)}, "suite 'cleen' does not exist; there are: clean"),
-        ({"batch_size": 101}, "batch_size=101 is more than the 100 images"),
+        ({"batch_size": 101}, "batch_size=101 is more than the 100 training images"),
     ],
 )
 def test_what_cannot_run_leaves_nothing_behind(train, tmp_path, fields, message):

@@ -9,6 +9,7 @@ from flax import nnx
 from jax.sharding import AxisType
 
 from data.batches import DeviceSplit, draw, epoch_order
+from data.sources import DatasetConfig
 from tests.training.tiny_model import TinyConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, ConstantSchedule
@@ -67,7 +68,7 @@ def test_one_step_by_hand():
     )
     key = jax.random.fold_in(jax.random.key(5), 1)
     order = epoch_order(key, jnp.asarray(0), 40)
-    batch = draw(SPLIT, order, key, jnp.asarray(0), batch_size=8, generate=generate)
+    batch = draw(SPLIT, order, key, jnp.asarray(0), batch_size=8, generate=DatasetConfig().generate)
     graph, params, other = nnx.split(model, nnx.Param, ...)
     gradients = jax.grad(lambda p: nnx.merge(graph, p, other, copy=True).loss(batch)[0])(params)
     # Adam's first step is the learning rate times the gradient's sign, but for epsilon.

@@ -1,0 +1,89 @@
+"""The classifiers that spatial transformers are put in front of in the paper's MNIST experiments.
+
+Appendix A.4 of Jaderberg et al. (2015). A transformer is judged by what it adds to them, so they
+are plain: ReLU, no dropout, no normalisation.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from cnn import Convolution
+
+
+class DenseClassifier(nnx.Module):
+    """FCN: two hidden dense layers of one width, and a linear classifier.
+
+    Args:
+        image_shape: Height, width and channels of the images.
+        num_classes: Number of classes.
+        width: Units of each hidden layer.
+        rngs: Source of the initial values.
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, ...], num_classes: int, *, width: int, rngs: nnx.Rngs
+    ):
+        height, image_width, channels = image_shape
+        self.first = _dense(height * image_width * channels, width, rngs)
+        self.second = _dense(width, width, rngs)
+        self.classifier = nnx.Linear(width, num_classes, rngs=rngs)
+
+    def __call__(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch classes"]:
+        """Logits of images in [0, 1]."""
+        features = nnx.relu(self.first(images.reshape(images.shape[0], -1)))
+        return self.classifier(nnx.relu(self.second(features)))
+
+
+class ConvolutionalClassifier(nnx.Module):
+    """CNN: 9x9 and 7x7 convolutions, each with max pooling by 2, and a linear classifier.
+
+    Args:
+        image_shape: Height, width and channels of the images.
+        num_classes: Number of classes.
+        width: Filters of each convolution.
+        rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if the images are too small for the layers.
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, ...], num_classes: int, *, width: int, rngs: nnx.Rngs
+    ):
+        self.first = Convolution(image_shape[-1], width, 9, rngs=rngs)
+        self.second = Convolution(width, width, 7, rngs=rngs)
+        features = jax.eval_shape(self.features, jnp.zeros((1, *image_shape)))
+        self.classifier = nnx.Linear(features.size, num_classes, rngs=rngs)
+
+    def features(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch features"]:
+        """What the classifier sees of images."""
+        features = _halve(nnx.relu(self.first(images)))
+        features = _halve(nnx.relu(self.second(features)))
+        return features.reshape(features.shape[0], -1)
+
+    def __call__(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch classes"]:
+        """Logits of images in [0, 1]."""
+        return self.classifier(self.features(images))
+
+
+def _halve(features):
+    """Max pooling by 2 that keeps an odd last row or column, as the tools of the paper's time did.
+
+    Without it the 7x7 kernel does not fit into what is left of RTS's 42x42 pixels behind a
+    transformer and its average pooling.
+    """
+    return nnx.max_pool(features, (2, 2), strides=(2, 2), padding="SAME")
+
+
+def _dense(in_features: int, out_features: int, rngs: nnx.Rngs) -> nnx.Linear:
+    return nnx.Linear(
+        in_features, out_features, kernel_init=nnx.initializers.he_normal(), rngs=rngs
+    )
