@@ -3,16 +3,20 @@
 from stn import transforms
 from stn.grids import affine_grid, identity_grid
 from stn.localisation import ConvolutionalLocalisation, DenseLocalisation
+from stn.parallel import ParallelTransformed, ParallelTransformers, tiled_poses
 from stn.sampling import sample
 from stn.transformer import SpatialTransformer, Transformed
 
 __all__ = [
     "ConvolutionalLocalisation",
     "DenseLocalisation",
+    "ParallelTransformed",
+    "ParallelTransformers",
     "SpatialTransformer",
     "Transformed",
     "affine_grid",
     "identity_grid",
     "sample",
+    "tiled_poses",
     "transforms",
 ]

@@ -32,8 +32,8 @@ class ParallelTransformers(nnx.Module):
     """Spatial transformers that see and warp the same image, each on its own.
 
     Transformers of the same start are told apart only by the values of their localisation networks
-    at the start, so each needs its own. Starting at different poses separates them from the first
-    step on; section 4.3 of the paper lets the starts tile the image (see `tiled_poses`).
+    at the start, so each needs its own. Different starting poses separate them from the first step
+    on; the paper's bird classifiers (appendix A.6) let theirs tile the image: see `tiled_poses`.
 
     Args:
         transformers: One or more, of the same output size; their transforms may differ.
