@@ -2,6 +2,7 @@
 
 from stn import transforms
 from stn.grids import affine_grid, identity_grid
+from stn.iterated import IteratedTransformed, IteratedTransformer
 from stn.localisation import ConvolutionalLocalisation, DenseLocalisation
 from stn.parallel import ParallelTransformed, ParallelTransformers, tiled_poses
 from stn.sampling import sample
@@ -10,6 +11,8 @@ from stn.transformer import SpatialTransformer, Transformed
 __all__ = [
     "ConvolutionalLocalisation",
     "DenseLocalisation",
+    "IteratedTransformed",
+    "IteratedTransformer",
     "ParallelTransformed",
     "ParallelTransformers",
     "SpatialTransformer",
