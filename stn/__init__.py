@@ -6,6 +6,7 @@ from stn.iterated import IteratedTransformed, IteratedTransformer
 from stn.localisation import ConvolutionalLocalisation, DenseLocalisation
 from stn.parallel import ParallelTransformed, ParallelTransformers, tiled_poses
 from stn.sampling import sample
+from stn.shared import SharedLayersTransformed, SharedLayersTransformer
 from stn.transformer import SpatialTransformer, Transformed
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "IteratedTransformer",
     "ParallelTransformed",
     "ParallelTransformers",
+    "SharedLayersTransformed",
+    "SharedLayersTransformer",
     "SpatialTransformer",
     "Transformed",
     "affine_grid",
