@@ -10,7 +10,7 @@ from absl import flags
 
 from data.errors import UserError
 from evaluation import suites
-from evaluation.records import markdown_table
+from evaluation.records import Result, markdown_table, show_interval, show_value
 from training.restoring import restore_run
 
 _SUITES = flags.DEFINE_list("suites", ["clean"], "Suites to run, separated by commas.")
@@ -28,29 +28,40 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(str(error).splitlines()[0]) from error
     if not workdirs:
         raise UserError("name at least one run, as in: python evaluate.py runs/capsnet_mnist")
-    chosen = [suites.load(name) for name in _SUITES.value]
-    rows = [row for workdir in workdirs for row in _evaluate(workdir, chosen)]
+    for name in _SUITES.value:
+        suites.load(name)
+    rows = [row for workdir in workdirs for row in _evaluate(workdir, _SUITES.value)]
     print(markdown_table(rows))
 
 
-def _evaluate(workdir: str, chosen) -> list[dict[str, str]]:
+def _evaluate(workdir: str, chosen: Sequence[str]) -> list[dict[str, str]]:
     run = restore_run(workdir, checkpoint=_CHECKPOINT.value, data_dir=_DATA_DIR.value)
     rows = []
-    for suite in chosen:
-        result = run.setup.evaluate(suite, run.state)
-        low, high = result.interval
-        rows.append(
-            {
-                "run": workdir,
-                "step": f"{run.step} ({_CHECKPOINT.value})",
-                "parameters": f"{run.state.num_parameters:,}",
-                "suite": result.suite,
-                result.metric: f"{100 * result.value:.2f} %",
-                result.interval_method: f"{100 * low:.2f} to {100 * high:.2f} %",
-                "images": str(result.count),
-            }
-        )
+    for name in chosen:
+        result = run.setup.evaluate(suites.load(name), run.state)
+        common = {
+            "run": workdir,
+            "step": f"{run.step} ({_CHECKPOINT.value})",
+            "parameters": f"{run.state.num_parameters:,}",
+        }
+        rows.append(common | _columns(name, result))
     return rows
+
+
+def _columns(suite: str, result: Result | None) -> dict[str, str]:
+    if result is None:
+        return dict.fromkeys(("metric", "interval", "method", "images"), "") | {
+            "suite": suite,
+            "value": "not applicable",
+        }
+    return {
+        "suite": result.suite,
+        "metric": result.metric,
+        "value": show_value(result.value, result.unit),
+        "interval": show_interval(result.interval, result.unit),
+        "method": result.interval_method,
+        "images": str(result.count),
+    }
 
 
 if __name__ == "__main__":

@@ -18,11 +18,13 @@ class Result:
     Attributes:
         suite: Its name.
         metric: What the value is.
-        value: Here a rate in [0, 1].
+        value: A rate in [0, 1], or a number in `unit`.
         interval: Lower and upper end around the value.
         interval_method: How the interval was found, and its confidence.
         count: Images behind the value.
         data_checksum: SHA-256 of those images and their labels.
+        unit: "rate", shown as a percentage, or what the value is measured in.
+        details: Further numbers that explain the value, by name and in its unit.
     """
 
     suite: str
@@ -32,6 +34,21 @@ class Result:
     interval_method: str
     count: int
     data_checksum: str
+    unit: str = "rate"
+    details: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def show_value(value: float, unit: str) -> str:
+    """A value for people, with its unit."""
+    return f"{100 * value:.2f} %" if unit == "rate" else f"{value:.2f} {unit}"
+
+
+def show_interval(interval: Sequence[float], unit: str) -> str:
+    """An interval for people, with its unit."""
+    low, high = interval
+    if unit == "rate":
+        low, high, unit = 100 * low, 100 * high, "%"
+    return f"{low:.2f} to {high:.2f} {unit}"
 
 
 def write_text(path: pathlib.Path, content: str) -> None:

@@ -21,7 +21,9 @@ class ModelConfig(Protocol):
 
         The module has `loss(batch) -> (loss, metrics)` with a metric "accuracy", and
         `model(images) -> output` with `output.logits`. It may have
-        `diagnose(metrics) -> str | None`, which names a plateau that training sits on.
+        `diagnose(metrics) -> str | None`, which names a plateau that training sits on, and
+        `warp(images) -> (images, grids)`, which shows what its spatial transformers do (see
+        `evaluation.prediction.Warp`).
         """
         ...
 

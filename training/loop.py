@@ -15,7 +15,7 @@ from jax.experimental import multihost_utils
 from data.errors import UserError, first_line
 from evaluation import suites
 from evaluation.prediction import predict_all
-from evaluation.records import make_record
+from evaluation.records import make_record, show_interval, show_value
 from training import environment
 from training.checkpoints import VALIDATION_ACCURACY, Checkpoints
 from training.experiment import Experiment, to_json
@@ -247,11 +247,14 @@ class _Training:
     def _finish(self, compile_seconds: float) -> dict[str, Any]:
         """Evaluates the last step and writes the record."""
         seconds = self._train_seconds()
-        results = [
-            self.setup.evaluate(suites.load(name), self.state) for name in self.experiment.suites
-        ]
+        results = {
+            name: self.setup.evaluate(suites.load(name), self.state)
+            for name in self.experiment.suites
+        }
+        for name in (name for name, result in results.items() if result is None):
+            _say(f"{self.name}: {name} is not applicable to this model and dataset")
         record = make_record(
-            results,
+            [result for result in results.values() if result is not None],
             name=self.name,
             dataset=self.setup.dataset.name,
             step=self.step,
@@ -277,10 +280,10 @@ def _say(line: str) -> None:
 
 def _say_results(record: dict[str, Any]) -> None:
     for result in record["results"]:
-        low, high = result["interval"]
+        unit = result.get("unit", "rate")
         _say(
             f"{record['name']}: {result['suite']} {result['metric']} "
-            f"{100 * result['value']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] on "
+            f"{show_value(result['value'], unit)} [{show_interval(result['interval'], unit)}] on "
             f"{result['count']} {record['dataset']} test images at step {record['step']}, "
             f"{record['images_per_second']:,.0f} images/s"
         )

@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from data.batches import DeviceSplit
 from data.errors import UserError
 from data.sources import Dataset
-from evaluation.prediction import Predict
+from evaluation.prediction import Predictor, Warp
 from evaluation.records import Result
 from training.environment import make_mesh
 from training.experiment import Experiment
@@ -71,15 +71,20 @@ class Setup:
             jax.eval_shape(self.program.create_state),
         )
 
-    def predictor(self, state: TrainState) -> Predict:
+    def predictor(self, state: TrainState) -> Predictor:
         """The model at a state, as evaluations see it."""
+        variables, warp_images = (state.evaluated_params, state.other), self.program.warp
 
         def predict(images):
-            return np.asarray(self.program.predict(state.evaluated_params, state.other, images))
+            return np.asarray(self.program.predict(*variables, images))
 
-        return predict
+        if warp_images is None:
+            return Predictor(predict)
+        return Predictor(
+            predict, lambda images: Warp(*jax.device_get(warp_images(*variables, images)))
+        )
 
-    def evaluate(self, suite: Any, state: TrainState) -> Result:
+    def evaluate(self, suite: Any, state: TrainState) -> Result | None:
         """What a suite (see `evaluation.suites`) measures of the model at a state."""
         return suite.evaluate(
             self.predictor(state), self.dataset, batch_size=self.evaluation_batch_size

@@ -60,6 +60,8 @@ class Program:
         train_steps: (state, split, count) -> (state, metrics); metrics are arrays
             `[block_size]` of which the first `count` entries hold.
         predict: (params, other, images uint8) -> logits `[batch, classes]`.
+        warp: (params, other, images uint8) -> the model's `warp` of them (see
+            `evaluation.prediction.Warp`), or None if it has none.
         diagnose: The model's `diagnose`, or None.
         block_size: The most steps that one dispatch runs.
     """
@@ -67,6 +69,7 @@ class Program:
     create_state: Callable[[], TrainState]
     train_steps: jax.stages.Wrapped
     predict: Callable[[Any, Any, UInt8[Array, "..."]], Float[Array, "batch classes"]]
+    warp: Callable[[Any, Any, UInt8[Array, "..."]], Any] | None
     diagnose: Callable[[dict[str, float]], str | None] | None
     block_size: int
 
@@ -102,17 +105,22 @@ def make_program(
     step_once = _make_step(train_graph, optimizer, experiment.ema_decay)
     train_steps = _make_train_steps(step_once, experiment, mesh, block_size)
 
-    def predict(params, other, images):
-        if images.shape[0] % mesh.size == 0:
-            images = jax.lax.with_sharding_constraint(images, _over_devices(mesh))
-        model = nnx.merge(test_graph, params, other)
-        return model(normalise(images)).logits
+    def on_images(answer):
+        def answer_all(params, other, images):
+            if images.shape[0] % mesh.size == 0:
+                images = jax.lax.with_sharding_constraint(images, _over_devices(mesh))
+            return answer(nnx.merge(test_graph, params, other), normalise(images))
+
+        return jax.jit(answer_all, out_shardings=replicated)
 
     replicated = NamedSharding(mesh, PartitionSpec())
     return Program(
         create_state=jax.jit(create_state, out_shardings=replicated),
         train_steps=jax.jit(train_steps, donate_argnums=0, out_shardings=replicated),
-        predict=jax.jit(predict, out_shardings=replicated),
+        predict=on_images(lambda model, images: model(images).logits),
+        warp=on_images(lambda model, images: tuple(model.warp(images)))
+        if hasattr(abstract, "warp")
+        else None,
         diagnose=getattr(abstract, "diagnose", None),
         block_size=block_size,
     )

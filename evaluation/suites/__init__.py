@@ -1,6 +1,7 @@
 """One suite a file; a file's name is the suite's name.
 
-A suite has `evaluate(predict, dataset, *, batch_size) -> Result`.
+A suite has `evaluate(predict, dataset, *, batch_size) -> Result | None`; None says that it does not
+apply to such a model or such data.
 """
 
 import difflib

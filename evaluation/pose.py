@@ -1,0 +1,93 @@
+"""How well a spatial transformer recovers the pose that a generated image was given.
+
+A transformer may like its digits in any frame: smaller, turned, off centre. What it has to recover
+is the pose up to that frame, which is one for all images. So each of its sampling points is taken
+back, by the transform that painted the image, to the place in the undistorted image that it reads.
+A transformer that undoes every distortion reads the same place whatever the distortion was; the
+error is the distance from that place.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stn.transforms import Transform
+
+# Sampling points along each side that the error is taken over.
+_POINTS = 8
+# Images whose points are taken back at once.
+_CHUNK = 1000
+
+
+class PoseErrors(NamedTuple):
+    """Errors of images, in pixels of the undistorted images.
+
+    Attributes:
+        transformed: `[images, transformers]`, each transformer against the object it follows best.
+        untransformed: `[images]`, of a network that reads the image as it is.
+    """
+
+    transformed: np.ndarray
+    untransformed: np.ndarray
+
+
+def pose_errors(
+    grids: np.ndarray, poses: np.ndarray, transform: Transform, *, size: int
+) -> PoseErrors:
+    """Root mean square distance of each image's sampling points from where they usually read.
+
+    Args:
+        grids: `[images, transformers, height, width, 2]`.
+        poses: `[images, objects, parameters]`, the maps from painted to undistorted images.
+        transform: Their family.
+        size: Height and width of the undistorted images, in pixels.
+    """
+    points = thin(grids)
+    rest = thin(_identity_grids(grids.shape))
+    errors = [
+        [
+            _errors(points[:, transformer], poses[:, item], transform, size)
+            for item in range(poses.shape[1])
+        ]
+        for transformer in range(points.shape[1])
+    ]
+    followed = [min(items, key=np.median) for items in errors]
+    baseline = [
+        _errors(rest[:, 0], poses[:, item], transform, size) for item in range(poses.shape[1])
+    ]
+    return PoseErrors(np.stack(followed, axis=1), min(baseline, key=np.median))
+
+
+def thin(grids: np.ndarray) -> np.ndarray:
+    """A few sampling points from all over each grid: `[images, transformers, points, 2]`."""
+    rows, columns = (
+        np.unique(np.linspace(0, side - 1, _POINTS).round().astype(int))
+        for side in grids.shape[2:4]
+    )
+    chosen = grids[:, :, rows][:, :, :, columns]
+    return chosen.reshape(*grids.shape[:2], -1, 2)
+
+
+def _identity_grids(shape) -> np.ndarray:
+    count, _, height, width, _ = shape
+    x = (2.0 * np.arange(width) + 1.0) / width - 1.0
+    y = (2.0 * np.arange(height) + 1.0) / height - 1.0
+    grid = np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)
+    return np.broadcast_to(grid, (count, 1, *grid.shape))
+
+
+def _errors(points, poses, transform: Transform, size: int) -> np.ndarray:
+    """Per image, from `[images, points, 2]` in canvas coordinates; far points count as a width."""
+    apply = jax.jit(transform.apply)
+    read = np.concatenate(
+        [
+            np.asarray(apply(jnp.asarray(poses[start : start + _CHUNK]), jnp.asarray(chunk)))
+            for start in range(0, len(points), _CHUNK)
+            for chunk in [points[start : start + _CHUNK]]
+        ]
+    )
+    usual = np.median(read, axis=0)
+    distances = np.minimum(np.linalg.norm(read - usual, axis=-1) * size / 2.0, size)
+    return np.sqrt(np.mean(distances**2, axis=-1))
