@@ -5,6 +5,7 @@ from stn.grids import affine_grid, identity_grid
 from stn.iterated import IteratedTransformed, IteratedTransformer
 from stn.localisation import ConvolutionalLocalisation, DenseLocalisation
 from stn.parallel import ParallelTransformed, ParallelTransformers, tiled_poses
+from stn.penalties import collapse_penalty, identity_penalty, outside_penalty
 from stn.sampling import sample
 from stn.shared import SharedLayersTransformed, SharedLayersTransformer
 from stn.transformer import SpatialTransformer, Transformed
@@ -21,7 +22,10 @@ __all__ = [
     "SpatialTransformer",
     "Transformed",
     "affine_grid",
+    "collapse_penalty",
     "identity_grid",
+    "identity_penalty",
+    "outside_penalty",
     "sample",
     "tiled_poses",
     "transforms",
