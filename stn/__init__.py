@@ -1,6 +1,7 @@
 """Spatial transformers: transforms, grids, samplers, and the layer made of them."""
 
 from stn import transforms
+from stn.diagnostics import WarpStatistics, frame, pixel_coordinates, warp_statistics
 from stn.grids import affine_grid, identity_grid
 from stn.iterated import IteratedTransformed, IteratedTransformer
 from stn.localisation import ConvolutionalLocalisation, DenseLocalisation
@@ -21,12 +22,16 @@ __all__ = [
     "SharedLayersTransformer",
     "SpatialTransformer",
     "Transformed",
+    "WarpStatistics",
     "affine_grid",
     "collapse_penalty",
+    "frame",
     "identity_grid",
     "identity_penalty",
     "outside_penalty",
+    "pixel_coordinates",
     "sample",
     "tiled_poses",
     "transforms",
+    "warp_statistics",
 ]
