@@ -46,4 +46,5 @@ def get_config(argument: str = "rts,st_cnn_affine") -> Experiment:
         batch_size=128,
         dataset=TASKS[task](),
         optimizer=AdamConfig(learning_rate=1e-3, schedule=CosineSchedule()),
+        suites=("clean", "pose"),
     )

@@ -72,6 +72,7 @@ class IteratedTransformer(nnx.Module):
             raise ValueError(f"steps={steps}: must be at least 1")
         self.transform = transform
         self.steps = steps
+        self.output_size = output_size
         self.step = SpatialTransformer(
             localisation,
             transform,

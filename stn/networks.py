@@ -8,13 +8,16 @@ classifier's width follows from it.
 import dataclasses
 from typing import NamedTuple
 
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
-from cnn import classification_loss, match_width, pool
+from cnn import NetworkOutput, classification_loss, match_width, pool
 from stn.classifiers import ConvolutionalClassifier, DenseClassifier
+from stn.iterated import IteratedTransformer
 from stn.localisation import ConvolutionalLocalisation, DenseLocalisation
 from stn.parallel import ParallelTransformed, ParallelTransformers
+from stn.penalties import collapse_penalty, identity_penalty, outside_penalty
 from stn.transformer import SpatialTransformer
 from stn.transforms import (
     Affine,
@@ -43,40 +46,49 @@ CLASSIFIERS = {"fcn": DenseClassifier, "cnn": ConvolutionalClassifier}
 
 @dataclasses.dataclass
 class TransformerNetworkConfig:
-    """Architecture of a `TransformerNetwork`.
+    """Architecture of a `TransformerNetwork`, or of its classifier alone.
 
     Attributes:
         classifier: "fcn" or "cnn"; it decides the kind of the localisation networks too.
         transform: A name of `TRANSFORMS`.
         transformers: How many transformers side by side look at the image; 0 for the classifier
             alone.
+        steps: Updates of each transformer; more than one makes them `IteratedTransformer`s.
         pooling: Whether the transformers' output is halved by average pooling, as in the paper for
             the tasks RTS and TC.
         coordinates: Whether convolutional localisation networks see the coordinates of the pixels.
         parameters: Of the whole network; the nearest width of the classifier is taken.
+        identity_penalty: Weight of `stn.identity_penalty` in the loss.
+        outside_penalty: Weight of `stn.outside_penalty`.
+        collapse_penalty: Weight of `stn.collapse_penalty`.
     """
 
     classifier: str = "cnn"
     transform: str = "affine"
     transformers: int = 1
+    steps: int = 1
     pooling: bool = False
     coordinates: bool = False
     parameters: int = 400_000
+    identity_penalty: float = 0.0
+    outside_penalty: float = 0.0
+    collapse_penalty: float = 0.0
 
     def build(
         self, image_shape: tuple[int, ...], num_classes: int, rngs: nnx.Rngs
-    ) -> "TransformerNetwork":
+    ) -> "ClassifierNetwork | TransformerNetwork":
         """Creates the network for images of (height, width, channels)."""
-        _check_names(self)
+        _check(self)
+        kind = TransformerNetwork if self.transformers else ClassifierNetwork
 
         def network(width: int, rngs: nnx.Rngs):
-            return TransformerNetwork(self, image_shape, num_classes, width=width, rngs=rngs)
+            return kind(self, image_shape, num_classes, width=width, rngs=rngs)
 
         width = match_width(lambda width: network(width, nnx.Rngs(0)), self.parameters)
         return network(width, rngs)
 
 
-def _check_names(config: TransformerNetworkConfig) -> None:
+def _check(config: TransformerNetworkConfig) -> None:
     for field, choices in (("classifier", CLASSIFIERS), ("transform", TRANSFORMS)):
         value = getattr(config, field)
         if value not in choices:
@@ -85,16 +97,49 @@ def _check_names(config: TransformerNetworkConfig) -> None:
         raise ValueError(f"transformers={config.transformers}: must be at least 0")
 
 
+class ClassifierNetwork(nnx.Module):
+    """A classifier without a transformer: what the others are compared with.
+
+    Args:
+        config: Its kind.
+        image_shape: Height, width and channels of the images.
+        num_classes: Number of classes.
+        width: Of the classifier.
+        rngs: Source of the initial values.
+    """
+
+    def __init__(
+        self,
+        config: TransformerNetworkConfig,
+        image_shape: tuple[int, ...],
+        num_classes: int,
+        *,
+        width: int,
+        rngs: nnx.Rngs,
+    ):
+        self.classifier = CLASSIFIERS[config.classifier](
+            image_shape, num_classes, width=width, rngs=rngs
+        )
+
+    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+        """Classifies images in [0, 1]."""
+        return NetworkOutput(self.classifier(images))
+
+    def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
+        """Softmax cross-entropy and accuracy of a batch; see `cnn.classification_loss`."""
+        return classification_loss(self(batch.images).logits, batch.labels)
+
+
 class TransformerNetworkOutput(NamedTuple):
-    """What the network says of a batch.
+    """What a network with transformers says of a batch.
 
     Attributes:
         logits: Of the classes.
-        transformed: What its transformers did, or None if it has none.
+        transformed: What its transformers did.
     """
 
     logits: Float[Array, "batch classes"]
-    transformed: ParallelTransformed | None
+    transformed: ParallelTransformed
 
 
 class TransformerNetwork(nnx.Module):
@@ -118,40 +163,65 @@ class TransformerNetwork(nnx.Module):
         rngs: nnx.Rngs,
     ):
         height, image_width, channels = image_shape
-        self.transformers = (
-            ParallelTransformers(
-                SpatialTransformer(
-                    _localisation(config, image_shape, rngs),
-                    TRANSFORMS[config.transform],
-                    rngs=rngs,
-                )
-                for _ in range(config.transformers)
-            )
-            if config.transformers
-            else None
+        self.transformers = ParallelTransformers(
+            _transformer(config, image_shape, rngs) for _ in range(config.transformers)
         )
-        self.pooling = "average2" if config.pooling and config.transformers else "none"
-        seen = (height, image_width, channels * max(config.transformers, 1))
-        if self.pooling != "none":
-            seen = (height // 2, image_width // 2, seen[-1])
-        self.classifier = CLASSIFIERS[config.classifier](seen, num_classes, width=width, rngs=rngs)
+        self.pooling = "average2" if config.pooling else "none"
+        shrink = 2 if config.pooling else 1
+        self.classifier = CLASSIFIERS[config.classifier](
+            (height // shrink, image_width // shrink, channels * config.transformers),
+            num_classes,
+            width=width,
+            rngs=rngs,
+        )
+        self.penalties = tuple(
+            (weight, penalty)
+            for weight, penalty in (
+                (config.identity_penalty, identity_penalty),
+                (config.outside_penalty, outside_penalty),
+                (config.collapse_penalty, collapse_penalty),
+            )
+            if weight
+        )
 
     def __call__(
         self, images: Float[Array, "batch height width channels"]
     ) -> TransformerNetworkOutput:
         """Classifies images in [0, 1]."""
-        transformed = None
-        if self.transformers is not None:
-            transformed = self.transformers(images)
-            images = pool(transformed.images, self.pooling)
-        return TransformerNetworkOutput(self.classifier(images), transformed)
+        transformed = self.transformers(images)
+        logits = self.classifier(pool(transformed.images, self.pooling))
+        return TransformerNetworkOutput(logits, transformed)
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
-        """Softmax cross-entropy and accuracy of a batch; see `cnn.classification_loss`."""
-        return classification_loss(self(batch.images).logits, batch.labels)
+        """Softmax cross-entropy plus the penalties, each a mean over the transformers."""
+        logits, transformed = self(batch.images)
+        loss, metrics = classification_loss(logits, batch.labels)
+        for weight, penalty in self.penalties:
+            value = sum(penalty(one.grid) for one in transformed.each) / len(transformed.each)
+            loss, metrics = loss + weight * value, {**metrics, penalty.__name__: value}
+        return loss, metrics
+
+    def warp(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> tuple[
+        Float[Array, "batch transformers height width channels"],
+        Float[Array, "batch transformers height width 2"],
+    ]:
+        """What each transformer makes of images in [0, 1], and where it reads them."""
+        each = self.transformers(images).each
+        return (
+            jnp.stack([one.images for one in each], axis=1),
+            jnp.stack([one.grid for one in each], axis=1),
+        )
 
 
-def _localisation(config, image_shape, rngs):
-    if config.classifier == "fcn":
-        return DenseLocalisation(image_shape, rngs=rngs)
-    return ConvolutionalLocalisation(image_shape, coordinates=config.coordinates, rngs=rngs)
+def _transformer(config, image_shape, rngs):
+    localisation = (
+        DenseLocalisation(image_shape, rngs=rngs)
+        if config.classifier == "fcn"
+        else ConvolutionalLocalisation(image_shape, coordinates=config.coordinates, rngs=rngs)
+    )
+    transform = TRANSFORMS[config.transform]
+    if config.steps == 1:
+        return SpatialTransformer(localisation, transform, rngs=rngs)
+    return IteratedTransformer(localisation, transform, steps=config.steps, rngs=rngs)

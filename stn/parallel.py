@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from stn.grids import axis_coordinates
+from stn.iterated import IteratedTransformed, IteratedTransformer
 from stn.transformer import SpatialTransformer, Transformed
 
 
@@ -25,7 +26,7 @@ class ParallelTransformed(NamedTuple):
     """
 
     images: Float[Array, "batch out_height out_width all_channels"]
-    each: tuple[Transformed, ...]
+    each: tuple[Transformed | IteratedTransformed, ...]
 
 
 class ParallelTransformers(nnx.Module):
@@ -42,7 +43,7 @@ class ParallelTransformers(nnx.Module):
         ValueError: if there is none, or their output sizes differ.
     """
 
-    def __init__(self, transformers: Iterable[SpatialTransformer]):
+    def __init__(self, transformers: Iterable[SpatialTransformer | IteratedTransformer]):
         self.transformers = nnx.List(transformers)
         sizes = {transformer.output_size for transformer in self.transformers}
         if len(sizes) != 1:

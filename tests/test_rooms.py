@@ -11,7 +11,7 @@ ARROWS = {
     "cnn": [],
     "capsnet": ["cnn"],
     "data": ["stn.transforms", "stn.sampling"],
-    "evaluation": ["data", "stn.transforms", "stn.sampling"],
+    "evaluation": ["data", "stn.transforms", "stn.sampling", "stn.diagnostics"],
     "training": ["data", "evaluation"],
     "stn": ["cnn"],
 }

@@ -13,7 +13,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from data.errors import UserError, first_line
-from evaluation import suites
+from evaluation import suites, warps
 from evaluation.prediction import predict_all
 from evaluation.records import make_record, show_interval, show_value
 from training import environment
@@ -222,7 +222,7 @@ class _Training:
             facts = {}
             if self._due(self.experiment.validate_every):
                 accuracy = self._validation_accuracy()
-                self.reporter.validation(self.step, {"accuracy": accuracy})
+                self.reporter.validation(self.step, {"accuracy": accuracy, **self._look()})
                 facts = {VALIDATION_ACCURACY: accuracy}
             self._save(**facts)
 
@@ -235,6 +235,19 @@ class _Training:
             name="validation",
         )
         return float(np.mean(np.argmax(logits, axis=-1) == split.labels))
+
+    def _look(self) -> dict[str, float]:
+        """Numbers of the model's warps, if it has any, and a picture of some."""
+        warp_images = self.setup.predictor(self.state).warp
+        if warp_images is None:
+            return {}
+        picture = self.directory.figure(f"warps_{self.step:06d}") if self.speaks else None
+        return warps.look(
+            warp_images,
+            self.setup.dataset,
+            batch_size=self.setup.evaluation_batch_size,
+            picture=picture,
+        )
 
     def _save(self, **facts: float) -> None:
         facts = {"train_seconds": self._train_seconds(), **facts}

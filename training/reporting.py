@@ -74,7 +74,8 @@ class Reporter:
     def validation(self, step: int, metrics: dict[str, float]) -> None:
         """Reports a look at the validation split."""
         self._write(step, "validation", metrics)
-        self.say(f"step {step}  validation accuracy {100 * metrics['accuracy']:.2f} %")
+        pose = f"  pose error {metrics['pose_error']:.2f} px" if "pose_error" in metrics else ""
+        self.say(f"step {step}  validation accuracy {100 * metrics['accuracy']:.2f} %{pose}")
 
     def say(self, line: str) -> None:
         """Prints a line, above the progress bar if there is one."""

@@ -4,6 +4,7 @@ config.json        the full configuration; a folder belongs to one experiment
 environment.json   versions, devices and revision of every start
 metrics.jsonl      one line per report, never past the checkpoint that a run resumed from
 checkpoints/       the newest two and the best on validation
+figures/           what a model with spatial transformers did at each validation
 record.json        the final result, present when the run is complete
 """
 
@@ -110,6 +111,10 @@ class RunDirectory:
         """Adds one line of metrics."""
         with self._metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+    def figure(self, name: str) -> pathlib.Path:
+        """Where a picture of that name goes."""
+        return self.path / "figures" / f"{name}.png"
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Marks the run as complete with its result."""

@@ -69,7 +69,7 @@ class Program:
     create_state: Callable[[], TrainState]
     train_steps: jax.stages.Wrapped
     predict: Callable[[Any, Any, UInt8[Array, "..."]], Float[Array, "batch classes"]]
-    warp: Callable[[Any, Any, UInt8[Array, "..."]], Any] | None
+    warp: Callable[[Any, Any, Any], Any] | None
     diagnose: Callable[[dict[str, float]], str | None] | None
     block_size: int
 
