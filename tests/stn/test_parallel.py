@@ -21,6 +21,11 @@ def transformer(rngs, transform=AFFINE, **options):
     return SpatialTransformer(localisation, transform, rngs=rngs, **options)
 
 
+@nnx.jit
+def apply(module, images):
+    return module(images)
+
+
 def test_every_transformer_warps_all_channels_on_its_own():
     rngs = nnx.Rngs(0)
     pair = ParallelTransformers(
@@ -30,13 +35,13 @@ def test_every_transformer_warps_all_channels_on_its_own():
         ]
     )
     images = jax.random.uniform(jax.random.key(0), (3, *SHAPE))
-    out = nnx.jit(lambda pair, images: pair(images))(pair, images)
+    out = apply(pair, images)
     assert out.images.shape == (3, 6, 12, 4)
     # A shift of -1 is half the width: the left half reads zeros, the right half the left.
     np.testing.assert_allclose(out.images[:, :, :6, 2:], 0, atol=1e-6)
     np.testing.assert_allclose(out.images[:, :, 6:, 2:], images[:, :, :6], atol=1e-5)
     for part, alone in enumerate(pair.transformers):
-        expected = alone(images)
+        expected = apply(alone, images)
         np.testing.assert_allclose(
             out.images[..., 2 * part : 2 * part + 2], expected.images, atol=1e-6
         )
@@ -74,7 +79,7 @@ def test_tiles_cut_the_image_into_its_pieces():
         transformer(rngs, initial=pose, output_size=(3, 4)) for pose in tiled_poses(2, 3)
     )
     images = jax.random.uniform(jax.random.key(0), (1, *SHAPE))
-    out = tiles(images)
+    out = apply(tiles, images)
     assert out.images.shape == (1, 3, 4, 12)
     for tile in range(6):
         top, left = 3 * (tile // 3), 4 * (tile % 3)

@@ -82,7 +82,7 @@ def test_it_may_start_at_another_pose():
     pose = [0.5, 0.25, -0.25]
     layer = build(transforms.Attention(), initial=pose)
     np.testing.assert_array_equal(layer.regression.bias[...], pose)
-    theta = layer.predict(jnp.ones((2, 32, 28, 2)))
+    theta = nnx.jit(SpatialTransformer.predict)(layer, jnp.ones((2, 32, 28, 2)))
     np.testing.assert_allclose(theta, [pose, pose])
     with pytest.raises(ValueError, match=r"shape \(2,\).*3 parameters"):
         build(transforms.Attention(), initial=[0.5, 0.25])
