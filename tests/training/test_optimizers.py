@@ -1,9 +1,18 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
-from training.optimizers import AdamConfig, ConstantSchedule, CosineSchedule, ExponentialSchedule
+from training.optimizers import (
+    AdamConfig,
+    ConstantSchedule,
+    CosineSchedule,
+    ExponentialSchedule,
+    MomentumConfig,
+    StepSchedule,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +60,52 @@ def test_weight_decay_is_decoupled():
     optimizer, params = config.build(10), jnp.array([2.0])
     updates, _ = optimizer.update(jnp.zeros(1), optimizer.init(params), params)
     np.testing.assert_allclose(updates, [-0.1 * 0.5 * 2.0], rtol=1e-6)
+
+
+def test_steps_of_the_transformer_papers_schedule():
+    rate = StepSchedule().build(0.01, 150_000)
+    found = [float(rate(step)) for step in (0, 49_999, 50_000, 99_999, 100_000, 149_999)]
+    np.testing.assert_allclose(found, [1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4], rtol=1e-5)
+
+
+def test_momentum_by_hand():
+    params, gradients = jnp.array([1.0]), jnp.array([2.0])
+    plain = MomentumConfig(learning_rate=0.1).build(10)
+    updates, _ = plain.update(gradients, plain.init(params), params)
+    np.testing.assert_allclose(updates, [-0.2], rtol=1e-6)
+    heavy = MomentumConfig(learning_rate=0.1, momentum=0.5, clip_norm=1.0).build(10)
+    state = heavy.init(params)
+    for expected in (-0.1, -0.15):
+        updates, state = heavy.update(gradients, state, params)
+        np.testing.assert_allclose(updates, [expected], rtol=1e-6)
+
+
+class Transformed(nnx.Module):
+    def __init__(self):
+        self.transformers = nnx.List([nnx.Linear(2, 3, rngs=nnx.Rngs(0))])
+        self.classifier = nnx.Linear(2, 3, rngs=nnx.Rngs(1))
+
+
+@pytest.mark.parametrize("config", [AdamConfig, MomentumConfig])
+def test_a_part_learns_at_a_rate_of_its_own(config):
+    params = nnx.state(Transformed(), nnx.Param)
+    gradients = jax.tree.map(jnp.ones_like, params)
+    updates = []
+    for fields in ({}, {"slow_part": "transformers", "slow_factor": 0.1}):
+        optimizer = config(schedule=ConstantSchedule(), **fields).build(10)
+        updates.append(optimizer.update(gradients, optimizer.init(params), params)[0])
+    usual, slowed = updates
+    for one, other in zip(*map(jax.tree.leaves, (usual, slowed)), strict=True):
+        assert np.all(one != 0)
+        ratio = np.unique(np.round(np.asarray(other / one), 5))
+        assert ratio.size == 1
+    np.testing.assert_array_equal(slowed["classifier"]["bias"], usual["classifier"]["bias"])
+    np.testing.assert_allclose(
+        slowed["transformers"][0]["bias"], 0.1 * usual["transformers"][0]["bias"], rtol=1e-6
+    )
+
+
+def test_a_part_that_does_not_exist_is_named():
+    optimizer = AdamConfig(slow_part="transfromers", slow_factor=0.1).build(10)
+    with pytest.raises(ValueError, match="slow_part='transfromers': no parameter"):
+        optimizer.init(nnx.state(Transformed(), nnx.Param))

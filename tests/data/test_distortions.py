@@ -1,0 +1,148 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from data.distortions import (
+    AffineDistortion,
+    Distortion,
+    ElasticDistortion,
+    Placement,
+    ProjectiveDistortion,
+    paint,
+    place,
+    square_to_quadrilateral,
+)
+from stn.sampling import sample
+from stn.transforms import Affine
+
+KEY = jax.random.key(1)
+ALL = [
+    (AffineDistortion(45.0, 0.7, 1.2, anywhere=True), 42),
+    (Placement(), 60),
+    (ProjectiveDistortion(), 28),
+    (ElasticDistortion(), 28),
+]
+NAMES = {"ids": lambda value: type(value).__name__ if not isinstance(value, int) else str(value)}
+
+
+def smooth(count=3, size=28):
+    """Blurred noise that fades to nothing at the edges, as digits do."""
+    noise = np.random.default_rng(0).uniform(size=(count, size, size, 1))
+    window = np.hanning(size)[:, None, None] * np.hanning(size)[None, :, None]
+    blurred = scipy.ndimage.gaussian_filter(noise * window, (0, 2, 2, 0))
+    return jnp.asarray(blurred / blurred.max(), jnp.float32)
+
+
+@pytest.mark.parametrize(("distortion", "canvas"), ALL, **NAMES)
+def test_the_stated_transform_painted_the_canvas(distortion, canvas):
+    assert isinstance(distortion, Distortion)
+    images = smooth()
+    images_on_canvas, theta = distortion(KEY, images, canvas)
+    assert images_on_canvas.shape == (3, canvas, canvas, 1)
+    assert theta.shape == (3, distortion.transform.num_parameters)
+    again = sample(images, distortion.transform.grid(theta, (canvas, canvas)))
+    np.testing.assert_allclose(images_on_canvas, again, atol=2e-5)
+    assert not np.allclose(theta[0], theta[1])
+
+
+def test_a_spatial_transformer_with_the_inverse_undoes_an_affine_distortion():
+    images = smooth()
+    painted, theta = AffineDistortion(45.0, 1.0, 1.2, anywhere=True)(KEY, images, 84)
+    undone = sample(painted, Affine().grid(Affine().inverse(theta), (28, 28)))
+    np.testing.assert_allclose(undone, images, atol=0.05)
+    assert float(jnp.abs(undone - images).mean()) < 0.005
+
+
+def test_rotation_by_scipy():
+    images = smooth(1)
+    distortion = AffineDistortion(rotation=60.0)
+    painted, theta = distortion(KEY, images, 28)
+    # The map from canvas to image turns by the opposite angle.
+    angle = np.rad2deg(np.arctan2(theta[0, 1], theta[0, 0]))
+    assert 1.0 < abs(angle) < 60.0
+    expected = scipy.ndimage.rotate(
+        np.asarray(images[0, ..., 0]), -angle, reshape=False, order=1, mode="grid-constant"
+    )
+    np.testing.assert_allclose(painted[0, ..., 0], expected, atol=1e-4)
+
+
+def test_affine_distortions_stay_in_their_ranges():
+    distortion = AffineDistortion(45.0, 0.7, 1.2, anywhere=True)
+    _, theta = distortion(KEY, jnp.zeros((2000, 28, 28, 1)), 42)
+    matrix = Affine().matrix(theta)
+    scale = 42 / 28 / np.sqrt(np.linalg.det(matrix[:, :, :2]))
+    angle = np.rad2deg(np.arctan2(matrix[:, 1, 0], matrix[:, 0, 0]))
+    assert 0.7 <= scale.min() < 0.71
+    assert 1.19 < scale.max() <= 1.2 + 1e-5
+    assert -45.0 <= angle.min() < -44.0
+    assert 44.0 < angle.max() <= 45.0
+    # The frame's centre lies where the whole unrotated frame fits in.
+    centre = np.asarray(Affine().inverse(theta)).reshape(-1, 2, 3)[:, :, 2]
+    room = 1.0 - scale * 28 / 42
+    assert np.all(np.abs(centre) <= room[:, None] + 1e-5)
+    assert np.abs(centre).max() > 0.4
+
+
+def test_placements_keep_every_pixel_and_reach_every_corner():
+    images = smooth(500, 4)
+    painted, _ = Placement()(KEY, images, 7)
+    np.testing.assert_allclose(painted.sum(axis=(1, 2)), images.sum(axis=(1, 2)), rtol=1e-5)
+    top_left = painted[:, :4, :4]
+    assert np.any(np.all(np.abs(top_left - images) < 1e-6, axis=(1, 2, 3)))
+    assert np.any(np.all(np.abs(painted[:, 3:, 3:] - images) < 1e-6, axis=(1, 2, 3)))
+
+
+def test_several_patches_add_up_where_they_overlap():
+    patches = jnp.ones((1, 2, 2, 2, 1)) * jnp.array([1.0, 10.0])[None, :, None, None, None]
+    canvas = place(patches, jnp.array([[[0, 0], [1, 1]]]), 4)[0, ..., 0]
+    np.testing.assert_array_equal(
+        canvas, [[1, 1, 0, 0], [1, 11, 10, 0], [0, 10, 10, 0], [0, 0, 0, 0]]
+    )
+
+
+def test_a_quadrilateral_gets_the_corners_of_the_square():
+    corners = np.array([[-1.2, -0.7], [0.8, -1.1], [1.3, 0.9], [-0.6, 1.4]])
+    matrix = np.asarray(square_to_quadrilateral(jnp.asarray(corners[None], jnp.float32)))[0]
+    square = np.array([[-1, -1, 1], [1, -1, 1], [1, 1, 1], [-1, 1, 1]])
+    sent = square @ matrix.T
+    np.testing.assert_allclose(sent[:, :2] / sent[:, 2:], corners, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "distortion",
+    [AffineDistortion(), ProjectiveDistortion(1.0, 1.0, 0.0), ElasticDistortion(1.0, 1.0, 0.0)],
+    **NAMES,
+)
+def test_without_noise_nothing_changes(distortion):
+    images = smooth()
+    np.testing.assert_allclose(distortion(KEY, images, 28).images, images, atol=1e-5)
+
+
+def test_corner_and_control_noise_have_their_spread():
+    images = jnp.zeros((4000, 28, 28, 1))
+    _, theta = ElasticDistortion(1.0, 1.0, 1.5)(KEY, images, 28)
+    assert np.std(theta) * 14 == pytest.approx(1.5, rel=0.02)
+    _, theta = ProjectiveDistortion(1.0, 1.0, 1.0)(KEY, images, 28)
+    transform = ProjectiveDistortion().transform
+    corner = jnp.broadcast_to(jnp.array([[[1.0, -1.0]]]), (4000, 1, 2))
+    moved = transform.apply(transform.inverse(theta), corner)[:, 0] - corner[:, 0]
+    assert np.std(moved) * 14 == pytest.approx(1.0, rel=0.03)
+
+
+def test_images_are_distorted_each_on_its_own_and_by_the_key_alone():
+    images = smooth(2)
+    same = jnp.stack([images[0], images[0]])
+    painted = AffineDistortion(30.0)(KEY, same, 28).images
+    assert not np.allclose(painted[0], painted[1])
+    np.testing.assert_array_equal(painted, AffineDistortion(30.0)(KEY, same, 28).images)
+    other = AffineDistortion(30.0)(jax.random.key(2), same, 28).images
+    assert not np.allclose(painted, other)
+
+
+def test_painting_is_blank_where_there_is_no_image():
+    zoomed_out = jnp.array([[2.0, 0.0, 0.0, 0.0, 2.0, 0.0]])
+    painted = paint(jnp.ones((1, 4, 4, 1)), Affine(), zoomed_out, 8).images[0, ..., 0]
+    np.testing.assert_allclose(painted[2:6, 2:6], 1.0, atol=0.3)
+    np.testing.assert_array_equal(painted[0], 0.0)

@@ -1,0 +1,135 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from cnn import count_parameters
+from data.batches import Batch
+from stn import identity_grid
+from stn.classifiers import ConvolutionalClassifier, DenseClassifier
+from stn.networks import TRANSFORMS, TransformerNetworkConfig
+
+SHAPES = {"r": (28, 28, 1), "rts": (42, 42, 1), "tc": (60, 60, 1), "addition": (42, 42, 2)}
+SMALL = TransformerNetworkConfig(parameters=30_000)
+
+
+def build(config, shape=(28, 28, 1), classes=10):
+    return config.build(shape, classes, nnx.Rngs(0))
+
+
+def batch(shape=(28, 28, 1), count=4):
+    random = np.random.default_rng(0)
+    return Batch(
+        jnp.asarray(random.uniform(size=(count, *shape)), jnp.float32),
+        jnp.asarray(random.integers(0, 10, count), jnp.int32),
+    )
+
+
+@pytest.mark.parametrize("task", SHAPES)
+@pytest.mark.parametrize("classifier", ["fcn", "cnn"])
+@pytest.mark.parametrize("transform", [None, "affine", "projective", "tps"])
+def test_every_network_of_the_paper_has_its_number_of_parameters(task, classifier, transform):
+    config = TransformerNetworkConfig(
+        classifier,
+        transform or "affine",
+        transformers=0 if transform is None else 2 if task == "addition" else 1,
+        pooling=task in ("rts", "tc"),
+    )
+    classes = 19 if task == "addition" else 10
+    count = count_parameters(lambda: build(config, SHAPES[task], classes))
+    assert count == pytest.approx(400_000, rel=0.02)
+
+
+def test_classifiers_by_hand():
+    # 28 -> 20 -> 10 -> 4 -> 2 pixels; 6 filters: 492 + 1770 + 250.
+    convolutional = ConvolutionalClassifier((28, 28, 1), 10, width=6, rngs=nnx.Rngs(0))
+    assert count_parameters(lambda: convolutional) == 492 + 1770 + 250
+    dense = DenseClassifier((4, 5, 2), 3, width=6, rngs=nnx.Rngs(0))
+    assert count_parameters(lambda: dense) == 246 + 42 + 21
+
+
+def test_an_odd_row_is_not_lost_in_pooling():
+    # 21 -> 13 -> 7 -> 1: a transformer's pooling halves RTS's 42 pixels, and the CNN still fits.
+    classifier = ConvolutionalClassifier((21, 21, 1), 10, width=6, rngs=nnx.Rngs(0))
+    assert classifier.classifier.in_features == 6
+
+
+@pytest.mark.parametrize("classifier", ["fcn", "cnn"])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_network_starts_as_its_classifier_on_the_image(classifier, steps):
+    config = dataclasses.replace(SMALL, classifier=classifier, steps=steps)
+    if classifier == "fcn":
+        config.parameters = 60_000
+    network = build(config)
+    images = batch().images
+    logits, transformed = nnx.jit(lambda net, x: net(x))(network, images)
+    np.testing.assert_allclose(transformed.images, images, atol=1e-5)
+    expected = nnx.jit(lambda net, x: net.classifier(x))(network, images)
+    np.testing.assert_allclose(logits, expected, atol=1e-3)
+
+
+def test_parallel_transformers_hand_on_all_channels_of_each():
+    config = dataclasses.replace(SMALL, classifier="fcn", transformers=2, parameters=130_000)
+    network = build(config, (20, 20, 2))
+    images = batch((20, 20, 2)).images
+    transformed = network(images).transformed
+    assert transformed.images.shape == (4, 20, 20, 4)
+    shown, grids = network.warp(images)
+    assert shown.shape == (4, 2, 20, 20, 2)
+    assert grids.shape == (4, 2, 20, 20, 2)
+    np.testing.assert_allclose(grids[1, 1], identity_grid((20, 20)), atol=1e-5)
+
+
+def test_penalties_join_the_loss():
+    data = batch()
+    plain = build(SMALL)
+    loss, metrics = plain.loss(data)
+    assert set(metrics) == {"accuracy"}
+    penalised = build(dataclasses.replace(SMALL, identity_penalty=2.0, outside_penalty=3.0))
+    wide = jnp.asarray([1.5, 0.0, 0.0, 0.0, 1.5, 0.0])
+    for network in (plain, penalised):
+        network.transformers.transformers[0].regression.bias[...] = wide
+    loss, _ = plain.loss(data)
+    total, metrics = penalised.loss(data)
+    assert metrics["identity_penalty"] > 0.01
+    assert metrics["outside_penalty"] > 0.001
+    expected = loss + 2.0 * metrics["identity_penalty"] + 3.0 * metrics["outside_penalty"]
+    np.testing.assert_allclose(total, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_the_regression_learns_from_the_first_step_on(transform):
+    network = build(dataclasses.replace(SMALL, transform=transform))
+    gradients = nnx.grad(lambda net: net.loss(batch())[0])(network)
+    for one in jax.tree.leaves(gradients["transformers"]["transformers"][0]["regression"]):
+        assert np.all(np.isfinite(one))
+        assert np.any(one != 0)
+
+
+def test_a_classifier_alone_has_no_warp():
+    network = build(dataclasses.replace(SMALL, transformers=0))
+    assert not hasattr(network, "warp")
+    assert network(batch().images).logits.shape == (4, 10)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("classifier", "rnn", "classifier='rnn': choose one of fcn, cnn"),
+        ("transform", "afine", "transform='afine': choose one of affine"),
+        ("transformers", -1, "transformers=-1"),
+        ("parameters", 10, "parameters=10: the narrowest"),
+        ("steps", 0, "steps=0"),
+    ],
+)
+def test_impossible_fields_are_refused(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        build(dataclasses.replace(SMALL, **{field: value}))
+
+
+def test_images_that_are_too_small_are_refused():
+    with pytest.raises(ValueError, match="does not fit"):
+        build(dataclasses.replace(SMALL, transformers=0), (12, 12, 1))
