@@ -8,7 +8,7 @@ import pytest
 import scipy.ndimage
 from jax.test_util import check_grads
 
-from stn import affine_grid, identity_grid, sample
+from stn import affine_grid, identity_grid, lowerings, sample, sampling
 from stn.sampling import METHODS, PADDINGS
 from tests.stn import reference
 
@@ -20,6 +20,10 @@ MODES = [
 ]
 EYE = jnp.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
 EYE_3D = jnp.eye(3, 4)[None]
+
+
+def lowerings_of(method):
+    return sampling.LOWERINGS if method == "bilinear" else ("auto", "gather", "matmul")
 
 
 def images_and_grid(seed=0, spatial=(5, 7), out=(4, 6), channels=2, reach=1.8, batch=2):
@@ -40,7 +44,9 @@ def test_matches_the_slow_reference(method, padding, corners, spatial):
     expected = reference.sample(
         np.asarray(images, np.float64), np.asarray(grid, np.float64), method, padding, corners
     )
-    np.testing.assert_allclose(sample(images, grid, **options), expected, atol=2e-5)
+    run = jax.jit(lambda *a: [sample(*a, **options, lowering=n) for n in lowerings_of(method)])
+    for out in run(images, grid):
+        np.testing.assert_allclose(out, expected, atol=2e-5)
 
 
 @pytest.mark.parametrize(("method", "padding", "corners"), MODES)
@@ -52,22 +58,29 @@ def test_matches_pytorch_in_value_and_both_gradients(method, padding, corners, s
     images, grid = images_and_grid(spatial=spatial, out=(4,) * len(spatial))
     weights = np.random.default_rng(1).normal(size=(2, *grid.shape[1:-1], 2)).astype(np.float32)
 
-    def loss(images, grid):
-        out = sample(images, grid, method=method, padding=padding, align_corners=corners)
-        return jnp.sum(out * weights), out
+    options = {"method": method, "padding": padding, "align_corners": corners}
 
-    gradients, ours = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(images, grid)
+    @jax.jit
+    def run(images, grid):
+        def loss(images, grid, lowering):
+            out = sample(images, grid, **options, lowering=lowering)
+            return jnp.sum(out * weights), out
+
+        gradient = jax.grad(loss, (0, 1), has_aux=True)
+        return [gradient(images, grid, lowering) for lowering in lowerings_of(method)]
+
     their_images = torch.tensor(np.moveaxis(np.asarray(images), -1, 1), requires_grad=True)
     their_grid = torch.tensor(np.asarray(grid), requires_grad=True)
     theirs = torch.nn.functional.grid_sample(
         their_images, their_grid, mode=method, padding_mode=padding, align_corners=corners
     )
     theirs.backward(torch.tensor(np.moveaxis(weights, -1, 1)))
-    np.testing.assert_allclose(ours, np.moveaxis(theirs.detach().numpy(), 1, -1), atol=1e-5)
-    np.testing.assert_allclose(
-        gradients[0], np.moveaxis(their_images.grad.numpy(), 1, -1), atol=1e-5
-    )
-    np.testing.assert_allclose(gradients[1], their_grid.grad.numpy(), atol=3e-5)
+    for gradients, ours in run(images, grid):
+        np.testing.assert_allclose(ours, np.moveaxis(theirs.detach().numpy(), 1, -1), atol=1e-5)
+        np.testing.assert_allclose(
+            gradients[0], np.moveaxis(their_images.grad.numpy(), 1, -1), atol=1e-5
+        )
+        np.testing.assert_allclose(gradients[1], their_grid.grad.numpy(), atol=3e-5)
 
 
 @pytest.mark.parametrize(
@@ -184,14 +197,23 @@ def test_no_coordinate_reads_outside_of_memory(method, padding, corners):
     grid = jnp.asarray(np.stack(np.meshgrid(wild, wild), axis=-1))[None]
     images = jnp.ones((1, 5, 7, 1))
     options = {"method": method, "padding": padding, "align_corners": corners}
-    out = np.asarray(sample(images, grid, **options))
-    assert np.all(np.isfinite(out))
-    assert np.all((out > -1e-5) & (out < 1 + 1e-5))
-    gradient = jax.grad(lambda i: jnp.sum(sample(i, grid, **options)))(images)
-    assert np.all(np.isfinite(gradient))
-    if padding == "zeros":
-        assert np.all(out[0, :3] == 0)
-        assert np.all(out[0, :, :3] == 0)
+
+    @jax.jit
+    def run(images, grid):
+        def loss(images, lowering):
+            out = sample(images, grid, **options, lowering=lowering)
+            return jnp.sum(out), out
+
+        gradient = jax.grad(loss, has_aux=True)
+        return [gradient(images, lowering) for lowering in lowerings_of(method)]
+
+    for gradient, out in run(images, grid):
+        assert np.all(np.isfinite(out))
+        assert np.all((out > -1e-5) & (out < 1 + 1e-5))
+        assert np.all(np.isfinite(gradient))
+        if padding == "zeros":
+            assert np.all(out[0, :3] == 0)
+            assert np.all(out[0, :, :3] == 0)
 
 
 @pytest.mark.parametrize("corners", [False, True])
@@ -222,20 +244,94 @@ def test_a_ramp_is_reproduced_under_any_affine_map():
     np.testing.assert_allclose(out, 1.0 + 0.3 * x - 0.2 * y, atol=1e-4)
 
 
-@pytest.mark.parametrize("padding", PADDINGS)
-@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
-def test_gradients_match_finite_differences(method, padding):
+@pytest.mark.parametrize(
+    ("method", "padding", "lowering", "channels"),
+    [
+        *(("bilinear", padding, "gather", 2) for padding in PADDINGS),
+        *(("bicubic", padding, "gather", 2) for padding in PADDINGS),
+        ("bilinear", "zeros", "packed", 2),
+        ("bilinear", "reflection", "matmul", 2),
+        ("bilinear", "border", "auto", 1),
+    ],
+)
+def test_gradients_match_finite_differences(method, padding, lowering, channels):
     with jax.enable_x64(True):
         random = np.random.default_rng(0)
-        images = jnp.asarray(random.normal(size=(1, 5, 6, 2)))
+        images = jnp.asarray(random.normal(size=(1, 5, 6, channels)))
         # Points a third of the way between pixels, inside and outside.
         pixels = random.integers(-4, 9, (1, 7, 2)) + 1 / 3
         grid = jnp.asarray((2 * pixels + 1) / np.array([6, 5]) - 1)[:, None]
 
         def run(images, grid):
-            return sample(jnp.asarray(images), jnp.asarray(grid), method=method, padding=padding)
+            options = {"method": method, "padding": padding, "lowering": lowering}
+            return sample(jnp.asarray(images), jnp.asarray(grid), **options)
 
         check_grads(run, (images, grid), order=2, modes=["fwd", "rev"], eps=1e-5)
+
+
+@pytest.mark.parametrize("spatial", [(5, 7), (3, 4, 5)], ids=str)
+def test_every_lowering_has_the_same_derivatives_of_every_order(spatial):
+    images, grid = images_and_grid(spatial=spatial, out=(4,) * len(spatial), channels=1)
+    directions = images_and_grid(seed=1, spatial=spatial, out=(4,) * len(spatial), channels=1)
+
+    def derivatives(lowering):
+        def loss(images, grid):
+            return jnp.sum(sample(images, grid, lowering=lowering) ** 2)
+
+        gradient = jax.grad(loss, (0, 1))
+        forward = jax.jvp(loss, (images, grid), directions)
+        return gradient(images, grid), forward, jax.jvp(gradient, (images, grid), directions)
+
+    expected, *others = jax.jit(
+        lambda: [derivatives(name) for name in ("gather", "packed", "matmul", "auto")]
+    )()
+    for other in others:
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max()),
+            other,
+            expected,
+        )
+
+
+@pytest.mark.parametrize(
+    ("backend", "shape", "method", "expected"),
+    [
+        ("cpu", (2, 28, 28, 1), "bilinear", "gather_or_packed"),
+        ("cpu", (2, 28, 28, 2), "bilinear", "gather"),
+        ("cpu", (2, 28, 28, 1), "bicubic", "gather"),
+        ("tpu", (2, 64, 64, 1), "bilinear", "matmul"),
+        ("tpu", (2, 64, 65, 1), "bilinear", "gather"),
+        ("gpu", (2, 28, 28, 1), "bilinear", "gather"),
+    ],
+)
+def test_the_lowering_follows_backend_and_shape(backend, shape, method, expected, monkeypatch):
+    def chosen(images, axes):
+        raise RuntimeError("chosen")
+
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(lowerings, expected, chosen)
+    with pytest.raises(RuntimeError, match="chosen"):
+        sample(jnp.zeros(shape), jnp.zeros((2, 3, 3, 2)), method=method)
+
+
+def test_packed_gradients_gather_once_and_values_four_times():
+    images, grid = images_and_grid(channels=1)
+    gathers = str(jax.make_jaxpr(sample)(images, grid)).count(" gather[")
+    assert gathers == 4
+    gradient = jax.jit(jax.grad(lambda grid: jnp.sum(sample(images, grid))))
+    assert gradient.lower(grid).compile().as_text().count(" gather(") == 1
+
+
+def test_matrix_products_leave_no_scatter_in_the_gradient():
+    images, grid = images_and_grid()
+
+    def compiled(lowering):
+        gradient = jax.grad(lambda images: jnp.sum(sample(images, grid, lowering=lowering) ** 2))
+        return str(jax.make_jaxpr(gradient)(images))
+
+    assert "scatter" in compiled("gather")
+    assert "scatter" not in compiled("matmul")
+    assert "gather" not in compiled("matmul")
 
 
 def test_sampling_is_linear_and_its_transpose_is_its_gradient():
@@ -252,22 +348,26 @@ def test_sampling_is_linear_and_its_transpose_is_its_gradient():
     )
 
 
-def test_vmap_equals_loop_and_jit_equals_eager():
-    images, grid = images_and_grid()
-    eager = sample(images, grid)
-    np.testing.assert_allclose(jax.jit(sample)(images, grid), eager, atol=1e-6)
-    alone = [sample(images[k : k + 1], grid[k : k + 1])[0] for k in range(2)]
+@pytest.mark.parametrize("lowering", sampling.LOWERINGS)
+def test_vmap_equals_loop_and_jit_equals_eager(lowering):
+    images, grid = images_and_grid(channels=1)
+    run = functools.partial(sample, lowering=lowering)
+    eager = run(images, grid)
+    np.testing.assert_allclose(jax.jit(run)(images, grid), eager, atol=1e-6)
+    alone = [run(images[k : k + 1], grid[k : k + 1])[0] for k in range(2)]
     np.testing.assert_allclose(jnp.stack(alone), eager, atol=1e-6)
-    mapped = jax.vmap(lambda i, g: sample(i[None], g[None])[0])(images, grid)
+    mapped = jax.vmap(lambda i, g: run(i[None], g[None])[0])(images, grid)
     np.testing.assert_allclose(mapped, eager, atol=1e-6)
 
 
-def test_types():
+@pytest.mark.parametrize("lowering", sampling.LOWERINGS)
+def test_types(lowering):
     images, grid = images_and_grid()
-    assert sample(images.astype(jnp.bfloat16), grid).dtype == jnp.bfloat16
-    assert sample(jnp.ones((2, 5, 7, 1), jnp.uint8), grid).dtype == jnp.float32
+    run = functools.partial(sample, lowering=lowering)
+    assert run(images.astype(jnp.bfloat16), grid).dtype == jnp.bfloat16
+    assert run(jnp.ones((2, 5, 7, 1), jnp.uint8), grid).dtype == jnp.float32
     # Coordinates are kept in float32: bfloat16 would be a tenth of a pixel off.
-    rough = sample(images.astype(jnp.bfloat16), affine_grid(jnp.repeat(EYE, 2, 0), (5, 7)))
+    rough = run(images.astype(jnp.bfloat16), affine_grid(jnp.repeat(EYE, 2, 0), (5, 7)))
     np.testing.assert_array_equal(rough, images.astype(jnp.bfloat16))
 
 
@@ -280,6 +380,13 @@ def test_types():
         ((1, 5, 7, 1), (1, 4, 4, 2), {"method": "cubic"}, "method='cubic'"),
         ((1, 5, 7, 1), (1, 4, 4, 2), {"padding": "wrap"}, "padding='wrap'"),
         ((1, 3, 5, 7, 1), (1, 2, 2, 2, 3), {"method": "bicubic"}, "is for images"),
+        ((1, 5, 7, 1), (1, 4, 4, 2), {"lowering": "fast"}, "lowering='fast'"),
+        (
+            (1, 5, 7, 1),
+            (1, 4, 4, 2),
+            {"lowering": "packed", "method": "nearest"},
+            "lowering='packed' is for method='bilinear'; take 'gather'",
+        ),
     ],
 )
 def test_what_does_not_fit_is_an_error(shape, points, options, message):
