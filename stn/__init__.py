@@ -1,6 +1,7 @@
 """Spatial transformers: transforms, grids, samplers, and the layer made of them."""
 
 from stn import transforms
+from stn.antialiasing import sample_mipmapped, sample_supersampled
 from stn.diagnostics import WarpStatistics, frame, pixel_coordinates, warp_statistics
 from stn.grids import affine_grid, identity_grid
 from stn.iterated import IteratedTransformed, IteratedTransformer
@@ -31,6 +32,8 @@ __all__ = [
     "outside_penalty",
     "pixel_coordinates",
     "sample",
+    "sample_mipmapped",
+    "sample_supersampled",
     "tiled_poses",
     "transforms",
     "warp_statistics",

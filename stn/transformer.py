@@ -11,8 +11,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from stn.antialiasing import sample_supersampled
 from stn.localisation import Localisation
-from stn.sampling import sample
 from stn.transforms import Transform
 
 
@@ -48,6 +48,8 @@ class SpatialTransformer(nnx.Module):
         output_size: (height, width) of the output; None keeps the input's.
         padding: What lies outside of the image; see `stn.sample`.
         align_corners: See `stn.sample`.
+        supersampling: Reads along each side of an output pixel, averaged; more than 1 keeps an
+            output that is smaller than its input from aliasing. See `stn.sample_supersampled`.
         rngs: Source of the initial values.
 
     Raises:
@@ -63,6 +65,7 @@ class SpatialTransformer(nnx.Module):
         output_size: tuple[int, int] | None = None,
         padding: str = "zeros",
         align_corners: bool = False,
+        supersampling: int = 1,
         rngs: nnx.Rngs,
     ):
         start = transform.identity if initial is None else np.asarray(initial)
@@ -83,6 +86,7 @@ class SpatialTransformer(nnx.Module):
         self.output_size = output_size
         self.padding = padding
         self.align_corners = align_corners
+        self.supersampling = supersampling
 
     def __call__(self, images: Float[Array, "batch height width channels"]) -> Transformed:
         """Predicts a transform for each image and reads the image through it.
@@ -103,5 +107,11 @@ class SpatialTransformer(nnx.Module):
         """Reads images through given parameters; nothing is predicted."""
         size = self.output_size or images.shape[1:3]
         grid = self.transform.grid(theta, size, align_corners=self.align_corners)
-        resampled = sample(images, grid, padding=self.padding, align_corners=self.align_corners)
+        resampled = sample_supersampled(
+            images,
+            grid,
+            factor=self.supersampling,
+            padding=self.padding,
+            align_corners=self.align_corners,
+        )
         return Transformed(resampled, theta, grid)

@@ -120,6 +120,13 @@ def test_gradients_to_feature_maps_are_those_of_finite_differences():
         np.testing.assert_allclose(jnp.sum(gradient * direction), slope, rtol=0.02, atol=0.05)
 
 
+def test_a_smaller_output_may_be_averaged():
+    layer = build(transforms.Affine(), output_size=(8, 7), supersampling=4)
+    images = jax.random.uniform(jax.random.key(0), (2, 32, 28, 2))
+    blocks = images.reshape(2, 8, 4, 7, 4, 2).mean((2, 4))
+    np.testing.assert_allclose(layer(images).images, blocks, atol=1e-5)
+
+
 def test_half_precision_images_keep_float32_parameters_and_grids():
     out = build(transforms.Affine())(jnp.ones((1, 32, 28, 2), jnp.bfloat16))
     assert out.images.dtype == jnp.bfloat16
