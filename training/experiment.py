@@ -38,7 +38,7 @@ class Experiment:
         batch_size: Images per step, over all devices together.
         seed: Of initial values, order, augmentation and dropout.
         dataset: The images: a dataclass with the methods of `DatasetConfig`.
-        optimizer: The optimizer and its schedule.
+        optimizer: The optimizer and its schedule: a dataclass of `training.optimizers`.
         ema_decay: Decay of a moving average of the weights that is evaluated in their place;
             0 for none.
         validate_every: Steps between looks at the validation split, each with a checkpoint.
@@ -53,7 +53,7 @@ class Experiment:
     batch_size: int = 128
     seed: int = 0
     dataset: Any = dataclasses.field(default_factory=DatasetConfig)
-    optimizer: AdamConfig = dataclasses.field(default_factory=AdamConfig)
+    optimizer: Any = dataclasses.field(default_factory=AdamConfig)
     ema_decay: float = 0.0
     validate_every: int = 429
     checkpoint_every: int = 200

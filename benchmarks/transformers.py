@@ -1,0 +1,93 @@
+"""The paper's comparison of networks with and without spatial transformers, on equal terms.
+
+    python -m benchmarks.transformers rts --minutes 6 --workdir runs/transformers
+
+Trains the FCN, the CNN and both behind transformers on a task of `configs/stn_mnist.py`, each for
+two budgets: equal time (as many steps as it makes in the given minutes, by a measurement before the
+first run) and equal images (as many steps as the slowest of them makes in that time). The learning
+rate's schedule ends with the budget. The same command resumes; records go to `--records`.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import time
+
+import jax
+import numpy as np
+
+from configs import stn_mnist
+from evaluation.records import write_json
+from training import loop
+from training.experiment import Experiment
+from training.setup import prepare
+
+NETWORKS = ("fcn", "st_fcn_affine", "cnn", "st_cnn_affine", "st_cnn_tps")
+# Long enough to average over what else the machine does.
+_MEASURED_SECONDS = 5.0
+
+
+def steps_per_second(experiment: Experiment, data_dir: str | None = None) -> float:
+    """Training speed after compilation."""
+    setup = prepare(experiment, data_dir)
+    split, state = setup.training_split(), setup.program.create_state()
+    count, seconds = 1, 0.0
+    while True:
+        start = time.perf_counter()
+        state, _ = jax.block_until_ready(setup.program.train_steps(state, split, np.int32(count)))
+        seconds = time.perf_counter() - start
+        # The first call compiles; blocks then grow until one is long enough.
+        if (seconds > _MEASURED_SECONDS and count > 1) or count == setup.program.block_size:
+            return count / seconds
+        count = min(2 * count, setup.program.block_size)
+
+
+def plan(task: str, minutes: float) -> dict[str, dict[str, int]]:
+    """The steps of every network for equal images and for equal time."""
+    speeds = {name: steps_per_second(stn_mnist.experiment(task, name)) for name in NETWORKS}
+    in_time = {name: round(60.0 * minutes * speed) for name, speed in speeds.items()}
+    fewest = min(in_time.values())
+    return {name: {"images": fewest, "time": steps} for name, steps in in_time.items()}
+
+
+def compare(task: str, budgets: dict[str, dict[str, int]], workdir: pathlib.Path) -> None:
+    """Trains every network for every budget, into a folder of its own each."""
+    for network, steps_of in budgets.items():
+        for steps in sorted(set(steps_of.values())):
+            experiment = stn_mnist.experiment(task, network)
+            experiment.steps = steps
+            # Four looks a run: enough to see it learn, and too few to cost time.
+            experiment.validate_every = experiment.checkpoint_every = max(steps // 4, 1)
+            experiment.log_every = max(steps // 40, 1)
+            name = f"stn_mnist:{task},{network}"
+            loop.run(experiment, name=name, workdir=str(run_folder(workdir, task, network, steps)))
+
+
+def run_folder(workdir: pathlib.Path, task: str, network: str, steps: int) -> pathlib.Path:
+    """Where a run of the comparison lives."""
+    return workdir / f"{task}_{network}_{steps}"
+
+
+def main() -> None:
+    """Plans, once, and runs what is not there yet."""
+    parser = argparse.ArgumentParser(description="Networks with and without transformers.")
+    parser.add_argument("task", choices=sorted(stn_mnist.TASKS))
+    parser.add_argument("--minutes", type=float, default=6.0, help="training time of a run")
+    parser.add_argument("--workdir", type=pathlib.Path, default=pathlib.Path("runs/transformers"))
+    parser.add_argument("--records", type=pathlib.Path, help="folder that gets every record")
+    options = parser.parse_args()
+    options.workdir.mkdir(parents=True, exist_ok=True)
+    planned = options.workdir / f"{options.task}_plan.json"
+    if not planned.exists():
+        write_json(planned, plan(options.task, options.minutes))
+    budgets = json.loads(planned.read_text())
+    compare(options.task, budgets, options.workdir)
+    if options.records:
+        options.records.mkdir(parents=True, exist_ok=True)
+        for record in sorted(options.workdir.glob(f"{options.task}_*/record.json")):
+            shutil.copy(record, options.records / f"{record.parent.name}.json")
+
+
+if __name__ == "__main__":
+    main()
