@@ -72,9 +72,10 @@ def test_a_run_its_resumption_and_its_evaluation(command, tmp_path):
     run = tmp_path / "run"
     first = command("train.py", *QUICK, f"--workdir={run}", check=True)
     assert "clean accuracy" in first.stdout
-    table = command("evaluate.py", run, check=True).stdout
-    assert "| clean |" in table
+    table = command("evaluate.py", run, "--suites=clean,pose", check=True).stdout
+    assert "| clean " in table
     assert str(run) in table
+    assert "not applicable" in table
 
     assert_one_line(
         command("train.py", *QUICK, f"--workdir={run}", "--config.seed=1"),
@@ -117,7 +118,7 @@ def test_a_workdir_that_cannot_be_written(command, tmp_path):
 
 def test_bundled_data_with_a_wrong_checksum(command, tmp_path):
     checkout = tmp_path / "checkout"
-    rooms = ("capsnet", "cnn", "configs", "data", "evaluation", "training", "train.py")
+    rooms = ("capsnet", "cnn", "configs", "data", "evaluation", "stn", "training", "train.py")
     for room in rooms:
         source = ROOT / room
         (shutil.copytree if source.is_dir() else shutil.copy)(source, _parent(checkout) / room)

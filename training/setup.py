@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from data.batches import DeviceSplit
-from data.errors import UserError
+from data.errors import UserError, first_line
 from data.sources import Dataset
 from evaluation.prediction import Predictor, Warp
 from evaluation.records import Result
@@ -102,5 +102,6 @@ def prepare(experiment: Experiment, data_dir: str | None) -> Setup:
     try:
         program = make_program(experiment, dataset.image_shape, dataset.num_classes, mesh)
     except ValueError as error:
-        raise UserError(f"the model cannot be built for {dataset.name}: {error}") from error
+        message = first_line(error)
+        raise UserError(f"the model cannot be built for {dataset.name}: {message}") from error
     return Setup(experiment, dataset, mesh, program)

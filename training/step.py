@@ -85,7 +85,7 @@ def make_program(
     """Builds an experiment's model once and returns the functions that train and evaluate it.
 
     Raises:
-        ValueError: if the model cannot take such images.
+        ValueError: if the model cannot take such images, or the optimizer not such a model.
     """
     optimizer = experiment.optimizer.build(experiment.steps)
 
@@ -94,7 +94,8 @@ def make_program(
         return experiment.model.build(image_shape, num_classes, nnx.Rngs(key))
 
     abstract = nnx.eval_shape(create_model)
-    train_graph, _, _ = nnx.split(_set_training(abstract, True), nnx.Param, ...)
+    train_graph, params, _ = nnx.split(_set_training(abstract, True), nnx.Param, ...)
+    jax.eval_shape(optimizer.init, params)  # so that an optimizer that does not fit says so here
     test_graph, _, _ = nnx.split(_set_training(abstract, False), nnx.Param, ...)
 
     def create_state() -> TrainState:

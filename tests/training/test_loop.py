@@ -6,15 +6,18 @@ import jax
 import numpy as np
 import pytest
 
+from data import generated
 from data.errors import UserError
 from data.sources import DatasetConfig
 from evaluation.statistics import wilson_interval
+from stn.networks import TransformerNetworkConfig
 from tests.training.test_step import assert_same
 from tests.training.tiny_model import TinyConfig
 from training import loop
 from training.experiment import Experiment
 from training.interruption import Interrupted
 from training.metrics import NonFiniteError
+from training.optimizers import AdamConfig
 from training.reporting import Reporter
 from training.restoring import restore_run
 from training.run_directory import RunDirectory
@@ -65,6 +68,38 @@ def test_a_run_leaves_its_record_metrics_and_checkpoints(train, tmp_path, capsys
     assert json.loads((folder / "config.json").read_text())["experiment"]["steps"] == 14
     assert len(json.loads((folder / "environment.json").read_text())) == 1
     assert "clean accuracy" in capsys.readouterr().out
+
+
+def test_a_spatial_transformer_shows_what_it_does(train, tmp_path, capsys):
+    record = train(
+        model=TransformerNetworkConfig("fcn", parameters=70_000),
+        dataset=dataclasses.replace(generated.rotated(), source=EXPERIMENT.dataset),
+        suites=("clean", "pose"),
+    )
+    clean, pose = record["results"]
+    assert clean["count"] == pose["count"] == 90
+    assert pose["unit"] == "px"
+    assert 0.0 < pose["value"] < 28.0
+    folder = tmp_path / "run"
+    pictures = sorted(path.name for path in (folder / "figures").iterdir())
+    assert pictures == ["warps_000006.png", "warps_000012.png", "warps_000014.png"]
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    last = [row for row in rows if row["split"] == "validation"][-1]
+    assert {"rotation", "scale_spread", "coverage", "pose_error"} <= set(last)
+    printed = capsys.readouterr().out
+    assert "pose error" in printed
+    assert " px [" in printed
+
+
+def test_what_does_not_apply_is_said(train, capsys):
+    (result,) = train(suites=("clean", "pose"))["results"]
+    assert result["suite"] == "clean"
+    assert "tiny: pose is not applicable to this model and dataset" in capsys.readouterr().out
+
+
+def test_an_optimizer_for_a_part_that_is_not_there_is_one_line(train):
+    with pytest.raises(UserError, match="slow_part='transformers'"):
+        train(optimizer=AdamConfig(slow_part="transformers"))
 
 
 def test_a_complete_run_is_not_trained_again(train, capsys):
