@@ -28,7 +28,9 @@ SIDES = (28, 42, 60)
 BATCH = 256
 DIRECTIONS = ("forward", "forward + gradient of theta")
 PEER = "PyTorch"
-# Calls in a row: the first, not timed, lets the threads of the previous contender fall asleep.
+# PyTorch's OpenMP threads spin for milliseconds after a call: without a pause they would take a
+# core from the next contender's short calls.
+_PAUSE_SECONDS = 0.03
 _CALLS = 5
 _SLOW_SECONDS = 0.1
 
@@ -107,6 +109,7 @@ def measure(contenders: dict[str, Contender], rounds: int) -> dict[str, dict[str
         for name, call in contenders.items():
             if number >= 2 and min(seconds[name]) > _SLOW_SECONDS:
                 continue
+            time.sleep(_PAUSE_SECONDS)
             call()
             for _ in range(_CALLS):
                 start = time.perf_counter()
