@@ -1,4 +1,4 @@
-"""The table of all records in a folder: `python -m evaluation.summary results`."""
+"""The tables of the records in a folder: `python -m evaluation.summary results`."""
 
 import json
 import pathlib
@@ -33,9 +33,62 @@ def _row(record, result) -> dict[str, str]:
     }
 
 
+def summarise_budgets(folder: pathlib.Path) -> str:
+    """Test errors of networks that were trained for more than one budget, as a Markdown table.
+
+    Args:
+        folder: Records of `benchmarks.transformers`: of each name, the one that saw the fewest
+            images has the budget of equal images, the one that saw the most that of equal time.
+            They are one and the same for the slowest network.
+
+    Returns:
+        One row for each name: task by task, and within a task in the order of the errors.
+    """
+    runs = {}
+    for path in folder.glob("*.json"):
+        record = json.loads(path.read_text())
+        runs.setdefault(record["name"], []).append(record)
+    by_error = sorted(runs.values(), key=lambda records: -_accuracy(max(records, key=_images)))
+    by_task = sorted(by_error, key=lambda records: records[0]["dataset"], reverse=True)
+    return markdown_table([_budget_row(records) for records in by_task])
+
+
+def _budget_row(records) -> dict[str, str]:
+    few, many = min(records, key=_images), max(records, key=_images)
+    poses = [result for result in many["results"] if result["suite"] == "pose"]
+    return {
+        "config": f"`{few['name']}`",
+        "parameters": f"{few['parameters']:,}",
+        "images": f"{_images(few):,}",
+        "error at equal images": _error(few),
+        "images in equal time": f"{_images(many):,}",
+        "error at equal time": _error(many),
+        "training": _minutes(many["train_seconds"]),
+        "pose error": f"{poses[0]['value']:.1f} px" if poses else "",
+    }
+
+
+def _images(record) -> int:
+    return record["step"] * record["experiment"]["batch_size"]
+
+
+def _accuracy(record) -> float:
+    return next(result["value"] for result in record["results"] if result["suite"] == "clean")
+
+
+def _error(record) -> str:
+    (clean,) = (result for result in record["results"] if result["suite"] == "clean")
+    low, high = clean["interval"]
+    error = 100 * (1 - clean["value"])
+    return f"{error:.2f} % ({100 * (1 - high):.2f} to {100 * (1 - low):.2f})"
+
+
 def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.1f} min"
 
 
 if __name__ == "__main__":
-    print(summarise(pathlib.Path(sys.argv[1])))
+    results = pathlib.Path(sys.argv[1])
+    print(summarise(results))
+    print()
+    print(summarise_budgets(results / "transformers"))

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from evaluation.summary import summarise
+from data.batches import DeviceSplit
+from evaluation.summary import summarise, summarise_budgets
 from tests.conftest import ROOT
 from tests.test_commands import QUICK
 
@@ -15,7 +16,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_ci_runs_the_test_command_of_the_readme():
     (command,) = re.findall(r"Run the tests:\n\n    (.+)\n", README)
-    assert command == "pip install -e '.[test]' && pytest"
+    assert command == "pip install -e '.[test]' && pytest -n 2"
     lines = [line.strip() for line in (ROOT / ".ci" / "run").read_text().splitlines()]
     assert command in lines
 
@@ -34,6 +35,13 @@ def test_every_room_is_in_the_readme():
 def test_the_table_is_the_one_of_the_records():
     table = README.partition("<!-- results -->\n")[2].partition("\n<!-- /results -->")[0]
     assert table == summarise(ROOT / "results")
+    table = README.partition("<!-- transformers -->\n")[2].partition("\n<!-- /transformers -->")[0]
+    assert table == summarise_budgets(ROOT / "results" / "transformers")
+
+
+def test_the_pictures_exist():
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", README, flags=re.DOTALL):
+        assert (ROOT / path).is_file(), path
 
 
 def recipes():
@@ -60,6 +68,14 @@ def test_the_short_recipes_run(block):
 
         routed = namespace["class_capsules"](nnx.Rngs(0))(jnp.zeros((2, 1152, 8)))
         assert routed.poses.shape == (2, 10, 16)
+    elif "warped" in namespace:
+        assert namespace["warped"].images.shape == (2, 28, 28, 1)
+    elif "task" in namespace:
+        import jax
+
+        images = DeviceSplit(jax.numpy.ones((2, 28, 28, 1), "uint8"), jax.numpy.arange(2))
+        batch = namespace["task"].generate(jax.random.key(0), images, jax.numpy.arange(2))
+        assert batch.images.shape == (2, 40, 40, 1)
     elif "FEATURES" in namespace:
         from data import sources
 
