@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
@@ -39,6 +40,8 @@ class DatasetConfig:
         validation: Split to choose and to watch by, carved from the training images.
         test: Split that only final figures come from.
         shift: Training images are shifted by up to this many pixels along each axis.
+        distortion: Training images then go through it on a canvas of their own size; one of
+            `data.distortions`, or None. Validation and test images stay as they are.
     """
 
     name: str = "mnist"
@@ -46,6 +49,7 @@ class DatasetConfig:
     validation: str = "train[55000:]"
     test: str = "test"
     shift: int = 2
+    distortion: Any = None
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
@@ -59,9 +63,12 @@ class DatasetConfig:
     def generate(
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]
     ) -> Batch:
-        """The chosen images, each shifted on its own."""
-        images = random_shift(key, split.images[chosen], self.shift)
-        return Batch(normalise(images), split.labels[chosen])
+        """The chosen images, each shifted and distorted on its own."""
+        images = normalise(random_shift(key, split.images[chosen], self.shift))
+        if self.distortion is not None:
+            canvas = images.shape[1]
+            images = self.distortion(jax.random.fold_in(key, 1), images, canvas).images
+        return Batch(images, split.labels[chosen])
 
 
 @dataclasses.dataclass(frozen=True)

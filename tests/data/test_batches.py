@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data.batches import DeviceSplit, draw, epoch_order, normalise, steps_per_epoch
+from data.distortions import AffineDistortion
 from data.sources import DatasetConfig
 
 KEY = jax.random.key(3)
@@ -50,3 +51,13 @@ def test_augmentation_changes_with_the_step_and_not_without_being_asked():
     first, second = batch(0, shift=2), batch(6, shift=2)
     assert not np.array_equal(first.images == 0, second.images == 0)
     assert np.all((batch(0).images > 0) | (batch(0).labels == 0)[:, None, None, None])
+
+
+def test_training_images_may_be_distorted():
+    distortion = AffineDistortion(smallest_scale=0.5, largest_scale=0.5)
+    generate = DatasetConfig(shift=0, distortion=distortion).generate
+    images = generate(KEY, SPLIT, jnp.array([20, 40])).images
+    assert images.shape == (2, 6, 6, 1)
+    # Images of one grey level shrink to half their size, in the middle.
+    np.testing.assert_allclose(images[1, 2:4, 2:4], 40 / 255, rtol=1e-5)
+    np.testing.assert_array_equal(images[:, 0], 0.0)
