@@ -219,26 +219,33 @@ def draw_clutter(
     return place(patches, corners, canvas)
 
 
-def fixed_splits(generate: Callable[..., Batch], source: Dataset, seed: int) -> dict[str, Split]:
+def fixed_splits(
+    generate: Callable[..., Batch], source: Dataset, seed: int, *, chunk: int = _CHUNK
+) -> dict[str, Split]:
     """Paints the validation and test images of a source once and for all.
 
     Args:
         generate: From (key, split, chosen) to a batch.
         source: Its splits stay apart: distractors and partners come from the same one.
         seed: Decides every image.
+        chunk: Images that are painted at once; other chunks make other images.
 
     Returns:
         The painted splits by name, their images rounded to whole grey levels.
     """
     key = jax.random.key(seed)
     return {
-        role: paint_split(generate, getattr(source, role), jax.random.fold_in(key, number))
+        role: paint_split(
+            generate, getattr(source, role), jax.random.fold_in(key, number), chunk=chunk
+        )
         for number, role in enumerate(("validation", "test"))
     }
 
 
-def paint_split(generate: Callable[..., Batch], split: Split, key: Key[Array, ""]) -> Split:
-    """Every image of a split, painted once in order."""
+def paint_split(
+    generate: Callable[..., Batch], split: Split, key: Key[Array, ""], *, chunk: int = _CHUNK
+) -> Split:
+    """Every image of a split, painted once in order; the arguments are those of `fixed_splits`."""
     stored = DeviceSplit(jnp.asarray(split.images), jnp.asarray(split.labels))
 
     @jax.jit
@@ -246,10 +253,10 @@ def paint_split(generate: Callable[..., Batch], split: Split, key: Key[Array, ""
         images, labels, poses = generate(jax.random.fold_in(key, number), stored, chosen)
         return jnp.round(images * 255.0).astype(jnp.uint8), labels, poses
 
-    numbers = np.arange(-(-len(split) // _CHUNK) * _CHUNK) % len(split)
+    numbers = np.arange(-(-len(split) // chunk) * chunk) % len(split)
     chunks = [
         jax.device_get(paint(number, chosen))
-        for number, chosen in enumerate(np.split(numbers, len(numbers) // _CHUNK))
+        for number, chosen in enumerate(np.split(numbers, len(numbers) // chunk))
     ]
     images, labels, poses = (
         np.concatenate(parts)[: len(split)] for parts in zip(*chunks, strict=True)

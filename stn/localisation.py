@@ -24,7 +24,7 @@ class Localisation(Protocol):
     num_features: int
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Float[Array, "batch *spatial channels"]
     ) -> Float[Array, "batch features"]:
         """Features of each image."""
         ...

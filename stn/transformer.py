@@ -22,12 +22,12 @@ class Transformed(NamedTuple):
     Attributes:
         images: The resampled images.
         theta: The transform's parameters, as predicted.
-        grid: Where each output pixel was read.
+        grid: Where each output pixel was read: (x, y), or (x, y, z) in volumes.
     """
 
-    images: Float[Array, "batch out_height out_width channels"]
+    images: Float[Array, "batch *out channels"]
     theta: Float[Array, "batch parameters"]
-    grid: Float[Array, "batch out_height out_width 2"]
+    grid: Float[Array, "batch *out dims"]
 
 
 class SpatialTransformer(nnx.Module):
@@ -39,13 +39,15 @@ class SpatialTransformer(nnx.Module):
     The images may as well be feature maps in the middle of a network, with any number of channels:
     gradients reach them through what is read and through the prediction. A warp of feature maps
     cannot in general undo a warp of the network's input (Finnveden et al., 2020); for deep features
-    to steer a warp of the input, see `stn.shared`.
+    to steer a warp of the input, see `stn.shared`. They may be volumes too, `[batch, depth, height,
+    width, channels]`, where localisation and transform are made for volumes.
 
     Args:
         localisation: From images to features; see `stn.localisation`.
         transform: The family of transforms; see `stn.transforms`.
         initial: The transform's parameters for every image at the start; None is the identity.
-        output_size: (height, width) of the output; None keeps the input's.
+        output_size: (height, width) or (depth, height, width) of the output; None keeps the
+            input's.
         padding: What lies outside of the image; see `stn.sample`.
         align_corners: See `stn.sample`.
         supersampling: Reads along each side of an output pixel, averaged; more than 1 keeps an
@@ -62,7 +64,7 @@ class SpatialTransformer(nnx.Module):
         transform: Transform,
         *,
         initial: Sequence[float] | np.ndarray | None = None,
-        output_size: tuple[int, int] | None = None,
+        output_size: tuple[int, ...] | None = None,
         padding: str = "zeros",
         align_corners: bool = False,
         supersampling: int = 1,
@@ -88,7 +90,7 @@ class SpatialTransformer(nnx.Module):
         self.align_corners = align_corners
         self.supersampling = supersampling
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> Transformed:
+    def __call__(self, images: Float[Array, "batch *spatial channels"]) -> Transformed:
         """Predicts a transform for each image and reads the image through it.
 
         Parameters, grid and weights are float32 whatever the images are.
@@ -101,11 +103,11 @@ class SpatialTransformer(nnx.Module):
 
     def warp(
         self,
-        images: Float[Array, "batch height width channels"],
+        images: Float[Array, "batch *spatial channels"],
         theta: Float[Array, "batch parameters"],
     ) -> Transformed:
         """Reads images through given parameters; nothing is predicted."""
-        size = self.output_size or images.shape[1:3]
+        size = self.output_size or images.shape[1:-1]
         grid = self.transform.grid(theta, size, align_corners=self.align_corners)
         resampled = sample_supersampled(
             images,

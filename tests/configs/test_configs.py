@@ -1,3 +1,4 @@
+import functools
 import importlib
 import json
 
@@ -52,23 +53,41 @@ def test_every_config_survives_being_stored(name):
     assert from_json(json.loads(json.dumps(to_json(experiment)))) == experiment
 
 
+# What batches are drawn from, by the name of the dataset or of its source.
+STORED = {"mnist": (28, 28, 1)}
+# Fields of experiments whose own sizes take minutes.
+SMALLER = {"stn_extruded": {"dataset.canvas": 32}}
+
+
+def quick(name):
+    """An experiment on little data, and that data: random images."""
+    experiment = load(name)
+    experiment.batch_size = 2
+    for path, value in SMALLER.get(name, {}).items():
+        *parents, field = path.split(".")
+        setattr(functools.reduce(getattr, parents, experiment), field, value)
+    source = getattr(experiment.dataset, "source", experiment.dataset)
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (30, *STORED[source.name]))
+    labels = np.arange(30) % 10
+    return experiment, DeviceSplit(
+        jax.numpy.asarray(images, jax.numpy.uint8), jax.numpy.asarray(labels, jax.numpy.int32)
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 def test_every_config_takes_a_step(name):
-    experiment = load(name)
-    experiment.batch_size = 2
-    random = np.random.default_rng(0)
-    split = DeviceSplit(
-        jax.numpy.asarray(random.integers(0, 256, (4, 28, 28, 1)), jax.numpy.uint8),
-        jax.numpy.asarray(random.integers(0, 10, 4), jax.numpy.int32),
-    )
+    experiment, split = quick(name)
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
-    program = make_program(experiment, (28, 28, 1), 10, mesh)
+    generate = jax.jit(experiment.dataset.generate)
+    seen = generate(jax.random.key(0), split, np.arange(4)).images
+    program = make_program(experiment, seen.shape[1:], 10, mesh)
     state, history = program.train_steps(program.create_state(), split, np.int32(2))
     assert int(state.step) == 2
     for metric in ("loss", "accuracy", "gradient_norm"):
         assert np.all(np.isfinite(history[metric][:2]))
-    logits = program.predict(state.evaluated_params, state.other, np.asarray(split.images))
+    logits = program.predict(state.evaluated_params, state.other, np.asarray(255 * seen, np.uint8))
     assert logits.shape == (4, 10)
 
 
