@@ -64,11 +64,11 @@ class VolumeLocalisation(nnx.Module):
         self.num_features = self.dense.num_features
 
     def __call__(
-        self, volumes: Float[Array, "batch depth height width channels"]
+        self, images: Float[Array, "batch depth height width channels"]
     ) -> Float[Array, "batch features"]:
         """Features of each volume."""
         window = (self.shrink,) * 3
-        small = nnx.avg_pool(volumes, window, strides=window)
+        small = nnx.avg_pool(images, window, strides=window)
         return self.dense(small.reshape(*small.shape[:3], -1))
 
 
