@@ -21,6 +21,7 @@ from data.augmentation import random_shift
 from data.batches import Batch, DeviceSplit, normalise
 from data.bundled_mnist import BundledMnist
 from data.errors import UserError, first_line
+from data.resizing import middle_square
 from stn.transforms import Transform
 
 # Features that hold the image's channels and the label, where they are not "image" and "label".
@@ -28,6 +29,8 @@ FEATURES: dict[str, tuple[tuple[str, ...], str]] = {
     "smallnorb": (("image", "image2"), "label_category"),
 }
 SYSTEM_FOLDER = pathlib.Path("/usr/share/datasets")
+# Examples that are decoded at once; large images are kept only at the size that is asked for.
+_CHUNK = 1000
 
 
 @dataclasses.dataclass
@@ -42,6 +45,9 @@ class DatasetConfig:
         shift: Training images are shifted by up to this many pixels along each axis.
         distortion: Training images then go through it on a canvas of their own size; one of
             `data.distortions`, or None. Validation and test images stay as they are.
+        size: Height and width that every image is brought to while it is read, in pixels: the
+            largest square in its middle, resized. 0 leaves the images as they are, which must then
+            all be of one size.
     """
 
     name: str = "mnist"
@@ -50,11 +56,13 @@ class DatasetConfig:
     test: str = "test"
     shift: int = 2
     distortion: Any = None
+    size: int = 0
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
-        if self.shift < 0:
-            raise UserError(f"dataset.shift={self.shift}: must be at least 0")
+        for name in ("shift", "size"):
+            if getattr(self, name) < 0:
+                raise UserError(f"dataset.{name}={getattr(self, name)}: must be at least 0")
 
     def load(self, data_dir: str | None) -> "Dataset":
         """The splits; see `load`."""
@@ -139,7 +147,7 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
             damaged.
     """
     folder = data_folder(data_dir)
-    read, num_classes = _open(config.name, folder)
+    read, num_classes = _open(config.name, folder, config.size)
     splits = {}
     for role in ("train", "validation", "test"):
         spec = getattr(config, role)
@@ -168,25 +176,25 @@ def data_folder(data_dir: str | None) -> pathlib.Path:
 Reader = Callable[[str], tuple[np.ndarray, np.ndarray]]
 
 
-def _open(name: str, folder: pathlib.Path) -> tuple[Reader, int | None]:
+def _open(name: str, folder: pathlib.Path, size: int) -> tuple[Reader, int | None]:
     """Finds a dataset; returns a reader of split specifications and the number of classes."""
     if name == "mnist":
-        return _tfds_reader(name, preparation.prepare_bundled(BundledMnist, folder))
+        return _tfds_reader(name, preparation.prepare_bundled(BundledMnist, folder), size)
     builder = preparation.find_prepared(name, folder)
     if builder is not None:
-        return _tfds_reader(name, builder)
+        return _tfds_reader(name, builder, size)
     for candidate in (folder / name, SYSTEM_FOLDER / name, SYSTEM_FOLDER / _dashed(name)):
         if idx.holds_idx(candidate):
             logging.info("reading %s from the IDX files in %s", name, candidate)
-            return _idx_reader(candidate), None
-    return _tfds_reader(name, preparation.prepare_public(name, folder))
+            return _idx_reader(candidate, size), None
+    return _tfds_reader(name, preparation.prepare_public(name, folder), size)
 
 
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _idx_reader(folder: pathlib.Path) -> Reader:
+def _idx_reader(folder: pathlib.Path, size: int) -> Reader:
     whole = {split: idx.read_split(folder, split) for split in idx.FILES}
     infos = {
         split: tfds.core.SplitInfo(
@@ -199,13 +207,15 @@ def _idx_reader(folder: pathlib.Path) -> Reader:
         parts = tfds.core.ReadInstruction.from_spec(spec).to_absolute(infos)
         slices = [(whole[part.splitname], slice(part.from_, part.to)) for part in parts]
         images = np.concatenate([images[chosen] for (images, _), chosen in slices])
+        if size and len(images):
+            images = np.stack([middle_square(image, size) for image in images])
         labels = np.concatenate([labels[chosen] for (_, labels), chosen in slices])
         return images, labels
 
     return read
 
 
-def _tfds_reader(name: str, builder: Any) -> tuple[Reader, int]:
+def _tfds_reader(name: str, builder: Any, size: int) -> tuple[Reader, int]:
     image_keys, label_key = FEATURES.get(name, (("image",), "label"))
     features = builder.info.features
     if any(key not in features for key in (*image_keys, label_key)):
@@ -218,7 +228,18 @@ def _tfds_reader(name: str, builder: Any) -> tuple[Reader, int]:
         with preparation.quiet():
             source = builder.as_data_source(split=spec)
             try:
-                examples = source.__getitems__(range(len(source)))
+                examples = [
+                    {
+                        key: middle_square(example[key], size)
+                        if size and key in image_keys
+                        else example[key]
+                        for key in (*image_keys, label_key)
+                    }
+                    for start in range(0, len(source), _CHUNK)
+                    for example in source.__getitems__(
+                        range(start, min(start + _CHUNK, len(source)))
+                    )
+                ]
             except RuntimeError as error:
                 raise UserError(
                     f"the prepared data in {builder.data_path} is damaged "
@@ -235,7 +256,7 @@ def _stack(name, examples, image_keys, label_key):
     if len(shapes) > 1:
         raise UserError(
             f"dataset.name={name!r} has images of {len(shapes)} different sizes; "
-            "only sets of one size are supported"
+            "set dataset.size to bring them to one"
         )
     if not examples:
         return np.zeros((0, 0, 0, 0), np.uint8), np.zeros(0, np.int32)

@@ -16,6 +16,7 @@ from tensorflow_datasets.testing import mocking
 
 from data import bundled_mnist, idx, preparation, sources
 from data.errors import UserError
+from data.resizing import middle_square
 from data.sources import DatasetConfig, load
 from tests.conftest import ROOT
 
@@ -175,11 +176,43 @@ def test_public_datasets(mocked, tmp_path, name, image_shape, classes):
     assert dataset.train.labels.dtype == np.int32
 
 
+def test_images_of_many_sizes_are_brought_to_one(mocked, tmp_path):
+    mocked.name, mocked.size = "caltech_birds2011", 24
+    dataset = load(mocked, str(tmp_path))
+    assert dataset.image_shape == (24, 24, 3)
+    assert dataset.num_classes == 200
+    assert len(dataset.train) == 20
+
+
+def test_the_middle_square_is_what_is_resized():
+    image = np.zeros((4, 10, 2), np.uint8)
+    image[:, :3], image[:, 7:] = 255, 255  # outside of the square
+    image[:2, 3:7, 1] = 200
+    resized = middle_square(image, 2)
+    np.testing.assert_array_equal(resized[..., 0], 0)
+    assert np.all(resized[0, :, 1] > 150)  # the filter reaches across the edge
+    assert np.all(resized[1, :, 1] < 50)
+    np.testing.assert_array_equal(middle_square(image, 4), image[:, 3:7])
+    wide = np.random.default_rng(0).integers(0, 256, (7, 5, 3), np.uint8)
+    np.testing.assert_array_equal(middle_square(wide, 5), wide[1:6])
+
+
+def test_idx_files_are_resized_too(tmp_path):
+    write_idx(tmp_path / "my_digits")
+    config = DatasetConfig(
+        name="my_digits", train="train[:15]", validation="train[15:]", test="test", size=9
+    )
+    dataset = load(config, str(tmp_path))
+    images, _ = idx.read_split(tmp_path / "my_digits", "test")
+    assert dataset.image_shape == (9, 9, 1)
+    np.testing.assert_array_equal(dataset.test.images[3], middle_square(images[3], 9))
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("imdb_reviews", "no features image and label"),
-        ("stanford_dogs", "different sizes"),
+        ("stanford_dogs", "different sizes; set dataset.size"),
     ],
 )
 def test_datasets_that_do_not_fit(mocked, tmp_path, name, message):

@@ -1,0 +1,28 @@
+"""Bringing images of many sizes to one."""
+
+import numpy as np
+import PIL.Image
+
+
+def middle_square(image: np.ndarray, size: int) -> np.ndarray:
+    """The largest square in the middle of an image, resized by Pillow's bilinear filter.
+
+    The filter widens where it shrinks, so that fine patterns are averaged and do not alias.
+
+    Args:
+        image: `[height, width, channels]`, uint8; an odd pixel is cut off the right or the bottom.
+        size: Height and width of the result, in pixels.
+
+    Returns:
+        `[size, size, channels]`, uint8.
+    """
+    side = min(image.shape[:2])
+    top, left = ((length - side) // 2 for length in image.shape[:2])
+    square = image[top : top + side, left : left + side]
+    channels = [
+        PIL.Image.fromarray(square[..., channel]).resize(
+            (size, size), PIL.Image.Resampling.BILINEAR
+        )
+        for channel in range(image.shape[-1])
+    ]
+    return np.stack([np.asarray(channel) for channel in channels], axis=-1)
