@@ -136,6 +136,29 @@ class Attention(_AffineFamily):
 
 
 @dataclasses.dataclass(frozen=True)
+class FixedScaleAttention(_AffineFamily):
+    """Shift (x, y) of a window of fixed size: appendix A.6 of Jaderberg et al. (2015).
+
+    Attributes:
+        scale: Of the window, against the image; no window but that of scale 1 shows all of it.
+    """
+
+    scale: float = 0.5
+    num_parameters: int = dataclasses.field(default=2, init=False)
+
+    @property
+    def identity(self) -> np.ndarray:
+        """The window in the middle."""
+        return np.zeros(2)
+
+    def matrix(self, theta: Theta) -> Matrix:
+        """[[scale, 0, x], [0, scale, y]]."""
+        x, y = theta.T
+        scale, zero = jnp.full_like(x, self.scale), jnp.zeros_like(x)
+        return _rows([scale, zero, x], [zero, scale, y])
+
+
+@dataclasses.dataclass(frozen=True)
 class Similarity(_AffineFamily):
     """Rotation, isotropic scale and shift (a, b, x, y), with a = s cos(angle), b = s sin(angle)."""
 

@@ -12,6 +12,7 @@ from stn.transforms import (
     ComposableTransform,
     DisplacementField,
     ExponentialAffine,
+    FixedScaleAttention,
     Projective,
     Similarity,
     ThinPlateSpline,
@@ -265,3 +266,12 @@ def test_points_go_where_the_grid_says(transform):
     grid = transform.grid(theta, (4, 5)).reshape(2, -1, 2)
     points = jnp.asarray(np.tile(identity_grid((4, 5)).reshape(1, -1, 2), (2, 1, 1)), jnp.float32)
     np.testing.assert_allclose(transform.apply(theta, points), grid, atol=1e-5)
+
+
+def test_a_window_of_fixed_scale_is_attention_of_that_scale():
+    shifts = jnp.array([[0.0, 0.0], [0.5, -0.25]])
+    window = FixedScaleAttention(0.5)
+    assert window.num_parameters == 2
+    np.testing.assert_array_equal(window.identity, [0, 0])
+    expected = Attention().grid(jnp.pad(shifts, ((0, 0), (1, 0)), constant_values=0.5), (4, 6))
+    np.testing.assert_array_equal(window.grid(shifts, (4, 6)), expected)
