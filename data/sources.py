@@ -163,6 +163,11 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
     sizes = {split.images.shape[1:] for split in splits.values()}
     if len(sizes) > 1:
         raise UserError(f"{config.name}: test images have another size than training images")
+    height, width = splits["test"].images.shape[1:3]
+    if config.distortion is not None and height != width:
+        raise UserError(
+            f"dataset.distortion is for square images; those of {config.name} are {height}x{width}"
+        )
     num_classes = num_classes or int(max(split.labels.max() for split in splits.values())) + 1
     return Dataset(config.name, num_classes, **splits)
 
