@@ -55,12 +55,11 @@ def test_fixed_images_are_the_same_for_everyone_and_change_with_the_seed(data_di
     assert not np.array_equal(first.test.images, other.test.images)
 
 
-def test_every_image_of_a_split_is_painted_once(monkeypatch):
-    monkeypatch.setattr(generated, "_CHUNK", 8)
+def test_every_image_of_a_split_is_painted_once():
     stored = split()
     config = generated.DistortedConfig("squares", Placement(), canvas=12)
     painted = generated.paint_split(
-        config.generate, Split(np.asarray(stored.images), np.asarray(stored.labels)), KEY
+        config.generate, Split(np.asarray(stored.images), np.asarray(stored.labels)), KEY, chunk=8
     )
     assert len(painted) == 20
     np.testing.assert_array_equal(painted.images.max(axis=(1, 2, 3)), np.arange(1, 21))
