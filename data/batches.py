@@ -6,7 +6,7 @@ state, and many steps can share one dispatch.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +52,9 @@ def epoch_order(key: Key[Array, ""], epoch: Int[Array, ""], count: int) -> Int[A
     return jax.random.permutation(order_key, count)
 
 
-Generate = Callable[[Key[Array, ""], DeviceSplit, Int[Array, "batch"]], Batch]
+AnyBatch = TypeVar("AnyBatch", bound=tuple)
+"""A `Batch`, or another named tuple with images and labels, for models that learn from more."""
+Generate = Callable[[Key[Array, ""], DeviceSplit, Int[Array, "batch"]], AnyBatch]
 """(key, split, numbers of the chosen images) -> the batch that a model sees of them."""
 
 
@@ -63,8 +65,8 @@ def draw(
     step: Int[Array, ""],
     *,
     batch_size: int,
-    generate: Generate,
-) -> Batch:
+    generate: Generate[AnyBatch],
+) -> AnyBatch:
     """Batch number `step` of a run.
 
     Args:
