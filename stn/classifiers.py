@@ -63,9 +63,21 @@ class ConvolutionalClassifier(nnx.Module):
         self, images: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """What the classifier sees of images."""
-        features = _halve(nnx.relu(self.first(images)))
-        features = _halve(nnx.relu(self.second(features)))
-        return features.reshape(features.shape[0], -1)
+        return self._convolve(images)[1]
+
+    def activations(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> tuple[
+        Float[Array, "batch first"], Float[Array, "batch second"], Float[Array, "batch classes"]
+    ]:
+        """What all three layers say of images: the pooled convolutions, and the logits."""
+        first, second = self._convolve(images)
+        return first, second, self.classifier(second)
+
+    def _convolve(self, images):
+        first = _halve(nnx.relu(self.first(images)))
+        second = _halve(nnx.relu(self.second(first)))
+        return first.reshape(first.shape[0], -1), second.reshape(second.shape[0], -1)
 
     def __call__(
         self, images: Float[Array, "batch height width channels"]
