@@ -57,6 +57,7 @@ def test_every_config_survives_being_stored(name):
 STORED = {"mnist": (28, 28, 1), "svhn_cropped": (32, 32, 3), "caltech_birds2011": (32, 32, 3)}
 # Fields of experiments whose own sizes take minutes.
 SMALLER = {
+    "stn_colocalisation": {"dataset.images": 3, "dataset.digit": 0},
     "stn_cub": {"dataset.size": 32, "model.crop": 16, "model.widths": (4, 8)},
     "stn_extruded": {"dataset.canvas": 32},
     "stn_svhn": {"model.channels": (4,) * 8, "model.dense": (16, 16)},
