@@ -43,7 +43,7 @@ def test_a_room_imports_only_what_it_may(room):
 
 def test_models_need_only_jax_and_flax():
     allowed = {"jax", "flax", "jaxtyping", "numpy", "capsnet", "cnn", "stn"}
-    standard = {"collections", "dataclasses", "functools", "itertools", "typing"}
+    standard = {"collections", "dataclasses", "functools", "itertools", "math", "typing"}
     for room in ("capsnet", "cnn", "stn"):
         for path in (ROOT / room).rglob("*.py"):
             assert {name.split(".")[0] for name in imports(path)} <= allowed | standard, path
