@@ -8,9 +8,12 @@ The argument is NUMBER,TRANSFORM; a part that is left out is the default's.
     python train.py --config stn_addition
     python train.py --config stn_addition:1,projective
 
-Expected: see the table in the README; the paper has 47.7 % error without a transformer, 18.5 % with
-the best single one and 5.8 % with the best two.
-Cost: one million images; six minutes on two CPU cores.
+Expected: at the last of 20,000 steps (2.56 million images) test errors of 72.4 % without a
+transformer, 64.5 % with one and 66.4 % with two (95 % intervals of +-0.9): none has converged, and
+two transformers, which leave the classifier 24 units a layer, have not yet overtaken one. The paper,
+after 38 million images, has 47.7 %, 18.5 % with the best single transformer and 5.8 % with the best
+two.
+Cost: 2.56 million images; from two minutes (none) to ten (two) on two CPU cores.
 """
 
 from data.generated import AdditionConfig
@@ -26,7 +29,7 @@ def get_config(argument: str = "") -> Experiment:
         raise ValueError(f"{number!r} is not a number of transformers from 0 to 4")
     return Experiment(
         model=TransformerNetworkConfig("fcn", transform or "affine", transformers=int(number or 2)),
-        steps=8000,
+        steps=20_000,
         batch_size=128,
         dataset=AdditionConfig(),
         optimizer=AdamConfig(schedule=CosineSchedule(warmup_steps=100)),
