@@ -77,7 +77,7 @@ def _automatic(shape, method):
     Measured with `python -m benchmarks.sampling` on two CPU cores: the gradients of one-channel
     images take about half the time packed, those of two or three channels the same, those of more
     up to four times as long; values alone are two to four times faster gathered. Matrix products
-    take 10 to 50 times as long there. On TPUs gathers are reported to be 30 times slower than
+    take 30 to 180 times as long there. On TPUs gathers are reported to be 30 times slower than
     matrix products at the sizes of these images (jax issue 10378); no GPU or TPU was measured.
     """
     backend = jax.default_backend()
