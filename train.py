@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     name, experiment = configs.parse_flags(arguments)
     if _COORDINATOR.value:
         loop.join_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-    workdir = _WORKDIR.value or f"runs/{name.replace(':', '_')}"
+    workdir = _WORKDIR.value or f"runs/{name.replace(':', '_').replace(',', '_')}"
     try:
         loop.run(experiment, name=name, workdir=workdir, data_dir=_DATA_DIR.value)
     except loop.Interrupted as stop:
