@@ -32,7 +32,7 @@ def steps_per_second(experiment: Experiment, data_dir: str | None = None) -> flo
     """Training speed after compilation."""
     setup = prepare(experiment, data_dir)
     split, state = setup.training_split(), setup.program.create_state()
-    count, seconds = 1, 0.0
+    count = 1
     while True:
         start = time.perf_counter()
         state, _ = jax.block_until_ready(setup.program.train_steps(state, split, np.int32(count)))

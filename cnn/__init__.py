@@ -1,6 +1,7 @@
 """Plain convolutional vocabulary: convolution, pooling, loss, baseline networks."""
 
 from cnn.convolution import Convolution, convolve
+from cnn.dense_layers import dense
 from cnn.losses import classification_loss
 from cnn.matching import count_parameters, match_width
 from cnn.network import ConvolutionalNetwork, ConvolutionalNetworkConfig, NetworkOutput
@@ -14,6 +15,7 @@ __all__ = [
     "classification_loss",
     "convolve",
     "count_parameters",
+    "dense",
     "match_width",
     "pool",
 ]

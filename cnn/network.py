@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Num
 
 from cnn.convolution import Convolution
+from cnn.dense_layers import dense
 from cnn.losses import classification_loss
 from cnn.pooling import pool
 
@@ -138,7 +139,7 @@ class ConvolutionalNetwork(nnx.Module):
             )
         widths = (features.size, *config.dense)
         self.dense = nnx.List(
-            _dense(widths[layer], widths[layer + 1], config.dtype, rngs)
+            dense(widths[layer], widths[layer + 1], dtype=config.dtype, rngs=rngs)
             for layer in range(len(config.dense))
         )
         self.dropout = nnx.Dropout(config.dropout, rngs=rngs)
@@ -165,13 +166,3 @@ class ConvolutionalNetwork(nnx.Module):
             The loss in nats, and the batch's accuracy in [0, 1] as a metric.
         """
         return classification_loss(self(batch.images).logits, batch.labels)
-
-
-def _dense(in_features: int, out_features: int, dtype: str, rngs: nnx.Rngs) -> nnx.Linear:
-    return nnx.Linear(
-        in_features,
-        out_features,
-        kernel_init=nnx.initializers.he_normal(),
-        dtype=jnp.dtype(dtype),
-        rngs=rngs,
-    )

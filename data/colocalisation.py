@@ -90,11 +90,13 @@ class CoLocalisationConfig:
         fixed = jax.device_get(jax.jit(self._paint)(stored))
         painted = paint_split(self._painter().generate, source.test, jax.random.key(self.seed + 1))
         of_the_class = painted.labels == self.digit
+        assert painted.poses is not None
+        arrays = (painted.images, painted.labels, painted.poses)
         return dataclasses.replace(
             source,
             name=self._painter().name,
             validation=Split(_to_bytes(fixed.images), np.asarray(fixed.labels), fixed.poses),
-            test=Split(*(array[of_the_class] for array in dataclasses.astuple(painted))),
+            test=Split(*(array[of_the_class] for array in arrays)),
             pose_transform=Placement().transform,
         )
 

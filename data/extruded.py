@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from data.batches import Batch, DeviceSplit, normalise
 from data.errors import UserError
-from data.generated import check_canvas, fixed_splits
+from data.generated import load_painted
 from data.sources import Dataset, DatasetConfig
 from stn.sampling import sample
 from stn.transforms import Affine
@@ -75,10 +75,7 @@ class ExtrudedConfig:
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints its validation and test volumes."""
-        source = self.source.load(data_dir)
-        check_canvas(self.canvas, source)
-        painted = fixed_splits(self.generate, source, self.seed, chunk=_CHUNK)
-        return dataclasses.replace(source, name=self.name, pose_transform=Affine(dims=3), **painted)
+        return load_painted(self, Affine(dims=3), data_dir, chunk=_CHUNK)
 
     def generate(
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, " batch"]

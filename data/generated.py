@@ -24,6 +24,7 @@ from data.distortions import (
 )
 from data.errors import UserError
 from data.sources import Dataset, DatasetConfig, Split
+from stn.transforms import Transform
 
 # Images that are painted at once for the fixed splits.
 _CHUNK = 500
@@ -59,12 +60,7 @@ class DistortedConfig:
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints its validation and test images."""
-        source = self.source.load(data_dir)
-        check_canvas(self.canvas, source)
-        painted = fixed_splits(self.generate, source, self.seed)
-        return dataclasses.replace(
-            source, name=self.name, pose_transform=self.distortion.transform, **painted
-        )
+        return load_painted(self, self.distortion.transform, data_dir)
 
     def generate(
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]
@@ -113,16 +109,8 @@ class AdditionConfig:
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints its validation and test images."""
-        source = self.source.load(data_dir)
-        check_canvas(self.canvas, source)
-        painted = fixed_splits(self.generate, source, self.seed)
-        return dataclasses.replace(
-            source,
-            name=self.name,
-            num_classes=2 * source.num_classes - 1,
-            pose_transform=self.distortion.transform,
-            **painted,
-        )
+        dataset = load_painted(self, self.distortion.transform, data_dir)
+        return dataclasses.replace(dataset, num_classes=2 * dataset.num_classes - 1)
 
     def generate(
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]
@@ -183,6 +171,23 @@ def translated_cluttered_large() -> DistortedConfig:
     return DistortedConfig(
         "mnist translated cluttered large", Placement(), canvas=84, distractors=16
     )
+
+
+def load_painted(
+    config: Any, pose_transform: Transform, data_dir: str | None, *, chunk: int = _CHUNK
+) -> Dataset:
+    """Reads the source of a generated dataset and paints its validation and test images.
+
+    Args:
+        config: With `name`, `source`, `canvas`, `seed` and `generate`.
+        pose_transform: The family of the transforms that paint the images.
+        data_dir: See `data.sources.load`.
+        chunk: See `fixed_splits`.
+    """
+    source = config.source.load(data_dir)
+    check_canvas(config.canvas, source)
+    painted = fixed_splits(config.generate, source, config.seed, chunk=chunk)
+    return dataclasses.replace(source, name=config.name, pose_transform=pose_transform, **painted)
 
 
 def check_canvas(canvas: int, source: Dataset) -> None:

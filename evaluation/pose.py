@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stn.transforms import Transform
+from stn.transforms import Affine, Transform
 
 # Sampling points along each side that the error is taken over.
 _POINTS = 8
@@ -45,7 +45,8 @@ def pose_errors(
         size: Height and width of the undistorted images, in pixels.
     """
     points = thin(grids)
-    rest = thin(_identity_grids(grids.shape))
+    identity = Affine().grid(jnp.asarray(Affine().identity[None], jnp.float32), grids.shape[2:4])
+    rest = np.broadcast_to(thin(np.asarray(identity)[None])[0], points[:, 0].shape)
     errors = [
         [
             _errors(points[:, transformer], poses[:, item], transform, size)
@@ -54,9 +55,7 @@ def pose_errors(
         for transformer in range(points.shape[1])
     ]
     followed = [min(items, key=np.median) for items in errors]
-    baseline = [
-        _errors(rest[:, 0], poses[:, item], transform, size) for item in range(poses.shape[1])
-    ]
+    baseline = [_errors(rest, poses[:, item], transform, size) for item in range(poses.shape[1])]
     return PoseErrors(np.stack(followed, axis=1), min(baseline, key=np.median))
 
 
@@ -68,14 +67,6 @@ def thin(grids: np.ndarray) -> np.ndarray:
     )
     chosen = grids[:, :, rows][:, :, :, columns]
     return chosen.reshape(*grids.shape[:2], -1, 2)
-
-
-def _identity_grids(shape) -> np.ndarray:
-    count, _, height, width, _ = shape
-    x = (2.0 * np.arange(width) + 1.0) / width - 1.0
-    y = (2.0 * np.arange(height) + 1.0) / height - 1.0
-    grid = np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)
-    return np.broadcast_to(grid, (count, 1, *grid.shape))
 
 
 def _errors(points, poses, transform: Transform, size: int) -> np.ndarray:

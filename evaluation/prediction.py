@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from tqdm import tqdm
 
@@ -42,32 +43,32 @@ class Predictor:
 
 
 def predict_all(
-    predict: Callable[[np.ndarray], np.ndarray],
+    predict: Callable[[np.ndarray], Any],
     images: np.ndarray,
     *,
     batch_size: int,
     name: str = "evaluate",
-) -> np.ndarray:
+) -> Any:
     """Outputs for all images, in order.
 
     The last batch is filled up with blank images whose outputs are dropped, so every image counts
     once and every call has one shape.
 
     Args:
-        predict: A `Predict`, or another function to arrays with one entry for each image.
+        predict: A `Predict`, or another function to an array, or a tuple of arrays such as `Warp`,
+            with one entry for each image.
         images: uint8, `[count, height, width, channels]`.
         batch_size: Images per call of `predict`.
         name: What the progress bar says.
 
     Returns:
-        `[count, ...]`; logits `[count, classes]` of a `Predict`.
+        What `predict` returns, `[count, ...]`; logits `[count, classes]` of a `Predict`.
     """
     outputs = []
     with tqdm(total=len(images), desc=name, unit="img", leave=False, disable=None) as bar:
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
             blank = np.zeros((batch_size - len(batch), *images.shape[1:]), images.dtype)
-            output = np.asarray(predict(np.concatenate([batch, blank])))
-            outputs.append(output[: len(batch)])
+            outputs.append(predict(np.concatenate([batch, blank])))
             bar.update(len(batch))
-    return np.concatenate(outputs)
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(images)], *outputs)

@@ -7,6 +7,11 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from data.sources import Split
+from evaluation.statistics import wilson_interval
+
 SCHEMA = 1
 PARTIAL = ".partial"
 
@@ -49,6 +54,35 @@ def show_interval(interval: Sequence[float], unit: str) -> str:
     if unit == "rate":
         low, high, unit = 100 * low, 100 * high, "%"
     return f"{low:.2f} to {high:.2f} {unit}"
+
+
+def rate(
+    suite: str,
+    metric: str,
+    hits: np.ndarray,
+    split: Split,
+    details: dict[str, float] | None = None,
+) -> Result:
+    """A share of the images of a split, with Wilson's interval.
+
+    Args:
+        suite: Its name.
+        metric: What a hit is.
+        hits: `[count]` booleans, one for each image of the split.
+        split: The images.
+        details: See `Result`.
+    """
+    found, count = int(np.sum(hits)), len(split)
+    return Result(
+        suite=suite,
+        metric=metric,
+        value=found / count,
+        interval=wilson_interval(found, count),
+        interval_method="Wilson 95 %",
+        count=count,
+        data_checksum=split.checksum,
+        details=details or {},
+    )
 
 
 def write_text(path: pathlib.Path, content: str) -> None:

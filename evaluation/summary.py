@@ -48,7 +48,9 @@ def summarise_budgets(folder: pathlib.Path) -> str:
     for path in folder.glob("*.json"):
         record = json.loads(path.read_text())
         runs.setdefault(record["name"], []).append(record)
-    by_error = sorted(runs.values(), key=lambda records: -_accuracy(max(records, key=_images)))
+    by_error = sorted(
+        runs.values(), key=lambda records: -_clean(max(records, key=_images))["value"]
+    )
     by_task = sorted(by_error, key=lambda records: records[0]["dataset"], reverse=True)
     return markdown_table([_budget_row(records) for records in by_task])
 
@@ -72,12 +74,12 @@ def _images(record) -> int:
     return record["step"] * record["experiment"]["batch_size"]
 
 
-def _accuracy(record) -> float:
-    return next(result["value"] for result in record["results"] if result["suite"] == "clean")
+def _clean(record) -> dict:
+    return next(result for result in record["results"] if result["suite"] == "clean")
 
 
 def _error(record) -> str:
-    (clean,) = (result for result in record["results"] if result["suite"] == "clean")
+    clean = _clean(record)
     low, high = clean["interval"]
     error = 100 * (1 - clean["value"])
     return f"{error:.2f} % ({100 * (1 - high):.2f} to {100 * (1 - low):.2f})"

@@ -8,7 +8,7 @@ import numpy as np
 
 from data.sources import Dataset
 from evaluation.pose import pose_errors
-from evaluation.prediction import Warp
+from evaluation.prediction import Warp, predict_all
 from stn.diagnostics import frame, pixel_coordinates, warp_statistics
 
 # How many validation images the numbers are taken over, and how many the picture shows.
@@ -38,11 +38,7 @@ def look(
         of several transformers' numbers end in their number.
     """
     images = dataset.validation.images[:_IMAGES]
-    parts = [
-        warp_images(images[start : start + batch_size])
-        for start in range(0, len(images) // batch_size * batch_size or 1, batch_size)
-    ]
-    warp = Warp(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    warp = predict_all(warp_images, images, batch_size=batch_size, name="warps")
     transformers = warp.grids.shape[1]
     numbers = {}
     for transformer in range(transformers):
@@ -55,7 +51,7 @@ def look(
     if dataset.pose_transform is not None and dataset.validation.poses is not None:
         errors = pose_errors(
             warp.grids,
-            dataset.validation.poses[: len(warp.grids)],
+            dataset.validation.poses[:_IMAGES],
             dataset.pose_transform,
             size=dataset.train.images.shape[1],
         )

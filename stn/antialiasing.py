@@ -19,22 +19,23 @@ Output = Float[Array, "batch out_height out_width channels"]
 
 
 def sample_supersampled(
-    images: Images,
-    grid: Grid,
+    images: Float[Array, "batch *spatial channels"],
+    grid: Float[Array, "batch *out dims"],
     *,
     factor: int,
     padding: str = "zeros",
     align_corners: bool = False,
-) -> Output:
-    """Averages `factor` x `factor` bilinear reads, spread evenly over each output pixel.
+) -> Float[Array, "batch *out channels"]:
+    """Averages `factor` reads along each axis of an output pixel, spread evenly over it.
 
     Exact in its spacing for affine grids; others are taken as affine within one output pixel.
 
     Args:
-        images: NHWC.
+        images: NHWC, or volumes with a depth before.
         grid: As for `stn.sample`. Along an axis with one point there is no step to spread over.
         factor: Reads along each side of an output pixel, at least 1; 1 is `stn.sample`. Take the
-            largest shrinking that is expected. The cost is that of `factor**2` samplings.
+            largest shrinking that is expected. The cost is that of `factor**2` samplings, in
+            volumes `factor**3`.
         padding: See `stn.sample`.
         align_corners: See `stn.sample`.
 
@@ -48,10 +49,11 @@ def sample_supersampled(
         raise ValueError(f"factor={factor}: take at least 1, the sampler without averaging")
     if factor == 1:
         return sample(images, grid, padding=padding, align_corners=align_corners)
-    down, right = _steps(grid)
     # Their mean is zero: the footprint does not shift what it reads.
     offsets = [(place + 0.5) / factor - 0.5 for place in range(factor)]
-    fine = jnp.stack([grid + y * down + x * right for y in offsets for x in offsets], axis=1)
+    fine = grid[:, None]
+    for step in _steps(grid):
+        fine = jnp.concatenate([fine + offset * step[:, None] for offset in offsets], axis=1)
     return jnp.mean(sample(images, fine, padding=padding, align_corners=align_corners), axis=1)
 
 
@@ -105,7 +107,7 @@ def sample_mipmapped(
 
 
 def _steps(grid) -> list[Array]:
-    """The grid's steps down a column and along a row, central inside and one-sided at the ends.
+    """The grid's steps along each of its axes, central inside and one-sided at the ends.
 
     Beside a point that is not a number there is none to take, and the step counts as zero.
     """
@@ -113,7 +115,7 @@ def _steps(grid) -> list[Array]:
         jnp.zeros_like(grid)
         if grid.shape[axis] == 1
         else jnp.asarray(jnp.gradient(grid, axis=axis))
-        for axis in (1, 2)
+        for axis in range(1, grid.ndim - 1)
     ]
     return [jnp.where(jnp.isfinite(step), step, 0.0) for step in steps]
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from cnn import Convolution
+from cnn import Convolution, dense
 
 
 class DenseClassifier(nnx.Module):
@@ -26,8 +26,8 @@ class DenseClassifier(nnx.Module):
         self, image_shape: tuple[int, ...], num_classes: int, *, width: int, rngs: nnx.Rngs
     ):
         height, image_width, channels = image_shape
-        self.first = _dense(height * image_width * channels, width, rngs)
-        self.second = _dense(width, width, rngs)
+        self.first = dense(height * image_width * channels, width, rngs=rngs)
+        self.second = dense(width, width, rngs=rngs)
         self.classifier = nnx.Linear(width, num_classes, rngs=rngs)
 
     def __call__(
@@ -93,9 +93,3 @@ def _halve(features):
     transformer and its average pooling.
     """
     return nnx.max_pool(features, (2, 2), strides=(2, 2), padding="SAME")
-
-
-def _dense(in_features: int, out_features: int, rngs: nnx.Rngs) -> nnx.Linear:
-    return nnx.Linear(
-        in_features, out_features, kernel_init=nnx.initializers.he_normal(), rngs=rngs
-    )

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
-from cnn import Convolution, NetworkOutput, classification_loss, pool
+from cnn import Convolution, NetworkOutput, classification_loss, dense, pool
 from stn.classifiers import ConvolutionalClassifier
 from stn.transformer import SpatialTransformer, Transformed
 from stn.transforms import Attention
@@ -71,9 +71,8 @@ class WindowLocalisation(nnx.Module):
     def __init__(self, image_shape: tuple[int, ...], *, rngs: nnx.Rngs):
         self.convolution = Convolution(image_shape[-1], 8, 9, strides=4, rngs=rngs)
         seen = jax.eval_shape(self._convolve, jnp.zeros((1, *image_shape)))
-        he = nnx.initializers.he_normal()
-        self.first = nnx.Linear(seen.size, 8, kernel_init=he, rngs=rngs)
-        self.second = nnx.Linear(8, 8, kernel_init=he, rngs=rngs)
+        self.first = dense(seen.size, 8, rngs=rngs)
+        self.second = dense(8, 8, rngs=rngs)
 
     def _convolve(self, images):
         features = pool(nnx.relu(self.convolution(images)), "max2")

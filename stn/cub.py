@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
-from cnn import Convolution, NetworkOutput, classification_loss
+from cnn import Convolution, NetworkOutput, classification_loss, dense
 from stn.parallel import tiled_poses
 from stn.sampling import sample
 from stn.transforms import FixedScaleAttention
@@ -120,8 +120,7 @@ class WindowsLocalisation(nnx.Module):
         self.squeeze = Convolution(widths[-1], 128, 1, rngs=rngs)
         # Every stage halves the image, rounded up.
         height, width = (-(-side // 2 ** len(widths)) for side in image_shape[:2])
-        he = nnx.initializers.he_normal()
-        self.dense = nnx.Linear(height * width * 128, 128, kernel_init=he, rngs=rngs)
+        self.dense = dense(height * width * 128, 128, rngs=rngs)
         start = tiled_poses(*TILES[transformers])[:, [2, 5]].reshape(-1)
         self.regression = nnx.Linear(
             128,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from cnn import Convolution, pool
+from cnn import Convolution, dense, pool
 from stn.grids import identity_grid
 
 
@@ -49,7 +49,7 @@ class DenseLocalisation(nnx.Module):
         height, width, channels = image_shape
         sizes = (height * width * channels, *widths)
         self.layers = nnx.List(
-            _dense(sizes[layer], sizes[layer + 1], rngs) for layer in range(len(widths))
+            dense(sizes[layer], sizes[layer + 1], rngs=rngs) for layer in range(len(widths))
         )
         self.num_features = sizes[-1]
 
@@ -95,7 +95,7 @@ class ConvolutionalLocalisation(nnx.Module):
         self.first = Convolution(in_channels, channels, 5, rngs=rngs)
         self.second = Convolution(channels, channels, 5, rngs=rngs)
         seen = jax.eval_shape(self._convolve, jnp.zeros((1, *image_shape)))
-        self.dense = _dense(seen.size, num_features, rngs)
+        self.dense = dense(seen.size, num_features, rngs=rngs)
         self.num_features = num_features
 
     def _convolve(self, images):
@@ -112,9 +112,3 @@ class ConvolutionalLocalisation(nnx.Module):
     ) -> Float[Array, "batch features"]:
         """Features of each image."""
         return nnx.relu(self.dense(self._convolve(images)))
-
-
-def _dense(in_features: int, out_features: int, rngs: nnx.Rngs) -> nnx.Linear:
-    return nnx.Linear(
-        in_features, out_features, kernel_init=nnx.initializers.he_normal(), rngs=rngs
-    )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
-from cnn import Convolution, classification_loss, pool
+from cnn import Convolution, classification_loss, dense, pool
 from stn.localisation import DenseLocalisation
 from stn.transformer import SpatialTransformer, Transformed
 from stn.transforms import Affine
@@ -75,9 +75,7 @@ class InputLocalisation(nnx.Module):
         self.first = Convolution(image_shape[-1], 32, 5, padding="SAME", rngs=rngs)
         self.second = Convolution(32, 32, 5, padding="SAME", rngs=rngs)
         features = jax.eval_shape(self._convolve, jnp.zeros((1, *image_shape)))
-        self.dense = nnx.Linear(
-            features.size, 32, kernel_init=nnx.initializers.he_normal(), rngs=rngs
-        )
+        self.dense = dense(features.size, 32, rngs=rngs)
 
     def _convolve(self, images):
         features = nnx.relu(self.second(pool(nnx.relu(self.first(images)), "max2")))
@@ -129,10 +127,7 @@ class HouseNumberNetwork(nnx.Module):
         self.convolutions, self.transformers = nnx.List(convolutions), nnx.List(transformers)
         self.dropout = nnx.Dropout(config.dropout, rngs=rngs)
         widths = (height * width * channels, *config.dense)
-        self.dense = nnx.List(
-            nnx.Linear(*pair, kernel_init=nnx.initializers.he_normal(), rngs=rngs)
-            for pair in itertools.pairwise(widths)
-        )
+        self.dense = nnx.List(dense(*pair, rngs=rngs) for pair in itertools.pairwise(widths))
         self.classifier = nnx.Linear(widths[-1], config.digits * num_classes, rngs=rngs)
 
     def __call__(self, images: Float[Array, "batch height width channels"]) -> HouseNumberOutput:
@@ -144,8 +139,8 @@ class HouseNumberNetwork(nnx.Module):
             features = pool(nnx.relu(convolution(features)), self.pooling[layer])
             features = self.dropout(features) if layer else features
         features = features.reshape(features.shape[0], -1)
-        for dense in self.dense:
-            features = self.dropout(nnx.relu(dense(features)))
+        for layer in self.dense:
+            features = self.dropout(nnx.relu(layer(features)))
         logits = self.classifier(features)
         if self.digits > 1:
             logits = logits.reshape(logits.shape[0], self.digits, -1)

@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 
 from stn.antialiasing import sample_supersampled
 from stn.localisation import Localisation
-from stn.sampling import sample
 from stn.transforms import Transform
 
 
@@ -52,8 +51,7 @@ class SpatialTransformer(nnx.Module):
         padding: What lies outside of the image; see `stn.sample`.
         align_corners: See `stn.sample`.
         supersampling: Reads along each side of an output pixel, averaged; more than 1 keeps an
-            output that is smaller than its input from aliasing, in images only. See
-            `stn.sample_supersampled`.
+            output that is smaller than its input from aliasing. See `stn.sample_supersampled`.
         rngs: Source of the initial values.
 
     Raises:
@@ -111,8 +109,11 @@ class SpatialTransformer(nnx.Module):
         """Reads images through given parameters; nothing is predicted."""
         size = self.output_size or images.shape[1:-1]
         grid = self.transform.grid(theta, size, align_corners=self.align_corners)
-        how = {"padding": self.padding, "align_corners": self.align_corners}
-        if self.supersampling == 1:
-            return Transformed(sample(images, grid, **how), theta, grid)
-        resampled = sample_supersampled(images, grid, factor=self.supersampling, **how)
+        resampled = sample_supersampled(
+            images,
+            grid,
+            factor=self.supersampling,
+            padding=self.padding,
+            align_corners=self.align_corners,
+        )
         return Transformed(resampled, theta, grid)

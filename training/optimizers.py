@@ -112,16 +112,10 @@ class AdamConfig:
 
     def build(self, steps: int) -> optax.GradientTransformation:
         """Creates the optimizer for a run of so many steps."""
-        schedule = self.schedule.build(self.learning_rate, steps)
-        transforms = [optax.clip_by_global_norm(self.clip_norm)] if self.clip_norm else []
-        transforms.append(optax.scale_by_adam(self.beta1, self.beta2, self.epsilon))
+        transforms = [optax.scale_by_adam(self.beta1, self.beta2, self.epsilon)]
         if self.weight_decay:
             transforms.append(optax.add_decayed_weights(self.weight_decay))
-        return optax.chain(
-            *transforms,
-            optax.scale_by_learning_rate(schedule),
-            scale_part(self.slow_part, self.slow_factor),
-        )
+        return _around(transforms, self, steps)
 
 
 @dataclasses.dataclass
@@ -146,13 +140,21 @@ class MomentumConfig:
 
     def build(self, steps: int) -> optax.GradientTransformation:
         """Creates the optimizer for a run of so many steps."""
-        schedule = self.schedule.build(self.learning_rate, steps)
-        return optax.chain(
-            optax.clip_by_global_norm(self.clip_norm) if self.clip_norm else optax.identity(),
-            optax.trace(self.momentum) if self.momentum else optax.identity(),
-            optax.scale_by_learning_rate(schedule),
-            scale_part(self.slow_part, self.slow_factor),
-        )
+        return _around([optax.trace(self.momentum)] if self.momentum else [], self, steps)
+
+
+def _around(
+    transforms: list[optax.GradientTransformation], config: AdamConfig | MomentumConfig, steps: int
+) -> optax.GradientTransformation:
+    """What every optimizer has before and behind its own transforms of the gradient."""
+    schedule = config.schedule.build(config.learning_rate, steps)
+    clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
+    return optax.chain(
+        *clip,
+        *transforms,
+        optax.scale_by_learning_rate(schedule),
+        scale_part(config.slow_part, config.slow_factor),
+    )
 
 
 def scale_part(name: str, factor: float) -> optax.GradientTransformation:

@@ -9,8 +9,7 @@ import numpy as np
 
 from data.sources import Dataset, Split
 from evaluation.prediction import Predict, predict_all
-from evaluation.records import Result
-from evaluation.statistics import wilson_interval
+from evaluation.records import Result, rate
 from stn.diagnostics import frame
 from stn.transforms import Affine
 
@@ -44,17 +43,8 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result |
             return None
         windows = np.clip(_boxes(frame(jnp.asarray(grids[:, 0]))), -1.0, 1.0)
         hits[role] = overlap(windows, _digit_boxes(split, transform)) > _ENOUGH
-    found = int(np.sum(hits["test"]))
-    return Result(
-        suite="colocalisation",
-        metric="found",
-        value=found / len(dataset.test),
-        interval=wilson_interval(found, len(dataset.test)),
-        interval_method="Wilson 95 %",
-        count=len(dataset.test),
-        data_checksum=dataset.test.checksum,
-        details={"on the validation images": float(np.mean(hits["validation"]))},
-    )
+    details = {"on the validation images": float(np.mean(hits["validation"]))}
+    return rate("colocalisation", "found", hits["test"], dataset.test, details)
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:

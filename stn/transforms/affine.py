@@ -153,9 +153,8 @@ class FixedScaleAttention(_AffineFamily):
 
     def matrix(self, theta: Theta) -> Matrix:
         """[[scale, 0, x], [0, scale, y]]."""
-        x, y = theta.T
-        scale, zero = jnp.full_like(x, self.scale), jnp.zeros_like(x)
-        return _rows([scale, zero, x], [zero, scale, y])
+        scale = jnp.full_like(theta[:, :1], self.scale)
+        return Attention().matrix(jnp.concatenate([scale, theta], axis=-1))
 
 
 @dataclasses.dataclass(frozen=True)

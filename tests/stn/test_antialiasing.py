@@ -152,3 +152,10 @@ def test_points_that_are_not_numbers_and_single_points_are_read(run):
 def test_what_cannot_be_is_an_error(run, message):
     with pytest.raises((ValueError, jaxtyping.TypeCheckError), match=message):
         run(jnp.zeros((1, 4, 4, 1)), jnp.zeros((1, 2, 2, 2)))
+
+
+def test_volumes_are_supersampled_along_every_axis():
+    volumes = jax.random.uniform(jax.random.key(0), (2, 8, 4, 6, 1))
+    grid = transforms.Affine(dims=3).grid(jnp.tile(jnp.eye(3, 4).reshape(1, -1), (2, 1)), (4, 2, 3))
+    blocks = volumes.reshape(2, 4, 2, 2, 2, 3, 2, 1).mean((2, 4, 6))
+    np.testing.assert_allclose(sample_supersampled(volumes, grid, factor=2), blocks, atol=1e-5)
