@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from capsnet.routing import Routing, dynamic_routing
 from capsnet.vectors import squash
+from capsnet.votes import make_votes
 from cnn import Convolution
 
 Initializer = Callable[..., jax.Array]
@@ -118,11 +119,7 @@ class ClassCapsules(nnx.Module):
         self, capsules: Float[Array, "batch in in_dim"]
     ) -> Float[Array, "batch in out out_dim"]:
         """What each input capsule predicts for each output capsule: u_hat of equation 2."""
-        return jnp.einsum(
-            "bic,icjd->bijd",
-            capsules.astype(self.dtype),
-            self.kernel[...].astype(self.dtype),
-        )
+        return make_votes(capsules.astype(self.dtype), self.kernel[...].astype(self.dtype))
 
     def __call__(self, capsules: Float[Array, "batch in in_dim"]) -> Routing:
         """Routes the votes of the input capsules; poses are `[batch, out, out_dim]`."""
