@@ -15,6 +15,9 @@ from jaxtyping import Array, Float
 
 from stn.taps import Taps
 
+# Up to so many channels `packed` sums them one by one.
+FEW_CHANNELS = 4
+
 Images = Float[Array, "batch *spatial channels"]
 Values = Float[Array, "batch *out channels"]
 
@@ -53,7 +56,15 @@ def packed(images: Images, axes: Sequence[Taps]) -> Values:
     rows = jnp.concatenate(shifted, axis=-1).reshape(-1, len(corners) * channels)
     neighbours = _rows_at(rows, sizes, [taps[0][0] + 1 for taps in axes])
     parts = jnp.split(neighbours, len(corners), axis=-1)
-    return _weighted_sum(axes, lambda taps: parts[corners.index(taps)])
+    if channels > FEW_CHANNELS:
+        return _weighted_sum(axes, lambda taps: parts[corners.index(taps)])
+    # One sum for each channel, for XLA's reductions over so short an axis, which the gradient of
+    # the weights would need, take longer than all the reads.
+    single = [
+        _weighted_sum(axes, lambda taps, c=channel: parts[corners.index(taps)][..., c : c + 1])
+        for channel in range(channels)
+    ]
+    return jnp.concatenate(single, axis=-1)
 
 
 @jax.custom_jvp

@@ -48,7 +48,7 @@ def sample(
             only), "matmul" (dense weights times pixels: no scatter in the backward pass, memory in
             proportion to points times columns; a pixel that is not finite spoils its image), or
             "auto": matmul on TPUs for images of at most 64 x 64 pixels, gather elsewhere, and for
-            the derivatives of bilinear one-channel images on CPUs packed.
+            the derivatives of bilinear images of few channels on CPUs packed.
 
     Returns:
         The grid's spatial size and the images' channels, in the images' type if that is a float,
@@ -74,16 +74,16 @@ def sample(
 def _automatic(shape, method):
     """The fastest lowering for images of this shape, by measurement.
 
-    Measured with `python -m benchmarks.sampling` on two CPU cores: the gradients of one-channel
-    images take about half the time packed, those of two or three channels the same, those of more
-    up to four times as long; values alone are two to four times faster gathered. Matrix products
-    take 30 to 180 times as long there. On TPUs gathers are reported to be 30 times slower than
-    matrix products at the sizes of these images (jax issue 10378); no GPU or TPU was measured.
+    Measured with `python -m benchmarks.sampling` on two CPU cores: the gradients of images of up to
+    four channels take about half the time packed, those of more as long or longer; values alone
+    are two to four times faster gathered. Matrix products take 30 to 180 times as long there. On
+    TPUs gathers are reported to be 30 times slower than matrix products at the sizes of these
+    images (jax issue 10378); no GPU or TPU was measured.
     """
     backend = jax.default_backend()
     if backend == "tpu" and np.prod(shape[1:-1]) <= _LARGEST_MATMUL:
         return lowerings.matmul
-    if backend == "cpu" and method == "bilinear" and shape[-1] == 1:
+    if backend == "cpu" and method == "bilinear" and shape[-1] <= lowerings.FEW_CHANNELS:
         return lowerings.gather_or_packed
     return lowerings.gather
 
