@@ -11,6 +11,7 @@ from absl import flags
 from data.errors import UserError
 from evaluation import suites
 from evaluation.records import Result, markdown_table, show_interval, show_value
+from training import process
 from training.restoring import restore_run
 
 _SUITES = flags.DEFINE_list("suites", ["clean"], "Suites to run, separated by commas.")
@@ -22,6 +23,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data; else
 
 def main(arguments: Sequence[str]) -> None:
     """Evaluates every run that the command line names."""
+    process.set_up()
     try:
         workdirs = flags.FLAGS(arguments)[1:]
     except flags.Error as error:

@@ -19,7 +19,7 @@ from absl import flags
 
 import configs
 from data.errors import UserError
-from training import loop
+from training import loop, process
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; runs/NAME by default.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data; else TFDS_DATA_DIR.")
@@ -32,6 +32,7 @@ _PROCESS = flags.DEFINE_integer("process", 0, "This process's number, with --coo
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the experiment that the command line names."""
+    process.set_up()
     name, experiment = configs.parse_flags(arguments)
     if _COORDINATOR.value:
         loop.join_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)

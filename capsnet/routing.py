@@ -4,7 +4,6 @@ Axes, here and in every caller: b batch, i input capsule, j output capsule, d po
 function of votes `[b, i, j, d]` that returns a `Routing`; a model takes any such function.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -73,8 +72,7 @@ def dynamic_routing(
     return Routing(poses, jnp.swapaxes(couplings, 1, 2))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _route(votes, bias, iterations, leaky, stop_gradient) -> tuple[jax.Array, jax.Array]:
+def _poses_and_couplings(votes, bias, iterations, leaky, stop_gradient):
     """Votes `[b, j, d, i]` to poses `[b, j, d]` and couplings `[b, j, i]`."""
     return _route_forward(votes, bias, iterations, leaky, stop_gradient)[0]
 
@@ -124,6 +122,7 @@ def _route_backward(iterations, leaky, stop_gradient, residuals, cotangents):
     return lax.optimization_barrier(sum(outer)), bias_cotangent
 
 
+_route = jax.custom_vjp(_poses_and_couplings, nondiff_argnums=(2, 3, 4))
 _route.defvjp(_route_forward, _route_backward)
 
 

@@ -1,8 +1,9 @@
 """Two-dimensional convolution with a choice of lowerings.
 
 XLA's CPU backend differentiates a large convolution an order of magnitude more slowly than the
-same arithmetic written as one matrix product, so the layer chooses how it is lowered. Every
-lowering computes the same function; the tests hold them equal, values and gradients.
+same arithmetic written as one matrix product, and large kernels need less arithmetic among
+spectra, so the layer chooses how it is lowered. Every lowering computes the same function; the
+tests hold them equal, values and gradients.
 """
 
 import functools
@@ -14,7 +15,11 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
+from cnn import lowerings
+from cnn.fourier import convolve_spectra
+
 DTYPES = ("float32", "bfloat16", "float16")
+LOWERINGS = ("auto", *lowerings.NAMES)
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
@@ -33,8 +38,9 @@ def convolve(
         kernel: HWIO.
         strides: Steps along height and width, in pixels.
         padding: "VALID" (no padding) or "SAME" (zeros, output size = ceil(size / stride)).
-        lowering: "native" (XLA's convolution), "patches" (patches times matrix), or "auto":
-            patches on CPU, native elsewhere.
+        lowering: "native" (XLA's convolution), "patches" (patches times matrix), "fourier" (see
+            `cnn.fourier`; sums in float32 at least, so not for speed in bfloat16), or "auto": the
+            cheaper of the last two on CPUs, native elsewhere (see `cnn.lowerings`).
 
     Returns:
         NHWC; spatial sizes follow from the padding and the strides.
@@ -44,36 +50,59 @@ def convolve(
     """
     if padding not in ("SAME", "VALID"):
         raise ValueError(f"padding={padding!r}: choose 'SAME' or 'VALID'")
-    if padding == "VALID" and any(
-        size < kernel_size
-        for size, kernel_size in zip(images.shape[1:3], kernel.shape[:2], strict=True)
-    ):
-        height, width = images.shape[1:3]
+    if lowering not in LOWERINGS:
+        raise ValueError(f"lowering={lowering!r}: choose one of {', '.join(LOWERINGS)}")
+    size, kernel_size = images.shape[1:3], kernel.shape[:2]
+    if padding == "VALID" and (size[0] < kernel_size[0] or size[1] < kernel_size[1]):
         raise ValueError(
-            f"a {kernel.shape[0]}x{kernel.shape[1]} kernel does not fit into a "
-            f"{height}x{width} image without padding"
+            f"a {kernel_size[0]}x{kernel_size[1]} kernel does not fit into a "
+            f"{size[0]}x{size[1]} image without padding"
         )
+    layer = _layer(images, kernel, strides, padding)
     if lowering == "auto":
-        lowering = "patches" if jax.default_backend() == "cpu" else "native"
+        lowering = lowerings.choose(layer)
     if lowering == "native":
         return lax.conv_general_dilated(
             images, kernel, strides, padding, dimension_numbers=_DIMENSIONS
         )
+    pads = lax.padtype_to_pads(size, kernel_size, strides, padding)
+    images = jnp.pad(images, ((0, 0), *pads, (0, 0)))
     if lowering == "patches":
-        return _patches_times_matrix(images, kernel, strides, padding)
-    raise ValueError(f"lowering={lowering!r}: choose 'auto', 'native' or 'patches'")
+        return _patches_times_matrix(images, kernel, strides=strides, out_size=layer.out_size)
+    return convolve_spectra(
+        images,
+        kernel,
+        strides=strides,
+        out_size=layer.out_size,
+        tiling=lowerings.best_tiling(layer),
+    )
+
+
+def _layer(images, kernel, strides, padding) -> lowerings.Layer:
+    kernel_height, kernel_width, in_channels, out_channels = kernel.shape
+    pads = lax.padtype_to_pads(images.shape[1:3], kernel.shape[:2], strides, padding)
+    height, width = (
+        (size + sum(pad) - kernel_size) // stride + 1
+        for size, pad, kernel_size, stride in zip(
+            images.shape[1:3], pads, kernel.shape[:2], strides, strict=True
+        )
+    )
+    return lowerings.Layer(
+        batch=images.shape[0],
+        out_size=(height, width),
+        kernel_size=(kernel_height, kernel_width),
+        strides=strides,
+        in_channels=in_channels,
+        out_channels=out_channels,
+    )
 
 
 # Compiled on its own, so that outside of jit it is one program and not one for each tap.
-@functools.partial(jax.jit, static_argnames=("strides", "padding"))
-def _patches_times_matrix(images, kernel, strides, padding):
+@functools.partial(jax.jit, static_argnames=("strides", "out_size"))
+def _patches_times_matrix(images, kernel, *, strides, out_size):
     """Lays every receptive field out as a row, then multiplies once by the flattened kernel."""
     kernel_height, kernel_width, in_channels, out_channels = kernel.shape
-    pads = lax.padtype_to_pads(images.shape[1:3], kernel.shape[:2], strides, padding)
-    images = jnp.pad(images, ((0, 0), *pads, (0, 0)))
-    batch, height, width, _ = images.shape
-    out_height = (height - kernel_height) // strides[0] + 1
-    out_width = (width - kernel_width) // strides[1] + 1
+    out_height, out_width = out_size
     taps = [
         images[
             :,
@@ -86,7 +115,7 @@ def _patches_times_matrix(images, kernel, strides, padding):
     patches = jnp.concatenate(taps, axis=-1)
     rows = patches.reshape(-1, kernel_height * kernel_width * in_channels)
     outputs = rows @ kernel.reshape(-1, out_channels)
-    return outputs.reshape(batch, out_height, out_width, out_channels)
+    return outputs.reshape(images.shape[0], out_height, out_width, out_channels)
 
 
 class Convolution(nnx.Module):

@@ -31,6 +31,14 @@ def data_dir(tmp_path_factory):
     return str(folder)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_programs(tmp_path_factory):
+    """The commands keep what they compile in a folder of this test session's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def command(data_dir):
     """Runs a command of the repository's root in a new process; returns the finished process."""

@@ -1,0 +1,91 @@
+"""Which lowering of a convolution is the fastest for a shape on a backend, by a cost model.
+
+The costs are those of a training step, forward and both gradients, each of which does the same
+work. They count multiplications and the numbers that go through memory, and weigh the two by what
+processors were measured to do; `python -m benchmarks.convolutions` checks the choices.
+"""
+
+import dataclasses
+import math
+
+import jax
+
+from cnn.fourier import Tiling, make_tiling
+
+Pair = tuple[int, int]
+
+NAMES = ("native", "patches", "fourier")
+# Multiplications that take as long as writing one number to memory and reading it again.
+_MULTIPLICATIONS_PER_MOVE = 60
+# A product of matrices with a short side does not come nearer to a processor's peak than this.
+_SHORT_SIDE = 16
+_LARGEST_TILE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """The shape of one convolution.
+
+    Attributes:
+        batch: Images.
+        out_size: Height and width of the output.
+        kernel_size: Height and width of the kernel.
+        strides: Steps along height and width.
+        in_channels: Of the images.
+        out_channels: Of the output.
+    """
+
+    batch: int
+    out_size: Pair
+    kernel_size: Pair
+    strides: Pair
+    in_channels: int
+    out_channels: int
+
+
+def choose(layer: Layer, backend: str | None = None) -> str:
+    """The lowering for a layer: "native" anywhere but on CPUs, there the cheapest of the others.
+
+    XLA's own convolution is not among those weighed on CPUs: the gradients of large ones take an
+    order of magnitude longer there, those of small ones as long as patches.
+    """
+    if (backend or jax.default_backend()) != "cpu":
+        return "native"
+    return (
+        "fourier" if _fourier_cost(layer, best_tiling(layer)) < _patches_cost(layer) else "patches"
+    )
+
+
+def best_tiling(layer: Layer) -> Tiling:
+    """The tiles with which the Fourier lowering is the cheapest."""
+    largest = min(max(layer.out_size), _LARGEST_TILE)
+    candidates = (
+        make_tiling(layer.out_size, layer.kernel_size, layer.strides, outputs)
+        for outputs in range(1, largest + 1)
+    )
+    return min(candidates, key=lambda tiling: _fourier_cost(layer, tiling))
+
+
+def _patches_cost(layer: Layer) -> int:
+    rows = layer.batch * math.prod(layer.out_size)
+    inner = math.prod(layer.kernel_size) * layer.in_channels
+    return _product_cost(1, rows, inner, layer.out_channels)
+
+
+def _fourier_cost(layer: Layer, tiling: Tiling) -> int:
+    images = layer.batch * math.prod(tiling.tiles)
+    inner = math.prod(layer.strides) * layer.in_channels
+    products, pixels = tiling.products, math.prod(tiling.inputs)
+    return (
+        _product_cost(products, images, inner, layer.out_channels)
+        + _product_cost(1, products, pixels, images * inner)
+        + _product_cost(1, products, math.prod(tiling.taps), inner * layer.out_channels)
+        + _product_cost(1, math.prod(tiling.outputs), products, images * layer.out_channels)
+    )
+
+
+def _product_cost(count: int, rows: int, inner: int, columns: int) -> int:
+    """Of `count` products [rows, inner] x [inner, columns], in multiplications."""
+    sides = (max(side, _SHORT_SIDE) for side in (rows, inner, columns))
+    moved = rows * inner + inner * columns + rows * columns
+    return count * (math.prod(sides) + _MULTIPLICATIONS_PER_MOVE * moved)
