@@ -12,13 +12,12 @@ import importlib.metadata
 import importlib.util
 import pathlib
 import sys
-import time
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.timing import Contender, measure
 from evaluation.records import markdown_table, write_json
 from stn import affine_grid, sample
 from stn.sampling import LOWERINGS
@@ -28,13 +27,6 @@ SIDES = (28, 42, 60)
 BATCH = 256
 DIRECTIONS = ("forward", "forward + gradient of theta")
 PEER = "PyTorch"
-# PyTorch's OpenMP threads spin for milliseconds after a call: without a pause they would take a
-# core from the next contender's short calls.
-_PAUSE_SECONDS = 0.03
-_CALLS = 5
-_SLOW_SECONDS = 0.1
-
-Contender = Callable[[], object]
 
 
 def make_inputs(side: int, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -94,31 +86,6 @@ def make_contenders(direction: str, side: int, batch: int) -> dict[str, Contende
     if importlib.util.find_spec("torch") is not None:
         contenders[PEER] = their_contender(direction, side, batch)
     return contenders
-
-
-def measure(contenders: dict[str, Contender], rounds: int) -> dict[str, dict[str, float]]:
-    """Times the contenders in turns; slow ones take part in two rounds only.
-
-    Returns:
-        Median and minimum of each, in milliseconds.
-    """
-    seconds = {name: [] for name in contenders}
-    for call in contenders.values():
-        call()
-    for number in range(rounds):
-        for name, call in contenders.items():
-            if number >= 2 and min(seconds[name]) > _SLOW_SECONDS:
-                continue
-            time.sleep(_PAUSE_SECONDS)
-            call()
-            for _ in range(_CALLS):
-                start = time.perf_counter()
-                call()
-                seconds[name].append(time.perf_counter() - start)
-    return {
-        name: {"median_ms": 1e3 * float(np.median(taken)), "minimum_ms": 1e3 * min(taken)}
-        for name, taken in seconds.items()
-    }
 
 
 def as_row(direction: str, side: int, times: dict[str, dict[str, float]]) -> dict[str, str]:

@@ -58,7 +58,7 @@ def convolve(
             f"a {kernel_size[0]}x{kernel_size[1]} kernel does not fit into a "
             f"{size[0]}x{size[1]} image without padding"
         )
-    layer = _layer(images, kernel, strides, padding)
+    layer = layer_of(images, kernel, strides, padding)
     if lowering == "auto":
         lowering = lowerings.choose(layer)
     if lowering == "native":
@@ -78,7 +78,13 @@ def convolve(
     )
 
 
-def _layer(images, kernel, strides, padding) -> lowerings.Layer:
+def layer_of(
+    images: Float[Array, "batch height width in_channels"],
+    kernel: Float[Array, "kernel_height kernel_width in_channels out_channels"],
+    strides: tuple[int, int],
+    padding: str,
+) -> lowerings.Layer:
+    """The shape of a convolution, for the choice of its lowering."""
     kernel_height, kernel_width, in_channels, out_channels = kernel.shape
     pads = lax.padtype_to_pads(images.shape[1:3], kernel.shape[:2], strides, padding)
     height, width = (

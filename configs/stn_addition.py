@@ -27,14 +27,21 @@ def get_config(argument: str = "") -> Experiment:
     number, _, transform = argument.partition(",")
     if (number or "2") not in "01234":
         raise ValueError(f"{number!r} is not a number of transformers from 0 to 4")
+    transformers = int(number or 2)
     return Experiment(
-        model=TransformerNetworkConfig("fcn", transform or "affine", transformers=int(number or 2)),
-        steps=20_000,
+        model=TransformerNetworkConfig("fcn", transform or "affine", transformers=transformers),
+        steps=60_000,
         batch_size=128,
         dataset=AdditionConfig(),
-        optimizer=AdamConfig(schedule=CosineSchedule(warmup_steps=100)),
-        validate_every=1000,
-        checkpoint_every=1000,
+        # At the classifier's rate the transformers drift off the digits in the first steps and
+        # take tens of thousands to come back.
+        optimizer=AdamConfig(
+            schedule=CosineSchedule(warmup_steps=100),
+            slow_part="transformers" if transformers else "",
+            slow_factor=0.1,
+        ),
+        validate_every=3000,
+        checkpoint_every=3000,
         log_every=100,
         suites=("clean", "pose"),
     )

@@ -1,0 +1,206 @@
+"""Times training steps and inference of whole networks, and PyTorch's where it is installed.
+
+    python -m benchmarks.networks --json networks.json
+    python -m benchmarks.networks capsnet cnn_mnist --rounds 5
+
+A training step is loss, gradients and Adam on one batch of 128 images; inference is the logits of
+it. The peers in `benchmarks.peers` do the same arithmetic with the same parameters. PyTorch runs
+with its images in either memory format, and compiled too with --compile; the best counts.
+"""
+
+import argparse
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import pathlib
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+import cnn.network
+from benchmarks.timing import Contender, Times, measure
+from capsnet.model import CapsNetConfig
+from cnn import count_parameters
+from data.batches import Batch
+from evaluation.records import markdown_table, write_json
+from stn.networks import TransformerNetworkConfig
+from training import process
+from training.environment import describe
+
+BATCH = 128
+OURS = "ours"
+TASKS = ("training", "inference")
+# Name: configuration, image [height, width, channels].
+NETWORKS: dict[str, tuple[Any, tuple[int, int, int]]] = {
+    "capsnet": (CapsNetConfig(), (28, 28, 1)),
+    "cnn_mnist": (cnn.network.small(), (28, 28, 1)),
+    "cnn_mnist_matched": (cnn.network.matched(), (28, 28, 1)),
+    "cnn_mnist_9x9": (cnn.network.wide_kernels(), (28, 28, 1)),
+    "st_cnn 42x42": (TransformerNetworkConfig("cnn", pooling=True), (42, 42, 1)),
+    "st_cnn 60x60": (TransformerNetworkConfig("cnn", pooling=True), (60, 60, 1)),
+    "stn cnn 60x60": (TransformerNetworkConfig("cnn", transformers=0), (60, 60, 1)),
+}
+
+
+def make_batch(image_shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Images in [0, 1] and labels."""
+    random = np.random.default_rng(0)
+    images = random.random((BATCH, *image_shape), np.float32)
+    return images, random.integers(0, 10, BATCH).astype(np.int32)
+
+
+def our_contenders(config, image_shape) -> dict[str, Contender]:
+    """Our calls for each of `TASKS`."""
+    model = config.build(image_shape, 10, nnx.Rngs(0))
+    graph, params, other = nnx.split(model, nnx.Param, ...)
+    images, labels = map(jnp.asarray, make_batch(image_shape))
+    optimizer = optax.adam(1e-4)
+
+    def loss_of(params):
+        return nnx.merge(graph, params, other, copy=True).loss(Batch(images, labels))[0]
+
+    def step(params, state):
+        loss, gradients = jax.value_and_grad(loss_of)(params)
+        updates, state = optimizer.update(gradients, state)
+        return optax.apply_updates(params, updates), state, loss
+
+    compiled_step = jax.jit(step, donate_argnums=(0, 1))
+    # A copy, for the step takes its arguments' memory.
+    carried = [jax.tree.map(jnp.copy, params), optimizer.init(params), None]
+
+    def train():
+        carried[:] = jax.block_until_ready(compiled_step(*carried[:2]))
+        return carried[2]
+
+    @jax.jit
+    def logits(params, images):
+        return nnx.merge(graph, params, other, copy=True)(images).logits
+
+    return {"training": train, "inference": lambda: jax.block_until_ready(logits(params, images))}
+
+
+def their_contenders(config, image_shape, *, compiled: bool) -> dict[str, dict[str, Contender]]:
+    """PyTorch's calls for each of `TASKS`, by the way in which it is run."""
+    torch = importlib.import_module("torch")  # optional, for the type checker too
+    steps = importlib.import_module("benchmarks.peers.steps")
+    pixels, classes = make_batch(image_shape)
+    ways = {"channels last": torch.channels_last, "contiguous": torch.contiguous_format}
+    contenders = {task: {} for task in TASKS}
+    for way, memory_format in ways.items():
+        network = _make_peer(config, image_shape).to(memory_format=memory_format)
+        images = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
+        labels = torch.tensor(classes, dtype=torch.int64)
+        variants = {way: network}
+        if compiled:
+            variants[f"{way}, compiled"] = _Compiled(torch, network)
+        for name, variant in variants.items():
+            step = steps.training_step(variant, steps.adam(network, 1e-4))
+            contenders["training"][name] = functools.partial(step, images, labels)
+            contenders["inference"][name] = _inference(torch, variant, images)
+    return contenders
+
+
+class _Compiled:
+    """A network whose calls go through torch.compile."""
+
+    def __init__(self, torch, network):
+        self.network = network
+        self.call = torch.compile(network)
+        self.loss = torch.compile(network.loss)
+
+    def __call__(self, images):
+        return self.call(images)
+
+
+def _inference(torch, network, images) -> Contender:
+    def infer():
+        with torch.inference_mode():
+            return network(images)
+
+    return infer
+
+
+def _make_peer(config, image_shape):
+    """PyTorch's network for a configuration of ours, with the parameters of ours."""
+    model = config.build(image_shape, 10, nnx.Rngs(0))
+    for room, classes in (
+        ("capsnet", ("CapsNet",)),
+        ("cnn", ("ConvolutionalNetwork",)),
+        ("transformers", ("TransformerNetwork", "ClassifierNetwork")),
+    ):
+        if type(model).__name__ in classes:
+            peers = importlib.import_module(f"benchmarks.peers.{room}")
+            return getattr(peers, type(model).__name__)(model)
+    raise ValueError(f"{type(model).__name__} has no peer")
+
+
+def compare(name: str, rounds: int, *, compiled: bool) -> dict[str, Any]:
+    """Times one network, ours and every way to run PyTorch's, in turns."""
+    config, image_shape = NETWORKS[name]
+    ours = our_contenders(config, image_shape)
+    theirs = {task: {} for task in TASKS}
+    if importlib.util.find_spec("torch") is not None:
+        theirs = their_contenders(config, image_shape, compiled=compiled)
+    model = config.build(image_shape, 10, nnx.Rngs(0))
+    return {
+        "network": name,
+        "image": list(image_shape),
+        "batch": BATCH,
+        "parameters": count_parameters(model),
+        "times": {task: measure({OURS: ours[task], **theirs[task]}, rounds) for task in TASKS},
+    }
+
+
+def as_rows(result: dict[str, Any]) -> list[dict[str, str]]:
+    """A line of the table for each task: images a second by medians, and the ratio of times."""
+    return [_as_row(result, task, result["times"][task]) for task in TASKS]
+
+
+def _as_row(result, task: str, times: Times) -> dict[str, str]:
+    row = {"network": result["network"], "task": task}
+    ours = times[OURS]["median_ms"]
+    row["images/s"] = f"{1e3 * result['batch'] / ours:,.0f}"
+    peers = {way: taken["median_ms"] for way, taken in times.items() if way != OURS}
+    if peers:
+        best = min(peers, key=lambda way: peers[way])
+        row["PyTorch, images/s"] = f"{1e3 * result['batch'] / peers[best]:,.0f}"
+        row["PyTorch's best"] = best
+        row["times PyTorch's"] = f"{peers[best] / ours:.2f}"
+    return row
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Prints the table and writes the JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("networks", nargs="*", help=f"of {', '.join(NETWORKS)}; all by default")
+    parser.add_argument("--json", type=pathlib.Path, help="where to write the figures")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of every contender")
+    parser.add_argument("--compile", action="store_true", help="try torch.compile too")
+    flags = parser.parse_args(arguments)
+    for name in flags.networks:
+        if name not in NETWORKS:
+            parser.error(f"argument networks: {name!r}: choose from {', '.join(NETWORKS)}")
+    process.keep_freed_memory()
+    results = []
+    for name in flags.networks or NETWORKS:
+        results.append(compare(name, flags.rounds, compiled=flags.compile))
+        print(markdown_table(as_rows(results[-1])), file=sys.stderr)
+    print(f"Batch {BATCH}, float32; by median times.\n")
+    print(markdown_table([row for result in results for row in as_rows(result)]))
+    if flags.json is not None:
+        command = ["python", "-m", "benchmarks.networks", *(arguments or sys.argv[1:])]
+        facts: dict[str, object] = {"command": command, **describe()}
+        if importlib.util.find_spec("torch") is not None:
+            threads = importlib.import_module("torch").get_num_threads()
+            facts |= {"torch": importlib.metadata.version("torch"), "torch_threads": threads}
+        write_json(flags.json, {**facts, "results": results})
+
+
+if __name__ == "__main__":
+    main()

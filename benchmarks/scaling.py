@@ -1,0 +1,147 @@
+"""How the cost of a capsule network's training step grows.
+
+    python -m benchmarks.scaling --json scaling.json
+
+With the batch, the image, the number of primary capsules, and the number of devices (simulated on
+the same cores, so that what is seen is the cost of sharing, not a gain). Each measurement runs in
+a process of its own, as devices can only be simulated from the start and peak memory is the
+process's.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+
+import jax
+import numpy as np
+
+from benchmarks.timing import measure
+from capsnet.model import CapsNetConfig
+from data.batches import DeviceSplit
+from data.sources import DatasetConfig
+from evaluation.records import markdown_table, write_json
+from training import process
+from training.environment import describe, make_mesh
+from training.experiment import Experiment
+from training.step import make_program
+
+BATCHES = (16, 32, 64, 128, 256, 512)
+SIDES = (28, 32, 40, 48, 64)
+TYPES = (32, 64, 128)
+DEVICES = (1, 2, 4, 8)
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One measurement: a training step of CapsNet.
+
+    Attributes:
+        batch: Images, over all devices.
+        side: Of an image, in pixels.
+        types: Of primary capsules; the paper's network has 32.
+        devices: Simulated ones.
+    """
+
+    batch: int = 128
+    side: int = 28
+    types: int = 32
+    devices: int = 1
+
+
+def points() -> list[Point]:
+    """One curve through the usual point for each attribute; batches of 32 where steps are long."""
+    return [
+        *(Point(batch=batch) for batch in BATCHES),
+        *(Point(batch=32, side=side) for side in SIDES),
+        *(Point(batch=32, types=types) for types in TYPES),
+        *(Point(batch=32, devices=devices) for devices in DEVICES),
+    ]
+
+
+def measure_here(point: Point, rounds: int) -> dict[str, float]:
+    """Times steps of the shared training program in this process."""
+    process.keep_freed_memory()
+    experiment = Experiment(
+        model=CapsNetConfig(primary_types=point.types),
+        steps=10_000,
+        batch_size=point.batch,
+        dataset=DatasetConfig(shift=0),
+    )
+    program = make_program(experiment, (point.side, point.side, 1), 10, make_mesh())
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (point.batch, point.side, point.side, 1), np.uint8)
+    split = DeviceSplit(
+        jax.numpy.asarray(images), jax.numpy.asarray(np.arange(point.batch, dtype=np.int32) % 10)
+    )
+    carried = [program.create_state()]
+
+    def step():
+        carried[0], metrics = jax.block_until_ready(
+            program.train_steps(carried[0], split, np.int32(1))
+        )
+        return metrics
+
+    times = measure({"step": step}, rounds)["step"]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {**times, "peak_bytes": float(peak)}
+
+
+def measure_apart(point: Point, rounds: int) -> dict[str, float]:
+    """Times a point in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.scaling", f"--rounds={rounds}"]
+    finished = subprocess.run(
+        [*command, f"--point={json.dumps(dataclasses.asdict(point))}"],
+        env={
+            **os.environ,
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={point.devices}",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def as_row(point: Point, figures: dict[str, float]) -> dict[str, str]:
+    """One line of the table."""
+    milliseconds = figures["median_ms"]
+    return {
+        "batch": str(point.batch),
+        "image": f"{point.side}x{point.side}",
+        "capsule types": str(point.types),
+        "devices": str(point.devices),
+        "step, ms": f"{milliseconds:.0f}",
+        "images/s": f"{1e3 * point.batch / milliseconds:.0f}",
+        "peak memory, GB": f"{figures['peak_bytes'] / 1e9:.1f}",
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Prints the table and writes the JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", type=pathlib.Path, help="where to write the figures")
+    parser.add_argument("--rounds", type=int, default=5, help="steps that are timed")
+    parser.add_argument("--point", type=json.loads, help="measure this one, here (JSON)")
+    flags = parser.parse_args(arguments)
+    if flags.point is not None:
+        print(json.dumps(measure_here(Point(**flags.point), flags.rounds)))
+        return
+    rows, results = [], []
+    for point in points():
+        figures = measure_apart(point, flags.rounds)
+        rows.append(as_row(point, figures))
+        results.append({**dataclasses.asdict(point), **figures})
+        print(markdown_table(rows[-1:]), file=sys.stderr)
+    print(markdown_table(rows))
+    if flags.json is not None:
+        command = ["python", "-m", "benchmarks.scaling", *(arguments or sys.argv[1:])]
+        write_json(flags.json, {"command": command, **describe(), "results": results})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+import importlib.util
+import json
+
+import pytest
+
+from benchmarks import networks
+from capsnet.model import CapsNetConfig
+from stn.networks import TransformerNetworkConfig
+
+SMALL = {
+    "capsnet": (
+        CapsNetConfig(convolution_channels=8, primary_types=2, decoder_widths=(8, 8)),
+        (28, 28, 1),
+    ),
+    "st_cnn": (TransformerNetworkConfig("cnn", pooling=True, parameters=60_000), (42, 42, 1)),
+}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(networks, "NETWORKS", SMALL)
+    monkeypatch.setattr(networks, "BATCH", 4)
+
+
+def test_it_prints_a_table_and_writes_the_figures(small, tmp_path, capsys):
+    path = tmp_path / "networks.json"
+    networks.main(["--rounds=1", f"--json={path}"])
+    assert "| capsnet | training  |" in capsys.readouterr().out
+    record = json.loads(path.read_text())
+    assert [result["network"] for result in record["results"]] == list(SMALL)
+    for result in record["results"]:
+        for task in networks.TASKS:
+            for taken in result["times"][task].values():
+                assert 0 < taken["minimum_ms"] <= taken["median_ms"]
+            if importlib.util.find_spec("torch"):
+                assert set(result["times"][task]) == {"ours", "channels last", "contiguous"}
+
+
+def test_a_training_step_trains(small):
+    train = networks.our_contenders(*SMALL["capsnet"])["training"]
+    losses = [float(train()) for _ in range(20)]
+    assert losses[-1] < losses[0]
+
+
+def test_an_unknown_network_is_named(capsys):
+    with pytest.raises(SystemExit):
+        networks.main(["capsnett"])
+    assert "'capsnett': choose from capsnet, " in capsys.readouterr().err
