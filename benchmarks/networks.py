@@ -147,12 +147,11 @@ def compare(name: str, rounds: int, *, compiled: bool) -> dict[str, Any]:
     theirs = {task: {} for task in TASKS}
     if importlib.util.find_spec("torch") is not None:
         theirs = their_contenders(config, image_shape, compiled=compiled)
-    model = config.build(image_shape, 10, nnx.Rngs(0))
     return {
         "network": name,
         "image": list(image_shape),
         "batch": BATCH,
-        "parameters": count_parameters(model),
+        "parameters": count_parameters(lambda: config.build(image_shape, 10, nnx.Rngs(0))),
         "times": {task: measure({OURS: ours[task], **theirs[task]}, rounds) for task in TASKS},
     }
 
