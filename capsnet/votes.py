@@ -26,13 +26,14 @@ def _forward(capsules, kernel):
 
 def _backward(residuals, cotangent):
     capsules, kernel = residuals
+    inputs, in_dim = kernel.shape[:2]
     # Input capsules first, as both products want them. Without the barrier XLA transposes twice,
     # and each time computes anew what it transposes.
-    by_input = lax.optimization_barrier(jnp.transpose(cotangent, (1, 0, 2, 3)))
-    return (
-        jnp.einsum("ibjd,icjd->bic", by_input, kernel),
-        jnp.einsum("ibc,ibjd->icjd", jnp.swapaxes(capsules, 0, 1), by_input),
-    )
+    by_input = jnp.transpose(cotangent, (1, 0, 2, 3)).reshape(inputs, len(capsules), -1)
+    by_input = lax.optimization_barrier(by_input)
+    matrices = kernel.reshape(inputs, in_dim, -1)
+    by_kernel = jnp.einsum("ibc,ibx->icx", jnp.swapaxes(capsules, 0, 1), by_input)
+    return jnp.einsum("ibx,icx->bic", by_input, matrices), by_kernel.reshape(kernel.shape)
 
 
 make_votes.defvjp(_forward, _backward)

@@ -16,7 +16,7 @@ Pair = tuple[int, int]
 
 NAMES = ("native", "patches", "fourier")
 # Multiplications that take as long as writing one number to memory and reading it again.
-_MULTIPLICATIONS_PER_MOVE = 60
+_MULTIPLICATIONS_PER_MOVE = 20
 # A product of matrices with a short side does not come nearer to a processor's peak than this.
 _SHORT_SIDE = 16
 _LARGEST_TILE = 16
@@ -69,7 +69,9 @@ def best_tiling(layer: Layer) -> Tiling:
 def _patches_cost(layer: Layer) -> int:
     rows = layer.batch * math.prod(layer.out_size)
     inner = math.prod(layer.kernel_size) * layer.in_channels
-    return _product_cost(1, rows, inner, layer.out_channels)
+    # Patches are first laid out, and their gradient is folded up again.
+    laid_out = _MULTIPLICATIONS_PER_MOVE * rows * inner
+    return _product_cost(1, rows, inner, layer.out_channels) + laid_out
 
 
 def _fourier_cost(layer: Layer, tiling: Tiling) -> int:
