@@ -1,7 +1,9 @@
 """Local pooling of NHWC feature maps."""
 
+import functools
+
 import jax.numpy as jnp
-from flax import nnx
+from jax import lax
 from jaxtyping import Array, Float
 
 POOLINGS = ("none", "max2", "average2")
@@ -24,8 +26,20 @@ def pool(
     """
     if kind == "none":
         return features
-    if kind == "max2":
-        return nnx.max_pool(features, (2, 2), strides=(2, 2))
+    if kind not in POOLINGS:
+        raise ValueError(f"pooling={kind!r}: choose one of {', '.join(POOLINGS)}")
+    batch, height, width, channels = features.shape
+    high, wide = height // 2, width // 2
+    windows = features[:, : 2 * high, : 2 * wide].reshape(batch, high, 2, wide, 2, channels)
+    # Split and compared by hand: on CPUs the gradient of XLA's own pooling takes ten times as long.
+    top, bottom = lax.split(windows, (1, 1), axis=2)
+    corners = [*lax.split(top, (1, 1), axis=4), *lax.split(bottom, (1, 1), axis=4)]
+    corners = [corner.reshape(batch, high, wide, channels) for corner in corners]
     if kind == "average2":
-        return nnx.avg_pool(features, (2, 2), strides=(2, 2)).astype(jnp.result_type(features))
-    raise ValueError(f"pooling={kind!r}: choose one of {', '.join(POOLINGS)}")
+        return (functools.reduce(jnp.add, corners) * 0.25).astype(features.dtype)
+    return functools.reduce(_larger, corners)
+
+
+def _larger(first, second):
+    """The maximum; of equal values the first gets the whole gradient."""
+    return jnp.where((first >= second) | jnp.isnan(first), first, second)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from cnn import Convolution, dense
+from cnn import Convolution, dense, pool
 
 
 class DenseClassifier(nnx.Module):
@@ -92,4 +92,6 @@ def _halve(features):
     Without it the 7x7 kernel does not fit into what is left of RTS's 42x42 pixels behind a
     transformer and its average pooling.
     """
-    return nnx.max_pool(features, (2, 2), strides=(2, 2), padding="SAME")
+    _, height, width, _ = features.shape
+    even = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
+    return pool(jnp.pad(features, even, constant_values=-jnp.inf), "max2")
