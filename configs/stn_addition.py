@@ -29,8 +29,10 @@ def get_config(argument: str = "") -> Experiment:
         raise ValueError(f"{number!r} is not a number of transformers from 0 to 4")
     transformers = int(number or 2)
     return Experiment(
-        model=TransformerNetworkConfig("fcn", transform or "affine", transformers=transformers),
-        steps=60_000,
+        model=TransformerNetworkConfig(
+            "fcn", transform or "affine", transformers=transformers, pooling=True
+        ),
+        steps=20_000,
         batch_size=128,
         dataset=AdditionConfig(),
         # At the classifier's rate the transformers drift off the digits in the first steps and
@@ -40,8 +42,8 @@ def get_config(argument: str = "") -> Experiment:
             slow_part="transformers" if transformers else "",
             slow_factor=0.1,
         ),
-        validate_every=3000,
-        checkpoint_every=3000,
+        validate_every=1000,
+        checkpoint_every=1000,
         log_every=100,
         suites=("clean", "pose"),
     )
