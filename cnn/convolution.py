@@ -109,16 +109,20 @@ def _patches_times_matrix(images, kernel, *, strides, out_size):
     """Lays every receptive field out as a row, then multiplies once by the flattened kernel."""
     kernel_height, kernel_width, in_channels, out_channels = kernel.shape
     out_height, out_width = out_size
-    taps = [
-        images[
-            :,
-            row : row + (out_height - 1) * strides[0] + 1 : strides[0],
-            column : column + (out_width - 1) * strides[1] + 1 : strides[1],
+    if out_size == (1, 1):
+        # The one receptive field as it lies; the gradient of laying out single taps is slow.
+        patches = images[:, :kernel_height, :kernel_width]
+    else:
+        taps = [
+            images[
+                :,
+                row : row + (out_height - 1) * strides[0] + 1 : strides[0],
+                column : column + (out_width - 1) * strides[1] + 1 : strides[1],
+            ]
+            for row in range(kernel_height)
+            for column in range(kernel_width)
         ]
-        for row in range(kernel_height)
-        for column in range(kernel_width)
-    ]
-    patches = jnp.concatenate(taps, axis=-1)
+        patches = jnp.concatenate(taps, axis=-1)
     rows = patches.reshape(-1, kernel_height * kernel_width * in_channels)
     outputs = rows @ kernel.reshape(-1, out_channels)
     return outputs.reshape(images.shape[0], out_height, out_width, out_channels)

@@ -3,6 +3,7 @@
 import functools
 
 import jax.numpy as jnp
+from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -36,7 +37,7 @@ def pool(
     corners = [*lax.split(top, (1, 1), axis=4), *lax.split(bottom, (1, 1), axis=4)]
     corners = [corner.reshape(batch, high, wide, channels) for corner in corners]
     if kind == "average2":
-        return (functools.reduce(jnp.add, corners) * 0.25).astype(features.dtype)
+        return nnx.avg_pool(features, (2, 2), strides=(2, 2)).astype(features.dtype)
     return functools.reduce(_larger, corners)
 
 
