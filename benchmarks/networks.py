@@ -171,13 +171,15 @@ def compare(name: str, rounds: int, *, compiled: bool) -> dict[str, Any]:
     }
 
 
-def as_rows(result: dict[str, Any]) -> list[dict[str, str]]:
-    """A line of the table for each task: images a second by medians, and the ratio of times."""
-    return [_as_row(result, task, result["times"][task]) for task in TASKS]
+def make_table(results: list[dict[str, Any]]) -> str:
+    """A line for each network and task: images a second by medians, and the ratio of times."""
+    return markdown_table(
+        [_as_row(result, task, result["times"][task]) for result in results for task in TASKS]
+    )
 
 
 def _as_row(result, task: str, times: Times) -> dict[str, str]:
-    row = {"network": result["network"], "task": task}
+    row = {"network": f"`{result['network']}`", "task": task}
     ours = times[OURS]["median_ms"]
     images = result["batch"] * result["steps"]
     row["images/s"] = f"{1e3 * images / ours:,.0f}"
@@ -185,8 +187,8 @@ def _as_row(result, task: str, times: Times) -> dict[str, str]:
     if peers:
         best = min(peers, key=lambda way: peers[way])
         row["PyTorch, images/s"] = f"{1e3 * images / peers[best]:,.0f}"
+        row["PyTorch / ours, time"] = f"{peers[best] / ours:.2f}"
         row["PyTorch's best"] = best
-        row["times PyTorch's"] = f"{peers[best] / ours:.2f}"
     return row
 
 
@@ -205,9 +207,9 @@ def main(arguments: list[str] | None = None) -> None:
     results = []
     for name in flags.networks or NETWORKS:
         results.append(compare(name, flags.rounds, compiled=flags.compile))
-        print(markdown_table(as_rows(results[-1])), file=sys.stderr)
+        print(make_table(results[-1:]), file=sys.stderr)
     print(f"Batch {BATCH}, float32; by median times.\n")
-    print(markdown_table([row for result in results for row in as_rows(result)]))
+    print(make_table(results))
     if flags.json is not None:
         command = ["python", "-m", "benchmarks.networks", *(arguments or sys.argv[1:])]
         facts: dict[str, object] = {"command": command, **describe()}

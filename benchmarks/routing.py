@@ -10,6 +10,7 @@ import argparse
 import math
 import pathlib
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +69,7 @@ def make_contender(poses, direction: str, in_capsules: int) -> tuple[Contender, 
     )
 
 
-def compare(direction: str, in_capsules: int, rounds: int) -> dict[str, object]:
+def compare(direction: str, in_capsules: int, rounds: int) -> dict[str, Any]:
     """Times of both, and their memory."""
     made = {
         name: make_contender(poses, direction, in_capsules) for name, poses in CONTENDERS.items()
@@ -83,8 +84,12 @@ def compare(direction: str, in_capsules: int, rounds: int) -> dict[str, object]:
     }
 
 
-def as_row(result) -> dict[str, str]:
-    """One line of the table: medians in milliseconds, memory in megabytes."""
+def make_table(results: list[dict[str, Any]]) -> str:
+    """A line for each size and direction: medians in milliseconds, memory in megabytes."""
+    return markdown_table([_as_row(result) for result in results])
+
+
+def _as_row(result: dict[str, Any]) -> dict[str, str]:
     times, memory = result["times"], result["temporary_bytes"]
     ours, plain = (times[name]["median_ms"] for name in CONTENDERS)
     return {
@@ -109,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
         for direction in DIRECTIONS
     ]
     print(f"Batch {BATCH}, {ITERATIONS} iterations, float32; medians.\n")
-    print(markdown_table([as_row(result) for result in results]))
+    print(make_table(results))
     if flags.json is not None:
         command = ["python", "-m", "benchmarks.routing", *(arguments or sys.argv[1:])]
         write_json(flags.json, {"command": command, **describe(), "results": results})

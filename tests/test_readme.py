@@ -1,11 +1,13 @@
 """The README's commands, table and recipes are what the project does."""
 
+import json
 import pathlib
 import re
 import shutil
 
 import pytest
 
+from benchmarks import networks, routing
 from data.batches import DeviceSplit
 from evaluation.summary import summarise, summarise_budgets
 from tests.conftest import ROOT
@@ -32,11 +34,18 @@ def test_every_room_is_in_the_readme():
         assert f"`{room}/`" in README, room
 
 
-def test_the_table_is_the_one_of_the_records():
-    table = README.partition("<!-- results -->\n")[2].partition("\n<!-- /results -->")[0]
-    assert table == summarise(ROOT / "results")
-    table = README.partition("<!-- transformers -->\n")[2].partition("\n<!-- /transformers -->")[0]
-    assert table == summarise_budgets(ROOT / "results" / "transformers")
+def table(name):
+    """What stands between a table's two marks."""
+    return README.partition(f"<!-- {name} -->\n")[2].partition(f"\n<!-- /{name} -->")[0]
+
+
+def test_the_tables_are_those_of_the_records():
+    assert table("results") == summarise(ROOT / "results")
+    assert table("transformers") == summarise_budgets(ROOT / "results" / "transformers")
+    for benchmark in (networks, routing):
+        name = benchmark.__name__.rpartition(".")[2]
+        record = json.loads((ROOT / "results" / "benchmarks" / f"{name}.json").read_text())
+        assert table(name) == benchmark.make_table(record["results"])
 
 
 def test_the_pictures_exist():

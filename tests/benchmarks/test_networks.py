@@ -25,7 +25,7 @@ def small(monkeypatch):
 def test_it_prints_a_table_and_writes_the_figures(small, tmp_path, capsys):
     path = tmp_path / "networks.json"
     networks.main(["--rounds=1", f"--json={path}"])
-    assert "| capsnet | training  |" in capsys.readouterr().out
+    assert "| `capsnet` | training  |" in capsys.readouterr().out
     record = json.loads(path.read_text())
     assert [result["network"] for result in record["results"]] == list(SMALL)
     for result in record["results"]:
