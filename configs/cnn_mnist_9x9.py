@@ -1,4 +1,4 @@
-"""A CNN on MNIST with CapsNet's 9x9 kernels and average pooling, on the schedule of `capsnet_mnist`.
+"""A CNN on MNIST with CapsNet's 9x9 kernels and average pooling, on `capsnet_mnist`'s schedule.
 
 The size of the kernels changes how any network answers affine distortions, so comparisons with
 CapsNet need a baseline that shares it: three layers, 5,240,762 parameters.
