@@ -40,10 +40,12 @@ def test_routing(monkeypatch, tmp_path, capsys):
     assert len(record(tmp_path / "r.json")["results"]) == len(routing.DIRECTIONS)
 
 
-def test_generation(tmp_path, capsys):
+def test_generation(monkeypatch, tmp_path, capsys):
+    tasks = {name: generation.TASKS[name] for name in ("t", "addition")}
+    monkeypatch.setattr(generation, "TASKS", tasks)
     generation.main(["--rounds=1", f"--json={tmp_path / 'g.json'}"])
     assert "| addition |" in capsys.readouterr().out
-    assert set(record(tmp_path / "g.json")["times"]) == set(generation.TASKS)
+    assert set(record(tmp_path / "g.json")["times"]) == {"t", "addition"}
 
 
 def test_scaling(monkeypatch, tmp_path, capsys):
