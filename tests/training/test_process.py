@@ -1,3 +1,5 @@
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -62,3 +64,32 @@ def test_a_home_that_cannot_be_written_is_no_error(cache_setting, monkeypatch, t
     monkeypatch.setenv("XDG_CACHE_HOME", str(file))
     assert process.keep_compiled_programs() is None
     assert jax.config.jax_compilation_cache_dir is None
+
+
+_COMPILE = """
+import jax
+from training import process
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+print(process.keep_compiled_programs())
+print(jax.jit(lambda x: x * 3.0 + 1.0)(2.0))
+"""
+
+
+def test_a_damaged_entry_is_compiled_again(tmp_path):
+    def compute():
+        finished = subprocess.run(
+            [sys.executable, "-c", _COMPILE],
+            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return finished.stdout.splitlines()
+
+    folder, result = compute()
+    assert result == "7.0"
+    entries = [entry for entry in pathlib.Path(folder).iterdir() if entry.stat().st_size]
+    assert entries
+    for entry in entries:  # as if killed while it was written
+        entry.write_bytes(entry.read_bytes()[: entry.stat().st_size // 2])
+    assert compute() == [folder, "7.0"]
