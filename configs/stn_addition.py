@@ -8,13 +8,13 @@ The argument is NUMBER,TRANSFORM; a part that is left out is the default's.
     python train.py --config stn_addition
     python train.py --config stn_addition:1,projective
 
-What the transformers hand on is halved by average pooling, as the paper does for RTS; without it two
-of them leave the classifier 24 units a layer of the 400,000 parameters.
+What the transformers hand on is halved by average pooling, as the paper does for RTS; without it
+two of them leave the classifier 24 units a layer of the 400,000 parameters.
 
 Expected: at the last of 20,000 steps (2.56 million images) test errors of 72.4 % without a
 transformer, 41.8 % with one and 24.4 % with two (95 % intervals of +-1.0 at most); none has
-converged. The paper has 47.7 %, 18.5 % with the best single transformer and 5.8 % with the best two,
-after 38 million images.
+converged. The paper has 47.7 %, 18.5 % with the best single transformer and 5.8 % with the best
+two, after 38 million images.
 Cost: 2.56 million images; from one minute (none) to six (two) on two CPU cores.
 """
 

@@ -13,8 +13,8 @@ st_cnn followed by _affine, _projective or _tps; st_cnn_iterated predicts its af
 steps.
 
 Expected: see the table in the README.
-Cost: 256,000 images; from ten seconds (fcn) over one to two minutes (st_cnn) to eight (cnn on tc) on
-two CPU cores.
+Cost: 256,000 images; from ten seconds (fcn) over one to two minutes (st_cnn) to eight (cnn on tc)
+on two CPU cores.
 """
 
 import dataclasses
