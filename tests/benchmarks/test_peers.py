@@ -34,7 +34,7 @@ def as_torch(batch):
     return torch.tensor(images), torch.tensor(np.asarray(batch.labels), dtype=torch.int64)
 
 
-def check(make_peer, model, batch):
+def assert_agrees(make_peer, model, batch):
     """Loss, gradients and number of parameters of a peer agree with the model's."""
     model.eval()
     graph, parameters, others = nnx.split(model, nnx.Param, ...)
@@ -63,7 +63,7 @@ def check(make_peer, model, batch):
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (16, 18, 2)])
 def test_capsnet(shape):
-    check(capsnet.CapsNet, CAPSNET.build(shape, 10, nnx.Rngs(0)), make_batch(shape))
+    assert_agrees(capsnet.CapsNet, CAPSNET.build(shape, 10, nnx.Rngs(0)), make_batch(shape))
 
 
 def test_capsnet_has_the_papers_number_of_parameters():
@@ -106,7 +106,7 @@ def test_convolutional_network(padding, pooling, dense):
         channels=(6, 5), padding=padding, pooling=pooling, dense=dense
     )
     model = config.build((15, 17, 2), 10, nnx.Rngs(0))
-    check(cnn.ConvolutionalNetwork, model, make_batch((15, 17, 2)))
+    assert_agrees(cnn.ConvolutionalNetwork, model, make_batch((15, 17, 2)))
 
 
 def test_dropout_is_that_of_the_model():
@@ -130,14 +130,14 @@ def test_transformer_network(shape, pooling):
     regression = model.transformers.transformers[0].regression
     key = jax.random.key(1)
     regression.kernel[...] = 0.1 * jax.random.normal(key, regression.kernel.shape)
-    check(transformers.TransformerNetwork, model, make_batch(shape))
+    assert_agrees(transformers.TransformerNetwork, model, make_batch(shape))
 
 
 @pytest.mark.parametrize("size", [42, 60])
 def test_classifier_network(size):
     config = TransformerNetworkConfig("cnn", transformers=0)
     model = ClassifierNetwork(config, (size, size, 1), 10, width=5, rngs=nnx.Rngs(0))
-    check(transformers.ClassifierNetwork, model, make_batch((size, size, 1)))
+    assert_agrees(transformers.ClassifierNetwork, model, make_batch((size, size, 1)))
 
 
 @pytest.mark.parametrize(
