@@ -6,9 +6,7 @@ Forward and both gradients, as in training, and forward alone. Says which loweri
 (see `cnn.lowerings`) and how much longer that takes in training than the fastest of all.
 """
 
-import argparse
 import functools
-import pathlib
 import sys
 import time
 
@@ -16,12 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.reporting import make_parser, write_figures
 from benchmarks.timing import Contender, Times, measure
 from cnn import convolve, lowerings
 from cnn.convolution import layer_of
-from evaluation.records import markdown_table, write_json
+from evaluation.records import markdown_table
 from training import process
-from training.environment import describe
 
 BATCH = 32
 # Name: image [height, width, channels], kernel [height, width, in, out], stride, padding.
@@ -81,10 +79,7 @@ def as_row(name: str, chosen: str, training: Times, forward: Times) -> dict[str,
 
 def main(arguments: list[str] | None = None) -> None:
     """Prints the table and writes the JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", type=pathlib.Path, help="where to write the figures")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of every contender")
-    flags = parser.parse_args(arguments)
+    flags = make_parser(__doc__, rounds=5).parse_args(arguments)
     process.keep_freed_memory()
     rows, results = [], []
     started = time.perf_counter()
@@ -97,9 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
     print(f"Batch {BATCH}, float32; medians in ms.\n")
     print(markdown_table(rows))
-    if flags.json is not None:
-        command = ["python", "-m", "benchmarks.convolutions", *(arguments or sys.argv[1:])]
-        write_json(flags.json, {"command": command, **describe(), "results": results})
+    write_figures(flags.json, "convolutions", arguments, results=results)
 
 
 if __name__ == "__main__":

@@ -3,32 +3,20 @@
 python -m benchmarks.generation --json generation.json
 """
 
-import argparse
-import pathlib
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.reporting import make_parser, write_figures
 from benchmarks.timing import measure
-from data import generated
+from configs import stn_mnist
 from data.batches import DeviceSplit
-from evaluation.records import markdown_table, write_json
+from data.generated import AdditionConfig
+from evaluation.records import markdown_table
 from training import process
-from training.environment import describe
 
 BATCH = 128
-TASKS = {
-    "r": generated.rotated,
-    "rts": generated.rotated_translated_scaled,
-    "p": generated.projected,
-    "e": generated.elastic,
-    "t": generated.translated,
-    "tc": generated.translated_cluttered,
-    "tu": generated.translated_cluttered_large,
-    "addition": generated.AdditionConfig,
-}
+TASKS = {**stn_mnist.TASKS, "addition": AdditionConfig}
 
 
 def make_contender(task: str):
@@ -46,10 +34,7 @@ def make_contender(task: str):
 
 def main(arguments: list[str] | None = None) -> None:
     """Prints the table and writes the JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", type=pathlib.Path, help="where to write the figures")
-    parser.add_argument("--rounds", type=int, default=10, help="turns of every task")
-    flags = parser.parse_args(arguments)
+    flags = make_parser(__doc__, rounds=10).parse_args(arguments)
     process.keep_freed_memory()
     times = measure({task: make_contender(task) for task in TASKS}, flags.rounds)
     rows = [
@@ -62,9 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     print(f"Batch {BATCH}; medians.\n")
     print(markdown_table(rows))
-    if flags.json is not None:
-        command = ["python", "-m", "benchmarks.generation", *(arguments or sys.argv[1:])]
-        write_json(flags.json, {"command": command, **describe(), "batch": BATCH, "times": times})
+    write_figures(flags.json, "generation", arguments, batch=BATCH, times=times)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,8 @@ it. A call is five of either, ours in one dispatch as in the training loop. The 
 either memory format, and compiled too with --compile; the best counts.
 """
 
-import argparse
 import functools
 import importlib
-import importlib.metadata
-import importlib.util
-import pathlib
 import sys
 from typing import Any
 
@@ -26,14 +22,14 @@ from flax import nnx
 from jax import lax
 
 import cnn.network
+from benchmarks.reporting import describe_torch, has_torch, make_parser, write_figures
 from benchmarks.timing import Contender, Times, measure
 from capsnet.model import CapsNetConfig
 from cnn import count_parameters
 from data.batches import Batch
-from evaluation.records import markdown_table, write_json
+from evaluation.records import markdown_table
 from stn.networks import TransformerNetworkConfig
 from training import process
-from training.environment import describe
 
 BATCH = 128
 STEPS = 5
@@ -48,6 +44,13 @@ NETWORKS: dict[str, tuple[Any, tuple[int, int, int]]] = {
     "st_cnn 42x42": (TransformerNetworkConfig("cnn", pooling=True), (42, 42, 1)),
     "st_cnn 60x60": (TransformerNetworkConfig("cnn", pooling=True), (60, 60, 1)),
     "stn cnn 60x60": (TransformerNetworkConfig("cnn", transformers=0), (60, 60, 1)),
+}
+# The module of `benchmarks.peers` that has a network's peer, by the name of both classes.
+PEERS = {
+    "CapsNet": "capsnet",
+    "ConvolutionalNetwork": "cnn",
+    "TransformerNetwork": "transformers",
+    "ClassifierNetwork": "transformers",
 }
 
 
@@ -143,15 +146,9 @@ def _inference(torch, network, images) -> Contender:
 def _make_peer(config, image_shape):
     """PyTorch's network for a configuration of ours, with the parameters of ours."""
     model = config.build(image_shape, 10, nnx.Rngs(0))
-    for room, classes in (
-        ("capsnet", ("CapsNet",)),
-        ("cnn", ("ConvolutionalNetwork",)),
-        ("transformers", ("TransformerNetwork", "ClassifierNetwork")),
-    ):
-        if type(model).__name__ in classes:
-            peers = importlib.import_module(f"benchmarks.peers.{room}")
-            return getattr(peers, type(model).__name__)(model)
-    raise ValueError(f"{type(model).__name__} has no peer")
+    name = type(model).__name__
+    peers = importlib.import_module(f"benchmarks.peers.{PEERS[name]}")
+    return getattr(peers, name)(model)
 
 
 def compare(name: str, rounds: int, *, compiled: bool) -> dict[str, Any]:
@@ -159,7 +156,7 @@ def compare(name: str, rounds: int, *, compiled: bool) -> dict[str, Any]:
     config, image_shape = NETWORKS[name]
     ours = our_contenders(config, image_shape)
     theirs = {task: {} for task in TASKS}
-    if importlib.util.find_spec("torch") is not None:
+    if has_torch():
         theirs = their_contenders(config, image_shape, compiled=compiled)
     return {
         "network": name,
@@ -194,10 +191,8 @@ def _as_row(result, task: str, times: Times) -> dict[str, str]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Prints the table and writes the JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = make_parser(__doc__, rounds=7)
     parser.add_argument("networks", nargs="*", help=f"of {', '.join(NETWORKS)}; all by default")
-    parser.add_argument("--json", type=pathlib.Path, help="where to write the figures")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of every contender")
     parser.add_argument("--compile", action="store_true", help="try torch.compile too")
     flags = parser.parse_args(arguments)
     for name in flags.networks:
@@ -210,13 +205,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(make_table(results[-1:]), file=sys.stderr)
     print(f"Batch {BATCH}, float32; by median times.\n")
     print(make_table(results))
-    if flags.json is not None:
-        command = ["python", "-m", "benchmarks.networks", *(arguments or sys.argv[1:])]
-        facts: dict[str, object] = {"command": command, **describe()}
-        if importlib.util.find_spec("torch") is not None:
-            threads = importlib.import_module("torch").get_num_threads()
-            facts |= {"torch": importlib.metadata.version("torch"), "torch_threads": threads}
-        write_json(flags.json, {**facts, "results": results})
+    write_figures(flags.json, "networks", arguments, **describe_torch(), results=results)
 
 
 if __name__ == "__main__":

@@ -6,23 +6,20 @@ From capsules and matrices to poses, and to the gradients of both, at the sizes 
 and on 40x40 pixels. Peak memory is what XLA reserves for temporaries.
 """
 
-import argparse
 import math
-import pathlib
-import sys
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.reporting import make_parser, write_figures
 from benchmarks.timing import Contender, measure
 from capsnet.routing import dynamic_routing
 from capsnet.vectors import squash
 from capsnet.votes import make_votes
-from evaluation.records import markdown_table, write_json
+from evaluation.records import markdown_table
 from training import process
-from training.environment import describe
 
 BATCH = 128
 IN_CAPSULES = (1152, 4608)
@@ -103,10 +100,7 @@ def _as_row(result: dict[str, Any]) -> dict[str, str]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Prints the table and writes the JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", type=pathlib.Path, help="where to write the figures")
-    parser.add_argument("--rounds", type=int, default=10, help="turns of every contender")
-    flags = parser.parse_args(arguments)
+    flags = make_parser(__doc__, rounds=10).parse_args(arguments)
     process.keep_freed_memory()
     results = [
         compare(direction, in_capsules, flags.rounds)
@@ -115,9 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     print(f"Batch {BATCH}, {ITERATIONS} iterations, float32; medians.\n")
     print(make_table(results))
-    if flags.json is not None:
-        command = ["python", "-m", "benchmarks.routing", *(arguments or sys.argv[1:])]
-        write_json(flags.json, {"command": command, **describe(), "results": results})
+    write_figures(flags.json, "routing", arguments, results=results)
 
 
 if __name__ == "__main__":

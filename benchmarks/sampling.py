@@ -6,22 +6,18 @@ Batches of one-channel images are resampled at their own size: the values alone,
 with the gradient of theta, as a spatial transformer on the input needs them.
 """
 
-import argparse
 import functools
-import importlib.metadata
-import importlib.util
-import pathlib
-import sys
+import importlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.reporting import describe_torch, has_torch, make_parser, write_figures
 from benchmarks.timing import Contender, measure
-from evaluation.records import markdown_table, write_json
+from evaluation.records import markdown_table
 from stn import affine_grid, sample
 from stn.sampling import LOWERINGS
-from training.environment import describe
 
 SIDES = (28, 42, 60)
 BATCH = 256
@@ -83,7 +79,7 @@ def their_contender(direction: str, side: int, batch: int) -> Contender:
 def make_contenders(direction: str, side: int, batch: int) -> dict[str, Contender]:
     """All contenders by name; PyTorch only where it is installed."""
     contenders = {name: our_contender(name, direction, side, batch) for name in LOWERINGS}
-    if importlib.util.find_spec("torch") is not None:
+    if has_torch():
         contenders[PEER] = their_contender(direction, side, batch)
     return contenders
 
@@ -102,10 +98,7 @@ def as_row(direction: str, side: int, times: dict[str, dict[str, float]]) -> dic
 
 def main(arguments: list[str] | None = None) -> None:
     """Prints the table and writes the JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", type=pathlib.Path, help="where to write the figures")
-    parser.add_argument("--rounds", type=int, default=20, help="turns of every contender")
-    flags = parser.parse_args(arguments)
+    flags = make_parser(__doc__, rounds=20).parse_args(arguments)
     results, rows = [], []
     for direction in DIRECTIONS:
         for side in SIDES:
@@ -114,15 +107,9 @@ def main(arguments: list[str] | None = None) -> None:
             results.append({"size": side, "direction": direction, "batch": BATCH, "times": times})
     print(f"Batch {BATCH}, one channel, float32; median (minimum) of each.\n")
     print(markdown_table(rows))
-    facts = {"command": ["python", "-m", "benchmarks.sampling", *(arguments or sys.argv[1:])]}
-    facts |= describe()
-    if PEER in results[0]["times"]:
-        threads = importlib.import_module("torch").get_num_threads()
-        facts |= {"torch": importlib.metadata.version("torch"), "torch_threads": threads}
-    else:
+    if not has_torch():
         print(f"\n{PEER} is not installed: pip install -e '.[oracles]' adds its column.")
-    if flags.json is not None:
-        write_json(flags.json, {**facts, "results": results})
+    write_figures(flags.json, "sampling", arguments, **describe_torch(), results=results)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,9 @@ a process of its own, as devices can only be simulated from the start and peak m
 process's.
 """
 
-import argparse
 import dataclasses
 import json
 import os
-import pathlib
 import resource
 import subprocess
 import sys
@@ -20,13 +18,14 @@ import sys
 import jax
 import numpy as np
 
+from benchmarks.reporting import make_parser, write_figures
 from benchmarks.timing import measure
 from capsnet.model import CapsNetConfig
 from data.batches import DeviceSplit
 from data.sources import DatasetConfig
-from evaluation.records import markdown_table, write_json
+from evaluation.records import markdown_table
 from training import process
-from training.environment import describe, make_mesh
+from training.environment import make_mesh
 from training.experiment import Experiment
 from training.step import make_program
 
@@ -123,9 +122,7 @@ def as_row(point: Point, figures: dict[str, float]) -> dict[str, str]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Prints the table and writes the JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", type=pathlib.Path, help="where to write the figures")
-    parser.add_argument("--rounds", type=int, default=5, help="steps that are timed")
+    parser = make_parser(__doc__, rounds=5)
     parser.add_argument("--point", type=json.loads, help="measure this one, here (JSON)")
     flags = parser.parse_args(arguments)
     if flags.point is not None:
@@ -138,9 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
         results.append({**dataclasses.asdict(point), **figures})
         print(markdown_table(rows[-1:]), file=sys.stderr)
     print(markdown_table(rows))
-    if flags.json is not None:
-        command = ["python", "-m", "benchmarks.scaling", *(arguments or sys.argv[1:])]
-        write_json(flags.json, {"command": command, **describe(), "results": results})
+    write_figures(flags.json, "scaling", arguments, results=results)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ processors were measured to do; `python -m benchmarks.convolutions` checks the c
 """
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -56,6 +57,7 @@ def choose(layer: Layer, backend: str | None = None) -> str:
     )
 
 
+@functools.cache
 def best_tiling(layer: Layer) -> Tiling:
     """The tiles with which the Fourier lowering is the cheapest."""
     largest = min(max(layer.out_size), _LARGEST_TILE)

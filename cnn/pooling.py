@@ -29,6 +29,8 @@ def pool(
         return features
     if kind not in POOLINGS:
         raise ValueError(f"pooling={kind!r}: choose one of {', '.join(POOLINGS)}")
+    if kind == "average2":
+        return nnx.avg_pool(features, (2, 2), strides=(2, 2)).astype(features.dtype)
     batch, height, width, channels = features.shape
     high, wide = height // 2, width // 2
     windows = features[:, : 2 * high, : 2 * wide].reshape(batch, high, 2, wide, 2, channels)
@@ -36,8 +38,6 @@ def pool(
     top, bottom = lax.split(windows, (1, 1), axis=2)
     corners = [*lax.split(top, (1, 1), axis=4), *lax.split(bottom, (1, 1), axis=4)]
     corners = [corner.reshape(batch, high, wide, channels) for corner in corners]
-    if kind == "average2":
-        return nnx.avg_pool(features, (2, 2), strides=(2, 2)).astype(features.dtype)
     return functools.reduce(_larger, corners)
 
 
