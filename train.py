@@ -12,6 +12,7 @@ import signal
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,9 @@ from data.errors import UserError
 from training import loop, process
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; runs/NAME by default.")
+_SEEDS = flags.DEFINE_list(
+    "seeds", [], "Train once with each of these seeds, in the folders WORKDIR_seedN."
+)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data; else TFDS_DATA_DIR.")
 _COORDINATOR = flags.DEFINE_string(
     "coordinator", None, "HOST:PORT of process 0, to train over several processes or hosts."
@@ -37,8 +41,13 @@ def main(arguments: Sequence[str]) -> None:
     if _COORDINATOR.value:
         loop.join_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
     workdir = _WORKDIR.value or f"runs/{name.replace(':', '_').replace(',', '_')}"
+    if any(not seed.isdecimal() for seed in _SEEDS.value):
+        raise UserError(f"--seeds={','.join(_SEEDS.value)}: give whole numbers, as in 0,1,2")
+    runs = {f"{workdir}_seed{int(seed)}": int(seed) for seed in _SEEDS.value}
     try:
-        loop.run(experiment, name=name, workdir=workdir, data_dir=_DATA_DIR.value)
+        for folder, seed in (runs or {workdir: experiment.seed}).items():
+            run = dataclasses.replace(experiment, seed=seed)
+            loop.run(run, name=name, workdir=folder, data_dir=_DATA_DIR.value)
     except loop.Interrupted as stop:
         sys.exit(128 + stop.signal_number)
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: the newest two, and the best on validation.
+"""Checkpoints of a run: the newest two, the best on validation, and the first past each milestone.
 
 Orbax writes in the background and renames a finished checkpoint into place, so a killed run leaves
 no half-written one behind under a valid name. What a disk or a careless hand can do beyond that
@@ -29,11 +29,14 @@ class Checkpoints:
     Args:
         folder: Created if missing.
         writing: Whether this run saves; an evaluation only reads.
+        milestones: Validation accuracies whose first checkpoint is kept.
     """
 
-    def __init__(self, folder: pathlib.Path, *, writing: bool = True):
+    def __init__(
+        self, folder: pathlib.Path, *, writing: bool = True, milestones: Sequence[float] = ()
+    ):
         self.folder = folder
-        self._policy = _NewestAndBest()
+        self._policy = _WorthKeeping(milestones)
         self._options = ocp.CheckpointManagerOptions(
             preservation_policy=self._policy, create=writing
         )
@@ -93,6 +96,19 @@ class Checkpoints:
         if best is None:
             raise UserError(f"{self.folder}: no checkpoint here was validated")
         return best
+
+    def first_step_past(self, accuracy: float) -> int:
+        """The first step kept whose validation accuracy was at least this, in [0, 1].
+
+        Raises:
+            UserError: if there is none.
+        """
+        step = self._policy.first_past(accuracy, self.steps())
+        if step is None:
+            raise UserError(
+                f"{self.folder}: no checkpoint here reached {100 * accuracy:.2f} % on validation"
+            )
+        return step
 
     def restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         """Reads one checkpoint.
@@ -164,11 +180,18 @@ class Checkpoints:
         return target
 
 
-class _NewestAndBest(checkpoint_managers.PreservationPolicy):
-    """Keeps the newest two checkpoints and the one that validated best."""
+class _WorthKeeping(checkpoint_managers.PreservationPolicy):
+    """Keeps the newest two checkpoints, the one that validated best, and those of milestones."""
 
-    def __init__(self):
+    def __init__(self, milestones: Sequence[float]):
+        self.milestones = milestones
         self.scores: dict[int, float] = {}
+
+    def first_past(self, accuracy: float, steps: Sequence[int]) -> int | None:
+        """The first step that scored at least this, None without any."""
+        return min(
+            (step for step in steps if self.scores.get(step, -1.0) >= accuracy), default=None
+        )
 
     def best(self, steps: Sequence[int]) -> int | None:
         """The step of the highest score; the latest of equals, None without any."""
@@ -182,7 +205,8 @@ class _NewestAndBest(checkpoint_managers.PreservationPolicy):
         """Says of each checkpoint, oldest first, whether it stays."""
         del context
         steps = [checkpoint.step for checkpoint in checkpoints]
-        kept = {*steps[-2:], self.best(steps)}
+        first = {self.first_past(accuracy, steps) for accuracy in self.milestones}
+        kept = {*steps[-2:], self.best(steps), *first}
         return [step in kept for step in steps]
 
 

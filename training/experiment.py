@@ -43,6 +43,8 @@ class Experiment:
             0 for none.
         validate_every: Steps between looks at the validation split, each with a checkpoint.
         checkpoint_every: Steps between other checkpoints.
+        milestones: Validation accuracies, in [0, 1], whose first checkpoint is kept, so that runs
+            can be compared at the same accuracy.
         log_every: Steps between lines of metrics.
         evaluation_batch_size: Images per evaluation batch.
         suites: Evaluations of the last step, by their names in `evaluation/suites`.
@@ -57,6 +59,7 @@ class Experiment:
     ema_decay: float = 0.0
     validate_every: int = 429
     checkpoint_every: int = 200
+    milestones: tuple[float, ...] = (0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.992)
     log_every: int = 20
     evaluation_batch_size: int = 250
     suites: tuple[str, ...] = ("clean",)
@@ -75,6 +78,8 @@ class Experiment:
                 raise UserError(f"{name}={getattr(self, name)}: must be at least 1")
         if not 0.0 <= self.ema_decay < 1.0:
             raise UserError(f"ema_decay={self.ema_decay}: must be in [0, 1)")
+        if not all(0.0 <= accuracy <= 1.0 for accuracy in self.milestones):
+            raise UserError(f"milestones={self.milestones}: must be in [0, 1]")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"seed={self.seed}: must be in [0, 2^32)")
         self.dataset.check()

@@ -98,7 +98,7 @@ class _Training:
         self.stop = stop
         self.speaks = jax.process_index() == 0
         self.diagnosed = False
-        self.checkpoints = Checkpoints(directory.checkpoints)
+        self.checkpoints = Checkpoints(directory.checkpoints, milestones=self.experiment.milestones)
         self.state, facts = self._restore_or_create()
         self.step = self.saved_step = int(self.state.step)
         self.seconds_before = facts.get("train_seconds", 0.0)

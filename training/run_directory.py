@@ -3,7 +3,7 @@
 config.json        the full configuration; a folder belongs to one experiment
 environment.json   versions, devices and revision of every start
 metrics.jsonl      one line per report, never past the checkpoint that a run resumed from
-checkpoints/       the newest two and the best on validation
+checkpoints/       the newest two, the best on validation, the first past each milestone
 figures/           what a model with spatial transformers did at each validation
 record.json        the final result, present when the run is complete
 """

@@ -137,3 +137,19 @@ def test_reading_leaves_everything_as_it_was(saved):
     checkpoints.restore(5, like())
     checkpoints.close()
     assert listing() == before
+
+
+def test_the_first_past_each_milestone_is_kept(tmp_path):
+    folder = tmp_path / "checkpoints"
+    scores = {1: 0.4, 2: 0.93, 3: 0.91, 4: 0.96, 5: 0.99, 6: 0.97, 7: 0.98, 8: 0.98}
+    for begin, end in ((1, 4), (4, 9)):  # in two processes, as a resumed run
+        checkpoints = Checkpoints(folder, milestones=(0.9, 0.95, 0.999))
+        for step in range(begin, end):
+            checkpoints.save(step, state(step), {VALIDATION_ACCURACY: scores[step]})
+        checkpoints.close()
+    checkpoints = Checkpoints(folder, writing=False)
+    assert checkpoints.steps() == [2, 4, 5, 7, 8]
+    assert [checkpoints.first_step_past(a) for a in (0.9, 0.95, 0.97)] == [2, 4, 5]
+    with pytest.raises(UserError, match=r"no checkpoint here reached 99.50 % on validation"):
+        checkpoints.first_step_past(0.995)
+    checkpoints.close()

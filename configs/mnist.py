@@ -1,0 +1,55 @@
+"""Networks on MNIST on equal terms: the same images, the same shifts, the same three epochs.
+
+    python train.py --config mnist:capsnet --seeds 0,1,2
+    python train.py --config mnist:st_cnn --seeds 0,1,2
+    python train.py --config mnist:cnn --seeds 0,1,2
+    python train.py --config mnist:cnn_matched --seeds 0,1,2
+    python train.py --config mnist:cnn_9x9 --seeds 0,1,2
+    python train.py --config mnist:cnn_400k --seeds 0,1,2
+
+`capsnet` is the network of Sabour et al. (2017), `st_cnn` and `cnn_400k` the CNN of Jaderberg et
+al. (2015) with and without a transformer at 400,000 parameters each, `cnn` a small network,
+`cnn_matched` one with CapsNet's parameters and `cnn_9x9` one with its kernels. Learning rates were
+chosen on validation images. Validation is frequent, so that `evaluate.py --match-accuracy` finds
+checkpoints close to the accuracy that it asks for.
+
+Expected: the table "Robustness" in the README.
+Cost: 165,000 images; on two CPU cores seven minutes for the three large networks, one or two for
+the others.
+"""
+
+import capsnet
+from cnn import network
+from stn.networks import TransformerNetworkConfig
+from training.experiment import Experiment
+from training.optimizers import AdamConfig, CosineSchedule
+
+MODELS = {
+    "capsnet": capsnet.paper,
+    "st_cnn": TransformerNetworkConfig,
+    "cnn": network.small,
+    "cnn_matched": network.matched,
+    "cnn_9x9": network.wide_kernels,
+    "cnn_400k": lambda: TransformerNetworkConfig(transformers=0),
+}
+LEARNING_RATES = {"capsnet": 2e-3}
+
+
+def get_config(argument: str = "") -> Experiment:
+    """The network that the argument names, for three epochs of 429 steps.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    name = argument or "capsnet"
+    if name not in MODELS:
+        raise ValueError(f"{name!r} is not one of {', '.join(MODELS)}")
+    return Experiment(
+        model=MODELS[name](),
+        steps=3 * 429,
+        optimizer=AdamConfig(
+            learning_rate=LEARNING_RATES.get(name, 1e-3), schedule=CosineSchedule(warmup_steps=100)
+        ),
+        validate_every=143,
+        checkpoint_every=143,
+    )
