@@ -165,6 +165,11 @@ class CapsNet(nnx.Module):
             else None
         )
 
+    @property
+    def can_reconstruct(self) -> bool:
+        """Whether the network was built with a decoder."""
+        return self.decoder is not None
+
     def _primary(self, images):
         return self.primary_capsules(nnx.relu(self.convolution(images)))
 

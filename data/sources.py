@@ -97,6 +97,19 @@ class Split:
         """The number of images."""
         return len(self.labels)
 
+    def sample(self, count: int) -> "Split":
+        """So many of the images, the same ones every time, drawn at random but kept in order.
+
+        Not the first ones: many datasets are sorted, and MNIST's first 5,000 test images are
+        easier than the others. All of them if there are no more.
+        """
+        if count >= len(self):
+            return self
+        order = np.random.default_rng(0).permutation(len(self))
+        chosen = np.sort(order[:count])
+        poses = None if self.poses is None else self.poses[chosen]
+        return Split(self.images[chosen], self.labels[chosen], poses)
+
     @property
     def checksum(self) -> str:
         """SHA-256 of the pixels and labels, in order."""
@@ -116,6 +129,8 @@ class Dataset:
         validation: As the model sees them.
         test: As the model sees them.
         pose_transform: The family of the splits' `poses`, where there are any.
+        generator: What painted the images, for suites that paint more of their kind; None for
+            stored images.
     """
 
     name: str
@@ -124,6 +139,7 @@ class Dataset:
     validation: Split
     test: Split
     pose_transform: Transform | None = None
+    generator: Any = None
 
     @property
     def image_shape(self) -> tuple[int, ...]:

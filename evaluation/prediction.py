@@ -5,11 +5,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from data.batches import normalise
+
 Predict = Callable[[np.ndarray], np.ndarray]
-"""uint8 images `[batch, height, width, channels]` to logits `[batch, classes]`."""
+"""float32 images `[batch, height, width, channels]` in [0, 1] to logits `[batch, classes]`."""
 
 
 class Warp(NamedTuple):
@@ -27,18 +30,24 @@ class Warp(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """A trained model: a `Predict` that may know more.
+    """A trained model: a `Predict` that may know more; all of it takes images in [0, 1].
 
     Attributes:
         predict: The model's logits.
-        warp: From uint8 images to its `Warp`; None if it has no spatial transformer.
+        warp: From images to its `Warp`; None if it has no spatial transformer.
+        reconstruct: From images to what the model paints of the class that it sees in each, in
+            the shape of the images; None if it has no decoder.
+        cost: From a batch size to what the model costs, by name (see `evaluation.suites.cost`);
+            None if only its answers are known.
     """
 
     predict: Predict
     warp: Callable[[np.ndarray], Warp] | None = None
+    reconstruct: Callable[[np.ndarray], np.ndarray] | None = None
+    cost: Callable[[int], dict[str, float]] | None = None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Logits of uint8 images."""
+        """Logits of images."""
         return self.predict(images)
 
 
@@ -57,7 +66,7 @@ def predict_all(
     Args:
         predict: A `Predict`, or another function to an array, or a tuple of arrays such as `Warp`,
             with one entry for each image.
-        images: uint8, `[count, height, width, channels]`.
+        images: `[count, height, width, channels]`, float32 in [0, 1], or uint8, which becomes that.
         batch_size: Images per call of `predict`.
         name: What the progress bar says.
 
@@ -69,6 +78,9 @@ def predict_all(
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
             blank = np.zeros((batch_size - len(batch), *images.shape[1:]), images.dtype)
-            outputs.append(predict(np.concatenate([batch, blank])))
+            filled = np.concatenate([batch, blank])
+            if filled.dtype == np.uint8:
+                filled = np.asarray(normalise(jnp.asarray(filled)))
+            outputs.append(predict(filled))
             bar.update(len(batch))
     return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(images)], *outputs)

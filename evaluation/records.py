@@ -12,7 +12,7 @@ import numpy as np
 from data.sources import Split
 from evaluation.statistics import wilson_interval
 
-SCHEMA = 1
+SCHEMA = 2
 PARTIAL = ".partial"
 
 
@@ -30,6 +30,14 @@ class Result:
         data_checksum: SHA-256 of those images and their labels.
         unit: "rate", shown as a percentage, or what the value is measured in.
         details: Further numbers that explain the value, by name and in its unit.
+        condition: Which of the suite's conditions this is of, where it has several; results of one
+            condition at several strengths are a curve.
+        strength: How strong the condition was, in the unit of `axis`; None if it has no strength.
+        axis: What strength is, with its unit, as in "angle, degrees".
+        parameters: All else that defines what was measured, ready for JSON.
+        flags: What a reader must know before trusting the value, as short sentences.
+        outcomes: `[count]` numbers or booleans, one for each image in order, whose mean is the
+            value; for tests that pair images. None where the value is no such mean.
     """
 
     suite: str
@@ -41,6 +49,17 @@ class Result:
     data_checksum: str
     unit: str = "rate"
     details: dict[str, float] = dataclasses.field(default_factory=dict)
+    condition: str = ""
+    strength: float | None = None
+    axis: str = ""
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    outcomes: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the outcomes, ready for JSON."""
+        fields = (f.name for f in dataclasses.fields(self) if f.name != "outcomes")
+        return {name: getattr(self, name) for name in fields}
 
 
 def show_value(value: float, unit: str) -> str:
@@ -62,6 +81,7 @@ def rate(
     hits: np.ndarray,
     split: Split,
     details: dict[str, float] | None = None,
+    **facts: Any,
 ) -> Result:
     """A share of the images of a split, with Wilson's interval.
 
@@ -71,6 +91,7 @@ def rate(
         hits: `[count]` booleans, one for each image of the split.
         split: The images.
         details: See `Result`.
+        facts: Further fields of a `Result`.
     """
     found, count = int(np.sum(hits)), len(split)
     return Result(
@@ -82,6 +103,8 @@ def rate(
         count=count,
         data_checksum=split.checksum,
         details=details or {},
+        outcomes=np.asarray(hits, bool),
+        **facts,
     )
 
 
@@ -99,7 +122,7 @@ def write_json(path: pathlib.Path, content: Any) -> None:
 
 def make_record(results: Sequence[Result], **facts: Any) -> dict[str, Any]:
     """What a run leaves behind: its facts and all results, under a schema version."""
-    return {"schema": SCHEMA, **facts, "results": [dataclasses.asdict(r) for r in results]}
+    return {"schema": SCHEMA, **facts, "results": [r.to_json() for r in results]}
 
 
 def markdown_table(rows: Sequence[dict[str, str]]) -> str:

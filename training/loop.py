@@ -264,10 +264,10 @@ class _Training:
             name: self.setup.evaluate(suites.load(name), self.state)
             for name in self.experiment.suites
         }
-        for name in (name for name, result in results.items() if result is None):
+        for name in (name for name, found in results.items() if not found):
             _say(f"{self.name}: {name} is not applicable to this model and dataset")
         record = make_record(
-            [result for result in results.values() if result is not None],
+            [result for found in results.values() for result in found],
             name=self.name,
             dataset=self.setup.dataset.name,
             step=self.step,

@@ -10,6 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from data.batches import DeviceSplit
 from data.errors import UserError, first_line
 from data.sources import Dataset
+from evaluation import suites
 from evaluation.prediction import Predictor, Warp
 from evaluation.records import Result
 from training.environment import make_mesh
@@ -73,21 +74,24 @@ class Setup:
 
     def predictor(self, state: TrainState) -> Predictor:
         """The model at a state, as evaluations see it."""
-        variables, warp_images = (state.evaluated_params, state.other), self.program.warp
+        variables = (state.evaluated_params, state.other)
 
-        def predict(images):
-            return np.asarray(self.program.predict(*variables, images))
+        def on_host(function):
+            if function is None:
+                return None
+            return lambda images: jax.device_get(function(*variables, images))
 
-        if warp_images is None:
-            return Predictor(predict)
+        warp = on_host(self.program.warp)
         return Predictor(
-            predict, lambda images: Warp(*jax.device_get(warp_images(*variables, images)))
+            predict=lambda images: np.asarray(self.program.predict(*variables, images)),
+            warp=None if warp is None else lambda images: Warp(*warp(images)),
+            reconstruct=on_host(self.program.reconstruct),
         )
 
-    def evaluate(self, suite: Any, state: TrainState) -> Result | None:
-        """What a suite (see `evaluation.suites`) measures of the model at a state."""
-        return suite.evaluate(
-            self.predictor(state), self.dataset, batch_size=self.evaluation_batch_size
+    def evaluate(self, suite: Any, state: TrainState) -> list[Result]:
+        """What a suite measures of the model at a state; see `evaluation.suites.run`."""
+        return suites.run(
+            suite, self.predictor(state), self.dataset, batch_size=self.evaluation_batch_size
         )
 
 

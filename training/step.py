@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Int
 
-from data.batches import DeviceSplit, draw, epoch_order, normalise, steps_per_epoch
+from data.batches import DeviceSplit, draw, epoch_order, steps_per_epoch
 from training.experiment import Experiment
 
 DATA_AXIS = "data"
@@ -59,17 +59,20 @@ class Program:
         create_state: () -> the state at step 0.
         train_steps: (state, split, count) -> (state, metrics); metrics are arrays
             `[block_size]` of which the first `count` entries hold.
-        predict: (params, other, images uint8) -> logits `[batch, classes]`.
-        warp: (params, other, images uint8) -> the model's `warp` of them (see
+        predict: (params, other, images in [0, 1]) -> logits `[batch, classes]`.
+        warp: (params, other, images) -> the model's `warp` of them (see
             `evaluation.prediction.Warp`), or None if it has none.
+        reconstruct: (params, other, images) -> what the model paints of the class that it sees, or
+            None if it has no decoder.
         diagnose: The model's `diagnose`, or None.
         block_size: The most steps that one dispatch runs.
     """
 
     create_state: Callable[[], TrainState]
     train_steps: jax.stages.Wrapped
-    predict: Callable[[Any, Any, UInt8[Array, "..."]], Float[Array, "batch classes"]]
-    warp: Callable[[Any, Any, Any], Any] | None
+    predict: jax.stages.Wrapped
+    warp: jax.stages.Wrapped | None
+    reconstruct: jax.stages.Wrapped | None
     diagnose: Callable[[dict[str, float]], str | None] | None
     block_size: int
 
@@ -110,7 +113,7 @@ def make_program(
         def answer_all(params, other, images):
             if images.shape[0] % mesh.size == 0:
                 images = jax.lax.with_sharding_constraint(images, _over_devices(mesh))
-            return answer(nnx.merge(test_graph, params, other), normalise(images))
+            return answer(nnx.merge(test_graph, params, other), images)
 
         return jax.jit(answer_all, out_shardings=replicated)
 
@@ -121,6 +124,9 @@ def make_program(
         predict=on_images(lambda model, images: model(images).logits),
         warp=on_images(lambda model, images: tuple(model.warp(images)))
         if hasattr(abstract, "warp")
+        else None,
+        reconstruct=on_images(lambda model, images: model.reconstruct(model(images)))
+        if getattr(abstract, "can_reconstruct", False)
         else None,
         diagnose=getattr(abstract, "diagnose", None),
         block_size=block_size,

@@ -1,7 +1,12 @@
 """One suite a file; a file's name is the suite's name.
 
-A suite has `evaluate(predict, dataset, *, batch_size) -> Result | None`; None says that it does not
-apply to such a model or such data.
+A suite has `evaluate(predict, dataset, *, batch_size)`, which returns a `Result`, or several, or
+None to say that it does not apply to such a model or such data. It scores the images of
+`dataset.test`, every one of them, and may look at the others for thresholds. What it draws at
+random comes from a fixed seed, so that every model meets the same images.
+
+A suite of distorted images may have `examples(images) -> {name: images}`, which shows what it does
+to some, for pictures.
 """
 
 import difflib
@@ -9,11 +14,22 @@ import importlib
 import pkgutil
 
 from data.errors import UserError
+from data.sources import Dataset
+from evaluation.prediction import Predict
+from evaluation.records import Result
 
 
 def names() -> list[str]:
     """The names of all suites."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def run(suite, predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """All results of a suite's module for a model; none where it does not apply."""
+    found = suite.evaluate(predict, dataset, batch_size=batch_size)
+    if found is None:
+        return []
+    return [found] if isinstance(found, Result) else list(found)
 
 
 def load(name: str):

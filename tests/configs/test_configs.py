@@ -93,7 +93,7 @@ def test_every_config_takes_a_step(name):
     assert int(state.step) == 2
     for metric in ("loss", "accuracy", "gradient_norm"):
         assert np.all(np.isfinite(history[metric][:2]))
-    logits = program.predict(state.evaluated_params, state.other, np.asarray(255 * seen, np.uint8))
+    logits = program.predict(state.evaluated_params, state.other, np.asarray(seen))
     assert logits.shape == (4, classes)
 
 

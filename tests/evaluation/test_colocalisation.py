@@ -48,7 +48,7 @@ def predictor(scale, shifts):
     """Windows of a scale, off the digits' centres by the shifts of each image."""
 
     def warp(images):
-        number = images[:, 0, 0, 0]
+        number = np.round(255 * images[:, 0, 0, 0]).astype(int)
         grids = scale * identity_grid((6, 6)) + (CENTRES + shifts)[number][:, None, None]
         return Warp(np.zeros((len(images), 1, 6, 6, 1)), grids[:, None].astype(np.float32))
 

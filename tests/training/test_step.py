@@ -136,7 +136,7 @@ def test_clipping_bounds_the_gradient():
 def test_predictions_are_of_the_model_without_dropout():
     made = program()
     state = made.create_state()
-    images = np.asarray(SPLIT.images[:4])
+    images = np.asarray(SPLIT.images[:4], np.float32) / 255
     first = made.predict(state.evaluated_params, state.other, images)
     np.testing.assert_array_equal(first, made.predict(state.evaluated_params, state.other, images))
     assert first.shape == (4, 3)
