@@ -198,6 +198,10 @@ class CapsNet(nnx.Module):
             labels = jnp.argmax(output.logits, axis=-1)
         return self.decoder(output.poses, jax.nn.one_hot(labels, self.num_classes))
 
+    def confidences(self, output: CapsNetOutput) -> Float[Array, "batch classes"]:
+        """The lengths: how probable it is that an entity of each class is in the image."""
+        return output.logits
+
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Margin loss plus weighted reconstruction error, mean over the batch.
 

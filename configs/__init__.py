@@ -17,7 +17,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from data.errors import UserError
-from training.experiment import Experiment
+from training.experiment import Experiment, differences, to_json
 
 _FOLDER = pathlib.Path(__file__).parent
 
@@ -45,6 +45,23 @@ def load(name: str) -> Experiment:
         return get_config(argument)
     except ValueError as error:
         raise UserError(f"--config={name}: {error}") from error
+
+
+def describe(name: str, experiment: Experiment) -> str:
+    """The configuration's name, and the fields in which an experiment differs from it.
+
+    Runs that differ in their seed alone have the same description.
+    """
+    try:
+        plain = load(name)
+    except UserError:  # the run is older than the configurations here
+        return name
+    found = differences(
+        to_json(dataclasses.replace(plain, seed=0)),
+        to_json(dataclasses.replace(experiment, seed=0)),
+    )
+    changed = [f"{line.partition(': ')[0]}={line.rpartition(' -> ')[2]}" for line in found]
+    return f"{name} ({', '.join(changed)})" if changed else name
 
 
 def parse_flags(arguments: Sequence[str]) -> tuple[str, Experiment]:

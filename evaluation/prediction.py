@@ -37,6 +37,8 @@ class Predictor:
         warp: From images to its `Warp`; None if it has no spatial transformer.
         reconstruct: From images to what the model paints of the class that it sees in each, in
             the shape of the images; None if it has no decoder.
+        confidences: From images to the probability that the model gives each class; None if that
+            is the softmax of its logits.
         cost: From a batch size to what the model costs, by name (see `evaluation.suites.cost`);
             None if only its answers are known.
     """
@@ -44,6 +46,7 @@ class Predictor:
     predict: Predict
     warp: Callable[[np.ndarray], Warp] | None = None
     reconstruct: Callable[[np.ndarray], np.ndarray] | None = None
+    confidences: Predict | None = None
     cost: Callable[[int], dict[str, float]] | None = None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

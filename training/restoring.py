@@ -1,12 +1,15 @@
 """A finished or running run, read back for evaluation."""
 
 import dataclasses
+import functools
 import pathlib
 
 from absl import logging
 
 from data.errors import UserError
-from training.checkpoints import Checkpoints
+from evaluation.prediction import Predictor
+from training.checkpoints import Checkpoints, checksum
+from training.cost import measure
 from training.run_directory import RunDirectory
 from training.setup import Setup, prepare
 from training.step import TrainState
@@ -28,19 +31,36 @@ class RestoredRun:
     state: TrainState
     step: int
 
+    @property
+    def weights(self) -> int:
+        """A checksum of the weights that are evaluated."""
+        return checksum(self.state.evaluated_params)
+
+    @property
+    def predictor(self) -> Predictor:
+        """The model as evaluations see it, which can be asked for its cost too."""
+        cost = functools.partial(measure, self.setup, self.state)
+        return dataclasses.replace(self.setup.predictor(self.state), cost=cost)
+
 
 def restore_run(
-    workdir: str | pathlib.Path, *, checkpoint: str = "last", data_dir: str | None = None
+    workdir: str | pathlib.Path,
+    *,
+    checkpoint: str = "last",
+    match_accuracy: float | None = None,
+    data_dir: str | None = None,
 ) -> RestoredRun:
     """Reads a run and one of its checkpoints, changing nothing on disk.
 
     Args:
         workdir: The run's folder.
         checkpoint: "last" (the newest that is whole) or "best" (on validation).
+        match_accuracy: Takes, instead, the first checkpoint with this validation accuracy, in
+            [0, 1].
         data_dir: See `data.sources.load`.
 
     Raises:
-        UserError: if there is no run or no whole checkpoint.
+        UserError: if there is no run, no whole checkpoint, or none of this accuracy.
     """
     directory = RunDirectory(workdir)
     name, experiment = directory.load()
@@ -49,8 +69,7 @@ def restore_run(
     setup = prepare(experiment, data_dir)
     checkpoints = Checkpoints(directory.checkpoints, writing=False)
     try:
-        steps = [checkpoints.best_step()] if checkpoint == "best" else checkpoints.steps()[::-1]
-        for step in steps:
+        for step in _candidates(checkpoints, checkpoint, match_accuracy):
             try:
                 state, _ = checkpoints.restore(step, setup.abstract_state())
             except UserError as error:
@@ -60,3 +79,10 @@ def restore_run(
     finally:
         checkpoints.close()
     raise UserError(f"{workdir} has no whole checkpoint")
+
+
+def _candidates(checkpoints: Checkpoints, checkpoint: str, accuracy: float | None) -> list[int]:
+    """The steps to try, the one that is wanted first."""
+    if accuracy is not None:
+        return [checkpoints.first_step_past(accuracy)]
+    return [checkpoints.best_step()] if checkpoint == "best" else checkpoints.steps()[::-1]

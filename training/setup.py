@@ -86,6 +86,7 @@ class Setup:
             predict=lambda images: np.asarray(self.program.predict(*variables, images)),
             warp=None if warp is None else lambda images: Warp(*warp(images)),
             reconstruct=on_host(self.program.reconstruct),
+            confidences=on_host(self.program.confidences),
         )
 
     def evaluate(self, suite: Any, state: TrainState) -> list[Result]:

@@ -64,6 +64,7 @@ class Program:
             `evaluation.prediction.Warp`), or None if it has none.
         reconstruct: (params, other, images) -> what the model paints of the class that it sees, or
             None if it has no decoder.
+        confidences: (params, other, images) -> the model's `confidences`, or None if it has none.
         diagnose: The model's `diagnose`, or None.
         block_size: The most steps that one dispatch runs.
     """
@@ -73,6 +74,7 @@ class Program:
     predict: jax.stages.Wrapped
     warp: jax.stages.Wrapped | None
     reconstruct: jax.stages.Wrapped | None
+    confidences: jax.stages.Wrapped | None
     diagnose: Callable[[dict[str, float]], str | None] | None
     block_size: int
 
@@ -127,6 +129,9 @@ def make_program(
         else None,
         reconstruct=on_images(lambda model, images: model.reconstruct(model(images)))
         if getattr(abstract, "can_reconstruct", False)
+        else None,
+        confidences=on_images(lambda model, images: model.confidences(model(images)))
+        if hasattr(abstract, "confidences")
         else None,
         diagnose=getattr(abstract, "diagnose", None),
         block_size=block_size,

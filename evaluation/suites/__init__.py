@@ -13,10 +13,15 @@ import difflib
 import importlib
 import pkgutil
 
+import numpy as np
+
 from data.errors import UserError
 from data.sources import Dataset
 from evaluation.prediction import Predict
 from evaluation.records import Result
+
+# Images of a dataset that pictures show.
+_SHOWN = 6
 
 
 def names() -> list[str]:
@@ -42,3 +47,18 @@ def load(name: str):
         near = difflib.get_close_matches(name, names(), n=3, cutoff=0.0)
         raise UserError(f"suite {name!r} does not exist; there are: {', '.join(near)}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def describe() -> str:
+    """Every suite's name with the first line of its docstring."""
+    lines = {name: (load(name).__doc__ or "").strip().splitlines()[:1] for name in names()}
+    width = max(map(len, lines))
+    return "\n".join(f"{name:{width}}  {''.join(line)}" for name, line in lines.items())
+
+
+def examples(name: str, dataset: Dataset) -> dict[str, np.ndarray]:
+    """What a suite's `examples` makes of some test images; nothing where it has none."""
+    show = getattr(load(name), "examples", None)
+    if show is None:
+        return {}
+    return show(dataset.test.images[:_SHOWN].astype(np.float32) / 255.0)

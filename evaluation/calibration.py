@@ -1,0 +1,46 @@
+"""Whether a model's confidence is the share of its answers that are right."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+BINS = 15
+_RESAMPLES = 1000
+
+
+class Calibration(NamedTuple):
+    """How far confidence and accuracy are apart.
+
+    Attributes:
+        error: Expected calibration error, in [0, 1].
+        interval: Of the error, a 95 % percentile bootstrap over images.
+        reliability: `[bins, 3]`, for each bin that holds images: mean confidence, accuracy, images.
+    """
+
+    error: float
+    interval: tuple[float, float]
+    reliability: np.ndarray
+
+
+def calibration(confidence: np.ndarray, hits: np.ndarray) -> Calibration:
+    """Expected calibration error of Guo et al. (2017), equation 3, over 15 bins of equal width.
+
+    Args:
+        confidence: `[count]`, the probability that the model gives its answer, in [0, 1].
+        hits: `[count]` booleans, whether the answer was right.
+    """
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, hits - confidence, minlength=BINS)
+    error = float(np.abs(gaps).sum() / len(hits))
+    random = np.random.default_rng(0)
+    resampled = []
+    for _ in range(_RESAMPLES):
+        chosen = random.integers(0, len(hits), len(hits))
+        gaps = np.bincount(bins[chosen], (hits - confidence)[chosen], minlength=BINS)
+        resampled.append(np.abs(gaps).sum() / len(hits))
+    low, high = np.quantile(resampled, (0.025, 0.975))
+    counts = np.bincount(bins, minlength=BINS)
+    filled = counts > 0
+    sums = [np.bincount(bins, values, minlength=BINS)[filled] for values in (confidence, hits)]
+    means = [values / counts[filled] for values in sums]
+    return Calibration(error, (float(low), float(high)), np.stack([*means, counts[filled]], axis=1))

@@ -1,0 +1,40 @@
+"""Whether the model is right as often as it says: expected calibration error."""
+
+import jax
+import numpy as np
+
+from data.sources import Dataset
+from evaluation.calibration import BINS, calibration
+from evaluation.prediction import Predict, predict_all
+from evaluation.records import Result
+
+
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
+    """Expected calibration error on all test images (see `evaluation.calibration`).
+
+    The probabilities are the model's own `confidences`, or the softmax of its logits.
+
+    Returns:
+        The result; its details are accuracies by confidence.
+    """
+    own = getattr(predict, "confidences", None)
+    outputs = predict_all(
+        own or predict, dataset.test.images, batch_size=batch_size, name="calibration"
+    )
+    confidences = outputs if own else jax.device_get(jax.nn.softmax(outputs, axis=-1))
+    hits = np.argmax(outputs, axis=-1) == dataset.test.labels
+    found = calibration(np.max(confidences, axis=-1), hits)
+    return Result(
+        suite="calibration",
+        metric="calibration error",
+        value=found.error,
+        interval=found.interval,
+        interval_method="bootstrap over images 95 %",
+        count=len(hits),
+        data_checksum=dataset.test.checksum,
+        details={
+            f"{confidence:.3f} confident, of {count:.0f}": float(accuracy)
+            for confidence, accuracy, count in found.reliability
+        },
+        parameters={"bins": BINS, "confidence": "the model's own" if own else "softmax"},
+    )

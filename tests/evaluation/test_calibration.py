@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from evaluation import suites
+from evaluation.calibration import calibration
+from evaluation.prediction import Predictor
+from tests.evaluation.test_suites import DATASET, SPLIT
+
+
+def test_the_error_by_hand():
+    # Two bins: 0.9 with half of four right, 0.3 with one of one right.
+    confidence = np.array([0.9, 0.9, 0.9, 0.9, 0.3])
+    hits = np.array([True, True, False, False, True])
+    found = calibration(confidence, hits)
+    assert found.error == pytest.approx((4 * 0.4 + 0.7) / 5)
+    np.testing.assert_allclose(found.reliability, [[0.3, 1.0, 1], [0.9, 0.5, 4]])
+    low, high = found.interval
+    assert 0.0 <= low <= found.error <= high <= 1.0
+
+
+def test_who_says_what_is_so_has_a_small_error():
+    random = np.random.default_rng(1)
+    confidence = random.uniform(0.1, 1.0, 20_000)
+    hits = random.uniform(size=20_000) < confidence
+    assert calibration(confidence, hits).error < 0.015
+    assert calibration(np.ones(10), np.ones(10, bool)).error == 0.0
+
+
+def test_the_model_s_own_confidences_count():
+    suite = suites.load("calibration")
+
+    def logits(images):
+        return np.tile([9.0, 0.0, 0.0, 0.0], (len(images), 1))
+
+    softmax = suite.evaluate(Predictor(logits), DATASET, batch_size=8)
+    own = suite.evaluate(
+        Predictor(logits, confidences=lambda images: np.tile([0.3, 0, 0, 0], (len(images), 1))),
+        DATASET,
+        batch_size=8,
+    )
+    rate = np.mean(SPLIT.labels == 0)
+    assert softmax.value == pytest.approx(1.0 - rate, abs=1e-3)
+    assert own.value == pytest.approx(0.3 - rate)
+    assert (softmax.parameters["confidence"], own.parameters["confidence"]) == (
+        "softmax",
+        "the model's own",
+    )
+
+
+def test_confusions_are_counted_by_pair():
+    def shifted(images):
+        return np.eye(4)[np.round(255 * np.asarray(images[:, 0, 0, 0])).astype(int) // 4 % 4]
+
+    found = suites.load("confusions").evaluate(shifted, DATASET, batch_size=8)
+    answers = np.arange(23) // 4 % 4
+    wrong = answers != SPLIT.labels
+    assert found.value == wrong.sum() == sum(found.details.values())
+    expected = np.sum((SPLIT.labels == 1) & (answers == 2))
+    assert found.details["1 as 2"] == expected > 0
+    assert found.interval[0] < found.value < found.interval[1]

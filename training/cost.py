@@ -1,0 +1,99 @@
+"""What a model costs on this machine: size, arithmetic, compile time, speed and memory."""
+
+import contextlib
+import time
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
+
+from training.setup import Setup
+from training.step import TrainState
+
+# A measurement lasts about this long, after one call that does not count.
+_SECONDS = 2.0
+
+
+def measure(setup: Setup, state: TrainState, batch_size: int) -> dict[str, float]:
+    """Measures one model.
+
+    Args:
+        setup: Its program and data.
+        state: A state of it; stays as it is.
+        batch_size: Images per call for inference; training takes the experiment's.
+
+    Returns:
+        "parameters"; "training FLOPs" and "inference FLOPs" for each image, of the programs that
+        XLA compiled for this machine (a fast algorithm for convolutions counts fewer than the
+        textbook's); "training compile s" and "inference compile s", without any cache;
+        "training images/s" and "inference images/s"; and "training MB" and "inference MB", the
+        memory that XLA plans for arguments (the training images among them), results and
+        temporaries.
+    """
+    variables = (state.evaluated_params, state.other)
+    size = setup.experiment.batch_size
+    images = np.zeros((batch_size, *setup.dataset.image_shape), np.float32)
+    split = setup.training_split()
+    found: dict[str, float] = {"parameters": state.num_parameters}
+    train, found["training compile s"] = _compile(
+        setup.program.train_steps, state, split, np.int32(1), donate_argnums=0
+    )
+    predict, found["inference compile s"] = _compile(setup.program.predict, *variables, images)
+    for name, compiled, count in (("training", train, size), ("inference", predict, batch_size)):
+        found[f"{name} FLOPs"] = compiled.cost_analysis()["flops"] / count
+        found[f"{name} MB"] = _planned_bytes(compiled.memory_analysis()) / 1e6
+    found["inference images/s"] = batch_size / _seconds_a_call(lambda: predict(*variables, images))
+    found["training images/s"] = size / _seconds_a_step(setup, state, train, split)
+    return found
+
+
+def _compile(function, *arguments, donate_argnums=()) -> tuple[Any, float]:
+    """Compiles anew, under a new name, for a program that JAX remembers would take no time."""
+    lowered = jax.jit(lambda *given: function(*given), donate_argnums=donate_argnums).lower(
+        *arguments
+    )
+    with _without_cache():
+        start = time.perf_counter()
+        compiled = lowered.compile()
+        return compiled, time.perf_counter() - start
+
+
+def _planned_bytes(plan) -> int:
+    """A donated state is an argument and a result in the same place."""
+    whole = plan.argument_size_in_bytes + plan.output_size_in_bytes + plan.temp_size_in_bytes
+    return whole - plan.alias_size_in_bytes
+
+
+@contextlib.contextmanager
+def _without_cache():
+    """JAX looks at its setting once and remembers, so it has to be told to forget."""
+    enabled = jax.config.values["jax_enable_compilation_cache"]
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", enabled)
+        compilation_cache.reset_cache()
+
+
+def _seconds_a_call(call) -> float:
+    jax.block_until_ready(call())
+    start, calls = time.perf_counter(), 0
+    while time.perf_counter() - start < _SECONDS:
+        jax.block_until_ready(call())
+        calls += 1
+    return (time.perf_counter() - start) / calls
+
+
+def _seconds_a_step(setup: Setup, state: TrainState, train, split) -> float:
+    """Steps in one dispatch, as in training; the state is copied, for training donates it."""
+    state, count = jax.tree.map(lambda leaf: leaf.copy(), state), 1
+    while True:
+        start = time.perf_counter()
+        state, _ = jax.block_until_ready(train(state, split, np.int32(count)))
+        seconds = time.perf_counter() - start
+        if (seconds > _SECONDS and count > 1) or count == setup.program.block_size:
+            return seconds / count
+        count = min(4 * count, setup.program.block_size)
