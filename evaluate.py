@@ -61,7 +61,8 @@ def main(arguments: Sequence[str]) -> None:
         return
     chosen = _SUITES.value or suites.names()
     modules = {name: suites.load(name) for name in chosen}
-    store = RecordStore(pathlib.Path(_OUT.value)) if _OUT.value else None
+    folder = pathlib.Path(_OUT.value) if _OUT.value else None
+    store = RecordStore(folder) if folder else None
     records, datasets = [], {}
     total = (len(workdirs) + len(_MODELS.value)) * len(modules)
     with tqdm(total=total, unit="suite", desc="evaluate", disable=None) as bar:
@@ -70,8 +71,8 @@ def main(arguments: Sequence[str]) -> None:
             for name, module in modules.items():
                 records.append(_evaluate(subject, name, module, store))
                 bar.update()
-    if store:
-        write_report(store.read_all(), pathlib.Path(_OUT.value), examples=_examples(datasets))
+    if folder and store:
+        write_report(store.read_all(), folder, examples=_examples(datasets))
     print_table(records)
 
 

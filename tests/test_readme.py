@@ -106,7 +106,9 @@ def test_a_model_and_an_evaluation_are_added_as_the_readme_says(command, tmp_pat
         "linear/__init__.py",
         "configs/linear_mnist.py",
         "evaluation/suites/inverted.py",
+        "mymodule.py",
     }
+    assert len(files["mymodule.py"].splitlines()) < 15
     for name, content in files.items():
         path = pathlib.Path(checkout / name)
         path.parent.mkdir(exist_ok=True)
@@ -117,5 +119,13 @@ def test_a_model_and_an_evaluation_are_added_as_the_readme_says(command, tmp_pat
         checkout / "train.py", "--config=linear_mnist", *small, f"--workdir={run}", check=True
     )
     assert "linear_mnist: clean accuracy" in train.stdout
-    table = command(checkout / "evaluate.py", run, "--suites=clean,inverted", check=True).stdout
-    assert "inverted" in table
+    out = tmp_path / "report"
+    arguments = (run, "--model=mymodule:create", "--suites=clean,inverted", f"--out={out}")
+    evaluated = command(checkout / "evaluate.py", *arguments, check=True)
+    assert "run: inverted took" in evaluated.stderr + evaluated.stdout
+    nearest = json.loads((out / "records/mymodule_create/last/clean.json").read_text())
+    # 82.03 % of all test images, a well-known figure.
+    assert nearest["results"][0]["value"] == pytest.approx(0.8203)
+    assert (out / "report.html").stat().st_size > 1000
+    again = command(checkout / "evaluate.py", *arguments, check=True)
+    assert "took" not in again.stderr + again.stdout
