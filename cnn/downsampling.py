@@ -1,0 +1,99 @@
+"""Ways to halve a feature map, which differ in what they do to a shift by one pixel.
+
+Subsampling breaks shift equivariance (Azulay and Weiss, 2019); blurring before it mends part of
+that (Zhang, 2019), choosing the phase by the content all of it, for circular shifts (Chaman and
+Dokmanic, 2021).
+"""
+
+import functools
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+KINDS = ("none", "max2", "max3s2", "avg2", "stride2", "max_blur3", "max_blur5", "blur3", "aps")
+EDGES = ("zeros", "circular")
+_BINOMIAL = {3: (1.0, 2.0, 1.0), 5: (1.0, 4.0, 6.0, 4.0, 1.0)}
+_PAD_MODES = {"zeros": "constant", "circular": "wrap"}
+
+Features = Float[Array, "batch height width channels"]
+
+
+def downsample(
+    features: Features, kind: str, *, edges: str = "zeros"
+) -> Float[Array, "batch out_height out_width channels"]:
+    """Halves a feature map, rounding up.
+
+    Args:
+        features: NHWC, not negative if edges are zeros (as behind a ReLU), for a maximum at the
+            edge then includes the zeros beyond.
+        kind: "max2" or "avg2" (2x2 windows side by side), "max3s2" (overlapping 3x3 windows),
+            "stride2" (every other pixel), "max_blur3" or "max_blur5" (the largest of 2x2 at every
+            pixel, a binomial filter, every other pixel), "blur3" (the filter alone), "aps" (of the
+            four subsampled grids the one with the largest norm, image by image), or "none".
+        edges: What lies beyond the edges: "zeros" or, "circular", the other side.
+
+    Returns:
+        NHWC with half the height and width, rounded up, or the input for "none".
+
+    Raises:
+        ValueError: if a name is unknown.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"downsampling={kind!r}: choose one of {', '.join(KINDS)}")
+    if edges not in EDGES:
+        raise ValueError(f"edges={edges!r}: choose one of {', '.join(EDGES)}")
+    if kind == "none":
+        return features
+    if kind == "aps":
+        return _largest_phase(_even(features, edges))
+    if kind.startswith("max"):
+        # Windows around a pixel: one after it for 2x2, one before and one after for 3x3.
+        features = _window_maximum(features, 3 if kind == "max3s2" else 2, edges)
+    elif kind == "avg2":
+        features = _filter(features, (1.0, 1.0), edges)
+    if "blur" in kind:
+        features = _filter(features, _BINOMIAL[int(kind[-1])], edges)
+    return features[:, ::2, ::2]
+
+
+def _even(features, edges):
+    """An odd last row or column gets a neighbour."""
+    _, height, width, _ = features.shape
+    widths = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
+    return jnp.pad(features, widths, mode=_PAD_MODES[edges])
+
+
+def _taps(features, size: int, edges: str, axis: int):
+    """The feature map moved by each tap of a window along an axis, centred for odd sizes."""
+    length = features.shape[axis]
+    before = (size - 1) // 2
+    widths = [(0, 0)] * 4
+    widths[axis] = (before, size - 1 - before)
+    padded = jnp.pad(features, widths, mode=_PAD_MODES[edges])
+    return [lax.slice_in_dim(padded, tap, tap + length, axis=axis) for tap in range(size)]
+
+
+def _window_maximum(features, size: int, edges: str):
+    for axis in (1, 2):
+        features = functools.reduce(jnp.maximum, _taps(features, size, edges, axis))
+    return features
+
+
+def _filter(features, weights: tuple[float, ...], edges: str):
+    """A separable filter of unit sum."""
+    total = sum(weights)
+    for axis in (1, 2):
+        taps = _taps(features, len(weights), edges, axis)
+        scaled = [weight / total * tap for weight, tap in zip(weights, taps, strict=True)]
+        features = functools.reduce(jnp.add, scaled)
+    return features
+
+
+def _largest_phase(features):
+    """Adaptive polyphase sampling with the Euclidean norm; of equal norms the first."""
+    batch, height, width, channels = features.shape
+    grid = features.reshape(batch, height // 2, 2, width // 2, 2, channels)
+    phases = grid.transpose(0, 2, 4, 1, 3, 5).reshape(batch, 4, height // 2, width // 2, channels)
+    chosen = jnp.argmax(jnp.sum(phases**2, axis=(2, 3, 4)), axis=1)
+    return jnp.take_along_axis(phases, chosen[:, None, None, None, None], axis=1)[:, 0]

@@ -1,0 +1,153 @@
+"""Convolutional networks that differ in how they subsample, in depth, and in nothing else.
+
+Blocks of convolutions with ReLU, each block followed by one subsampling, then one vector for each
+image and a linear classifier. The family answers what makes a network's output jump when its input
+moves by a pixel: the kind of pooling, the stride, or the depth.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Num
+
+from cnn.convolution import Convolution
+from cnn.dense_layers import dense
+from cnn.downsampling import EDGES, KINDS, downsample
+from cnn.losses import classification_loss
+from cnn.network import NetworkOutput
+
+HEADS = ("average", "max", "dense")
+
+
+@dataclasses.dataclass
+class PoolingNetworkConfig:
+    """Architecture of a `PoolingNetwork`.
+
+    Attributes:
+        downsampling: A kind of `cnn.downsampling.downsample`.
+        downsamplings: How many there are; the cumulative stride is two to this power.
+        layers: Convolutions, shared out evenly over the blocks, the first ones getting more.
+        channels: Of the first block's convolutions; every other block has twice as many.
+        kernel_size: Height and width of every kernel, in pixels.
+        edges: What lies beyond the edges of a feature map, "zeros" or "circular".
+        head: What makes one vector of a feature map: "average" or "max" over all places, or
+            "dense", a hidden layer over every value of it.
+        dense: Width of the hidden layer, with the head "dense".
+    """
+
+    downsampling: str = "max2"
+    downsamplings: int = 2
+    layers: int = 4
+    channels: int = 32
+    kernel_size: int = 3
+    edges: str = "zeros"
+    head: str = "average"
+    dense: int = 128
+
+    def build(
+        self, image_shape: tuple[int, int, int], num_classes: int, rngs: nnx.Rngs
+    ) -> "PoolingNetwork":
+        """Creates the network for images of (height, width, channels)."""
+        return PoolingNetwork(self, image_shape, num_classes, rngs=rngs)
+
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        for field, choices in (("downsampling", KINDS), ("edges", EDGES), ("head", HEADS)):
+            value = getattr(self, field)
+            if value not in choices:
+                raise ValueError(f"{field}={value!r}: choose one of {', '.join(choices)}")
+        blocks = self.downsamplings + 1
+        if self.downsamplings < 0:
+            raise ValueError(f"downsamplings={self.downsamplings}: must be at least 0")
+        if self.layers < blocks:
+            raise ValueError(
+                f"layers={self.layers}: must be at least downsamplings + 1 = {blocks}, one "
+                "convolution for each block"
+            )
+
+
+class PoolingNetwork(nnx.Module):
+    """Blocks of convolutions with subsampling between them, a head, a linear classifier.
+
+    Args:
+        config: The architecture.
+        image_shape: Height, width and channels of the images.
+        num_classes: Number of classes.
+        rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if a field has a value that no network can have.
+    """
+
+    def __init__(
+        self,
+        config: PoolingNetworkConfig,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        config.check()
+        self.config = config
+        blocks, channels = config.downsamplings + 1, image_shape[-1]
+        layers = []
+        for block in range(blocks):
+            width = config.channels * (2 if block else 1)
+            for _ in range(config.layers // blocks + (block < config.layers % blocks)):
+                layers.append(Convolution(channels, width, config.kernel_size, rngs=rngs))
+                channels = width
+        self.convolutions = nnx.List(layers)
+        shape = jax.eval_shape(self._features, jnp.zeros((1, *image_shape))).shape
+        self.hidden = (
+            dense(shape[1] * shape[2] * channels, config.dense, rngs=rngs)
+            if config.head == "dense"
+            else None
+        )
+        features = channels if self.hidden is None else config.dense
+        self.classifier = nnx.Linear(features, num_classes, rngs=rngs)
+
+    def activations(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> dict[str, Float[Array, "batch ..."]]:
+        """The feature map behind every convolution and every subsampling, in their order.
+
+        Names are "convolution N" and "downsampling N", counted from 1.
+        """
+        config, found = self.config, {}
+        blocks = config.downsamplings + 1
+        features, layer = images, 0
+        for block in range(blocks):
+            for _ in range(config.layers // blocks + (block < config.layers % blocks)):
+                features = nnx.relu(self._convolve(self.convolutions[layer], features))
+                layer += 1
+                found[f"convolution {layer}"] = features
+            if block < config.downsamplings:
+                features = downsample(features, config.downsampling, edges=config.edges)
+                found[f"downsampling {block + 1}"] = features
+        return found
+
+    def _convolve(self, convolution: Convolution, features):
+        before = (self.config.kernel_size - 1) // 2
+        after = self.config.kernel_size - 1 - before
+        mode = "wrap" if self.config.edges == "circular" else "constant"
+        return convolution(
+            jnp.pad(features, ((0, 0), (before, after), (before, after), (0, 0)), mode=mode)
+        )
+
+    def _features(self, images):
+        return list(self.activations(images).values())[-1]
+
+    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+        """Classifies images in [0, 1]."""
+        features = self._features(images)
+        if self.hidden is not None:
+            vector = nnx.relu(self.hidden(features.reshape(features.shape[0], -1)))
+        else:
+            vector = (jnp.mean if self.config.head == "average" else jnp.max)(features, axis=(1, 2))
+        return NetworkOutput(self.classifier(vector))
+
+    def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
+        """Softmax cross-entropy and accuracy of a batch; see `cnn.classification_loss`."""
+        return classification_loss(self(batch.images).logits, batch.labels)
