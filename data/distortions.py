@@ -21,6 +21,9 @@ from stn.transforms import Affine, Projective, ThinPlateSpline, Transform
 Images = Float[Array, "batch height width channels"]
 Canvas = Float[Array, "batch canvas canvas channels"]
 
+CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], np.float32)
+"""Of an image, (x, y), clockwise from the top left as seen."""
+
 
 class Distorted(NamedTuple):
     """Images after a distortion, and the parameters of the map from canvas to image."""
@@ -128,11 +131,9 @@ class ProjectiveDistortion:
         scale_key, noise_key = jax.random.split(key)
         count, size = images.shape[0], images.shape[1]
         scale = _scales(scale_key, count, self.smallest_scale, self.largest_scale) * size / canvas
-        corners = jnp.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
         noise = jax.random.normal(noise_key, (count, 4, 2)) * (2.0 * self.corner_noise / canvas)
-        to_canvas = square_to_quadrilateral(scale[:, None, None] * corners + noise)
-        inverse = _adjugate(to_canvas).reshape(count, 9)
-        return paint(images, self.transform, inverse[:, :8] / inverse[:, 8:], canvas)
+        theta = corners_to(scale[:, None, None] * CORNERS + noise)
+        return paint(images, self.transform, theta, canvas)
 
 
 @dataclasses.dataclass
@@ -201,6 +202,16 @@ def place(
     exact = lax.Precision.HIGHEST
     stretched = jnp.einsum("bkrh,bkhwc->bkrwc", y, images, precision=exact)
     return jnp.einsum("bkrwc,bksw->brsc", stretched, x, precision=exact)
+
+
+def corners_to(corners: Float[Array, "batch 4 2"]) -> Float[Array, "batch 8"]:
+    """Parameters of the `Projective` maps that paint an image with its `CORNERS` at given points.
+
+    Args:
+        corners: (x, y) of each corner on the canvas, in the order of `CORNERS`.
+    """
+    inverse = _adjugate(square_to_quadrilateral(corners)).reshape(-1, 9)
+    return inverse[:, :8] / inverse[:, 8:]
 
 
 def square_to_quadrilateral(

@@ -1,0 +1,27 @@
+"""Accuracy on test images that are turned about their centre, by every angle of a full circle."""
+
+import numpy as np
+
+from data.sources import Dataset
+from evaluation.curves import Curve, measure, show
+from evaluation.geometry import SAMPLING, move, turn
+from evaluation.prediction import Predict
+from evaluation.records import Result
+
+CURVE = Curve(
+    distort=lambda image, key, angle: move(image, turn(angle)),
+    parameters={"positive": "counter-clockwise as seen", "about": "the centre", **SAMPLING},
+    axis="angle, degrees",
+    strengths=tuple(float(angle) for angle in range(-180, 181, 15)),
+    identity=0.0,
+)
+
+
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+    """Accuracy at -180 to 180 degrees in steps of 15; None for volumes."""
+    return measure("rotation", [CURVE], predict, dataset, batch_size=batch_size)
+
+
+def examples(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Images at every angle."""
+    return show([CURVE], images)
