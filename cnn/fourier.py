@@ -10,8 +10,9 @@ out_channels], for each frequency.
 Everything is written with real numbers. Images and kernels are real, so one frequency of each
 conjugate pair suffices; a complex product takes three real ones (Gauss); and both facts are put
 into the matrices of the transforms, as in Winograd's algorithms: outputs = O((I images) * (K
-kernel)) with constant I, K and O and one batched real product between them. Gradients follow by
-differentiation and stay among the spectra.
+kernel)) with constant I, K and O and one batched real product between them. Each of the three is
+applied along one axis after the other, and I cuts the images into tiles as well (`cnn.waves` has
+the matrices). Gradients follow by differentiation and stay among the spectra.
 
 Vasilache et al. (2015), arXiv 1412.7580; Lavin and Gray (2016), arXiv 1509.09308.
 """
@@ -21,9 +22,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
+
+from cnn.waves import make_transforms
 
 Pair = tuple[int, int]
 
@@ -45,6 +47,12 @@ class Tiling(NamedTuple):
     def inputs(self) -> Pair:
         """Pixels of each phase that a tile reads: the size of the transform."""
         return (self.outputs[0] + self.taps[0] - 1, self.outputs[1] + self.taps[1] - 1)
+
+    @property
+    def covered(self) -> Pair:
+        """Pixels of each phase that all tiles together read."""
+        (high, wide), (rows, columns), _ = self
+        return ((rows - 1) * high + self.inputs[0], (columns - 1) * wide + self.inputs[1])
 
     @property
     def products(self) -> int:
@@ -81,33 +89,16 @@ def convolve_spectra(
         tiling: See `make_tiling`.
     """
     wide = jnp.promote_types(images.dtype, jnp.float32)
-    matrices = _transforms(tiling.inputs, tiling.taps, tiling.outputs)
-    from_images, from_kernel, to_outputs = (matrix.astype(wide) for matrix in matrices)
-    pixels = _image_tiles(images.astype(wide), strides, tiling)
+    pixels = _phases(images.astype(wide), strides, tiling.covered).transpose(1, 2, 0, 3)
     taps = _phases(kernel.astype(wide)[None], strides, tiling.taps)[0]
-    image_spectra = _apply(from_images, pixels.reshape(-1, *pixels.shape[2:]))
-    kernel_spectra = _apply(from_kernel, taps.reshape(-1, *taps.shape[2:]))
-    products = jnp.einsum("ftc,fco->fto", image_spectra, kernel_spectra)
-    outputs = _apply(to_outputs, products)
-    return _join_tiles(outputs, images.shape[0], out_size, tiling).astype(images.dtype)
-
-
-def _image_tiles(images, strides, tiling):
-    """`[tile_height, tile_width, batch * tiles, phases * channels]`."""
-    (outputs_high, outputs_wide), (tiles_high, tiles_wide), _ = tiling
-    high, wide = tiling.inputs
-    size = ((tiles_high - 1) * outputs_high + high, (tiles_wide - 1) * outputs_wide + wide)
-    phases = _phases(images, strides, size)
-    rows = [phases[:, row * outputs_high :][:, :high] for row in range(tiles_high)]
-    tiles = jnp.stack(
-        [
-            part[:, :, column * outputs_wide :][:, :, :wide]
-            for part in rows
-            for column in range(tiles_wide)
-        ],
-        axis=1,
-    )
-    return tiles.transpose(2, 3, 0, 1, 4).reshape(high, wide, -1, phases.shape[-1])
+    outputs = []
+    for transforms in make_transforms(tiling.inputs, tiling.taps, tiling.outputs, tiling.tiles):
+        image_spectra = _analyse(transforms.image_rows, transforms.image_columns, pixels)
+        kernel_spectra = _analyse(transforms.kernel_rows, transforms.kernel_columns, taps)
+        products = jnp.einsum("ftc,fco->fto", image_spectra, kernel_spectra)
+        outputs.append(_synthesise(transforms.output_columns, transforms.output_rows, products))
+    joined = _join_tiles(functools.reduce(jnp.add, outputs), images.shape[0], tiling)
+    return joined[:, : out_size[0], : out_size[1]].astype(images.dtype)
 
 
 def _phases(images, strides, size):
@@ -121,41 +112,47 @@ def _phases(images, strides, size):
     return jnp.swapaxes(images, 2, 3).reshape(batch, *size, -1, *rest)
 
 
-def _apply(matrix, values):
+def _analyse(rows, columns, values):
+    """`[height, width, n, channels]` to `[products, tiles * n, channels]` by `Transforms`."""
+    height, width, _, channels = values.shape
+    frequencies, parts, tiles, _ = rows.shape
+    halfway = _dot(rows.reshape(-1, height), values.reshape(height, -1))
+    halfway = halfway.reshape(frequencies, parts, tiles, width, -1).swapaxes(2, 3)
+    spectra = _dot_each(
+        columns.reshape(-1, parts * width), halfway.reshape(frequencies, parts * width, -1)
+    )
+    return spectra.reshape(frequencies * len(columns), -1, channels)
+
+
+def _synthesise(columns, rows, products):
+    """Back from products to `[tile_height, tile_width * tiles * n * channels]`."""
+    frequencies = rows.shape[1]
+    halfway = _dot_each(
+        columns.reshape(-1, columns.shape[-1]),
+        products.reshape(frequencies, columns.shape[-1], -1),
+    )
+    matrix = rows.reshape(len(rows), -1)
+    return _dot(matrix, halfway.reshape(matrix.shape[1], -1))
+
+
+def _dot(matrix, values):
     """A constant matrix times the first axis."""
-    flat = values.reshape(values.shape[0], -1)
-    result = lax.dot(matrix, flat, precision=lax.Precision.HIGHEST)
-    return result.reshape(-1, *values.shape[1:])
+    return lax.dot(jnp.asarray(matrix, values.dtype), values, precision=lax.Precision.HIGHEST)
 
 
-def _join_tiles(outputs, batch, out_size, tiling):
+def _dot_each(matrix, values):
+    """A constant matrix times the second axis."""
+    # As many copies as there are products: contracted at once, all values would be transposed.
+    matrices = jnp.broadcast_to(jnp.asarray(matrix, values.dtype), (len(values), *matrix.shape))
+    return lax.dot_general(
+        matrices, values, (((2,), (1,)), ((0,), (0,))), precision=lax.Precision.HIGHEST
+    )
+
+
+def _join_tiles(outputs, batch, tiling):
+    """NHWC, with what hangs over the edge."""
     high, wide = tiling.outputs
     rows, columns = tiling.tiles
-    outputs = outputs.reshape(high, wide, batch, rows, columns, -1)
-    outputs = outputs.transpose(2, 3, 0, 4, 1, 5)
-    joined = outputs.reshape(batch, rows * high, columns * wide, -1)
-    return joined[:, : out_size[0], : out_size[1]]
-
-
-@functools.cache
-def _transforms(size: Pair, taps: Pair, outputs: Pair) -> tuple[np.ndarray, ...]:
-    """The constant matrices I `[products, pixels]`, K `[products, taps]`, O `[outputs, products]`.
-
-    The correlation theorem: the spectrum of the outputs is that of the image times the conjugate
-    of the kernel's. With a + bi from the image and c + di from the conjugate, the three products
-    are ac, bd and (a + b)(c + d), and (a + bi)(c + di) = (ac - bd) + ((a + b)(c + d) - ac - bd) i.
-    """
-    waves = [np.exp(-2j * np.pi * np.outer(np.arange(n), np.arange(n)) / n) for n in size]
-    spectrum = np.einsum("ap,bq->abpq", *waves).reshape(size[0] * size[1], -1)
-    number = np.arange(size[0] * size[1]).reshape(size)
-    conjugate = number[-np.arange(size[0])][:, -np.arange(size[1])]
-    real = spectrum[number[number == conjugate]].real
-    pairs = spectrum[number[number < conjugate]]
-
-    from_images = np.concatenate([pairs.real, pairs.imag, pairs.real + pairs.imag, real])
-    from_kernel = np.concatenate([pairs.real, -pairs.imag, pairs.real - pairs.imag, real])
-    # Back: the pair's two frequencies add up to twice the real part of exp(+...) (re + im i).
-    re, im = 2 * pairs.real.T, 2 * pairs.imag.T
-    to_outputs = np.concatenate([re - im, -re - im, im, real.T], axis=1) / number.size
-    within = [number[:high, :wide].ravel() for high, wide in (taps, outputs)]
-    return from_images, from_kernel[:, within[0]], to_outputs[within[1]]
+    outputs = outputs.reshape(high, wide, columns, rows, batch, -1)
+    outputs = outputs.transpose(4, 3, 0, 2, 1, 5)
+    return outputs.reshape(batch, rows * high, columns * wide, -1)

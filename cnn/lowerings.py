@@ -20,7 +20,7 @@ NAMES = ("native", "patches", "fourier")
 _MULTIPLICATIONS_PER_MOVE = 20
 # A product of matrices with a short side does not come nearer to a processor's peak than this.
 _SHORT_SIDE = 16
-_LARGEST_TILE = 16
+_LARGEST_TILE = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +77,24 @@ def _patches_cost(layer: Layer) -> int:
 
 
 def _fourier_cost(layer: Layer, tiling: Tiling) -> int:
-    images = layer.batch * math.prod(tiling.tiles)
     inner = math.prod(layer.strides) * layer.in_channels
-    products, pixels = tiling.products, math.prod(tiling.inputs)
+    high = tiling.inputs[0]
+    images = layer.batch * math.prod(tiling.tiles)
+    # For each frequency of the height; its number has two components almost everywhere.
+    frequencies = (high + 1) // 2
+    products = tiling.products // frequencies
+
+    def analysis(tiles: Pair, pixels: Pair, values: int) -> int:
+        return _product_cost(1, tiles[0] * high, pixels[0], pixels[1] * values) + _product_cost(
+            frequencies, tiles[1] * products, 2 * pixels[1], tiles[0] * values
+        )
+
     return (
-        _product_cost(products, images, inner, layer.out_channels)
-        + _product_cost(1, products, pixels, images * inner)
-        + _product_cost(1, products, math.prod(tiling.taps), inner * layer.out_channels)
-        + _product_cost(1, math.prod(tiling.outputs), products, images * layer.out_channels)
+        _product_cost(tiling.products, images, inner, layer.out_channels)
+        + analysis(tiling.tiles, tiling.covered, layer.batch * inner)
+        + analysis((1, 1), tiling.taps, inner * layer.out_channels)
+        + _product_cost(frequencies, 2 * tiling.outputs[1], products, images * layer.out_channels)
+        + _product_cost(1, tiling.outputs[0], high, tiling.outputs[1] * images * layer.out_channels)
     )
 
 

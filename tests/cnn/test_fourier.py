@@ -2,9 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
-from cnn import fourier
-from cnn.fourier import convolve_spectra, make_tiling
+from cnn.fourier import Tiling, convolve_spectra, make_tiling
+from cnn.waves import make_transforms
 
 
 def correlate(images, kernel, strides):
@@ -48,19 +49,41 @@ def test_every_tiling_gives_the_correlation(outputs, image, kernel, strides):
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("outputs", [4, 5, 9])
+def test_gradients_of_every_tiling_are_those_of_the_convolution(outputs):
+    random = np.random.default_rng(0)
+    tiling = make_tiling((9, 8), (3, 4), (1, 1), outputs)
+
+    def native(images, kernel):
+        dimensions = ("NHWC", "HWIO", "NHWC")
+        return lax.conv_general_dilated(
+            images, kernel, (1, 1), "VALID", dimension_numbers=dimensions
+        )
+
+    def spectra(images, kernel):
+        return convolve_spectra(images, kernel, strides=(1, 1), out_size=(9, 8), tiling=tiling)
+
+    with jax.enable_x64(True):
+        images = jnp.asarray(random.normal(size=(2, 11, 11, 3)))
+        kernel = jnp.asarray(random.normal(size=(3, 4, 3, 2)))
+        cotangents = jnp.asarray(random.normal(size=(2, 9, 8, 2)))
+        expected = jax.vjp(native, images, kernel)[1](cotangents)
+        found = jax.vjp(spectra, images, kernel)[1](cotangents)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-11)
+
+
 def test_a_tile_costs_the_independent_products():
     # 10x10 pixels have 4 frequencies that are real and 48 conjugate pairs of three products each.
     tiling = make_tiling((6, 6), (9, 9), (2, 2), 6)
     assert tiling.inputs == (10, 10)
     assert tiling.products == 4 + 3 * 48
-    for size, taps, outputs in [((5, 5), (3, 3), (3, 3)), ((4, 7), (3, 2), (2, 6))]:
-        matrices = fourier._transforms(size, taps, outputs)
-        products = fourier.Tiling(outputs, (1, 1), taps).products
-        assert [matrix.shape for matrix in matrices] == [
-            (products, size[0] * size[1]),
-            (products, taps[0] * taps[1]),
-            (outputs[0] * outputs[1], products),
+    for case in (tiling, Tiling((3, 3), (2, 1), (3, 3)), Tiling((2, 6), (1, 4), (3, 2))):
+        multiplied = [
+            transforms.image_rows.shape[0] * transforms.image_columns.shape[0]
+            for transforms in make_transforms(case.inputs, case.taps, case.outputs, case.tiles)
         ]
+        assert sum(multiplied) == case.products
 
 
 def test_bfloat16_is_summed_in_float32():
