@@ -39,8 +39,9 @@ def convolve(
         strides: Steps along height and width, in pixels.
         padding: "VALID" (no padding) or "SAME" (zeros, output size = ceil(size / stride)).
         lowering: "native" (XLA's convolution), "patches" (patches times matrix), "fourier" (see
-            `cnn.fourier`; sums in float32 at least, so not for speed in bfloat16), or "auto": the
-            cheaper of the last two on CPUs, native elsewhere (see `cnn.lowerings`).
+            `cnn.fourier`; sums in float32 at least, so not for speed in bfloat16), or "auto":
+            the fastest for the shape, the backend, and whether derivatives are taken (see
+            `cnn.lowerings`).
 
     Returns:
         NHWC; spatial sizes follow from the padding and the strides.
@@ -58,14 +59,33 @@ def convolve(
             f"a {kernel_size[0]}x{kernel_size[1]} kernel does not fit into a "
             f"{size[0]}x{size[1]} image without padding"
         )
-    layer = layer_of(images, kernel, strides, padding)
     if lowering == "auto":
-        lowering = lowerings.choose(layer)
+        return _fastest(images, kernel, strides, padding)
+    return _lowered(images, kernel, strides, padding, lowering)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _fastest(images, kernel, strides, padding):
+    """By one lowering where only values are wanted, by another where derivatives are."""
+    layer = layer_of(images, kernel, strides, padding)
+    return _lowered(images, kernel, strides, padding, lowerings.choose_for_values(layer))
+
+
+@_fastest.defjvp
+def _derivative(strides, padding, primals, tangents):
+    images, kernel = primals
+    lowering = lowerings.choose(layer_of(images, kernel, strides, padding))
+    run = functools.partial(_lowered, strides=strides, padding=padding, lowering=lowering)
+    return jax.jvp(run, primals, tangents)
+
+
+def _lowered(images, kernel, strides, padding, lowering):
     if lowering == "native":
         return lax.conv_general_dilated(
             images, kernel, strides, padding, dimension_numbers=_DIMENSIONS
         )
-    pads = lax.padtype_to_pads(size, kernel_size, strides, padding)
+    layer = layer_of(images, kernel, strides, padding)
+    pads = lax.padtype_to_pads(images.shape[1:3], kernel.shape[:2], strides, padding)
     images = jnp.pad(images, ((0, 0), *pads, (0, 0)))
     if lowering == "patches":
         return _patches_times_matrix(images, kernel, strides=strides, out_size=layer.out_size)

@@ -45,7 +45,7 @@ class Layer:
 
 
 def choose(layer: Layer, backend: str | None = None) -> str:
-    """The lowering for a layer: "native" anywhere but on CPUs, there the cheapest of the others.
+    """The lowering where derivatives are taken: "native" but on CPUs, there the cheaper other one.
 
     XLA's own convolution is not among those weighed on CPUs: the gradients of large ones take an
     order of magnitude longer there, those of small ones as long as patches.
@@ -55,6 +55,16 @@ def choose(layer: Layer, backend: str | None = None) -> str:
     return (
         "fourier" if _fourier_cost(layer, best_tiling(layer)) < _patches_cost(layer) else "patches"
     )
+
+
+def choose_for_values(layer: Layer, backend: str | None = None) -> str:
+    """The lowering where only values are wanted: "native" instead of patches that overlap.
+
+    It does not lay them out, which is most of the work where channels are few.
+    """
+    chosen = choose(layer, backend)
+    overlap = layer.kernel_size != (1, 1) and layer.out_size != (1, 1)
+    return "native" if chosen == "patches" and overlap else chosen
 
 
 @functools.cache

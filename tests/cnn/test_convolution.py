@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,14 +57,43 @@ def test_matches_scipy():
     np.testing.assert_allclose(convolve(images, kernel)[0, :, :, 0], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("backend", ["cpu", "gpu"])
-def test_auto_follows_the_choice_for_the_backend(monkeypatch, backend):
+@pytest.mark.parametrize(("image_shape", "kernel_shape", "strides"), SHAPES)
+@pytest.mark.parametrize("padding", ["VALID", "SAME"])
+def test_auto_agrees_with_and_without_derivatives(image_shape, kernel_shape, strides, padding):
+    images, kernel = arrays(image_shape, kernel_shape)
+
+    def run(lowering):
+        return jax.jit(
+            functools.partial(convolve, strides=strides, padding=padding, lowering=lowering)
+        )
+
+    native, gradients = jax.vjp(run("native"), images, kernel)
+    differentiated, other_gradients = jax.vjp(run("auto"), images, kernel)
+    found = (run("auto")(images, kernel), differentiated, *other_gradients(native))
+    for other, expected in zip(found, (native, native, *gradients(native)), strict=True):
+        np.testing.assert_allclose(other, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("backend", "derivatives", "operation"),
+    [
+        ("cpu", True, "dot_general"),
+        ("cpu", False, "conv_general_dilated"),
+        ("gpu", True, "conv_general_dilated"),
+        ("gpu", False, "conv_general_dilated"),
+    ],
+)
+def test_auto_follows_the_choice(monkeypatch, backend, derivatives, operation):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
+
     # A function of its own for each case, so that no earlier trace is found again.
-    trace = jax.make_jaxpr(lambda images, kernel: convolve(images, kernel))
-    program = str(trace(*arrays((1, 6, 6, 1), (3, 3, 1, 1))))
-    assert ("dot_general" in program) == (backend == "cpu")
-    assert ("conv_general_dilated" in program) == (backend == "gpu")
+    def run(images, kernel):
+        return convolve(images, kernel)
+
+    function = (lambda *arrays: jax.jvp(run, arrays, arrays)) if derivatives else run
+    program = str(jax.make_jaxpr(function)(*arrays((1, 6, 6, 1), (3, 3, 1, 1))))
+    for name in ("dot_general", "conv_general_dilated"):
+        assert (name in program) == (name == operation)
 
 
 def test_layer_adds_its_bias_and_pads_nothing_by_default():

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from cnn.lowerings import Layer, best_tiling, choose
+from cnn.lowerings import Layer, best_tiling, choose, choose_for_values
 
 FIRST = Layer(128, (20, 20), (9, 9), (1, 1), 1, 256)
 PRIMARY_CAPSULES = Layer(128, (6, 6), (9, 9), (2, 2), 256, 256)
@@ -14,9 +14,17 @@ def test_large_kernels_between_many_channels_go_through_spectra_on_cpus():
     assert choose(dataclasses.replace(PRIMARY_CAPSULES, kernel_size=(1, 1)), "cpu") == "patches"
 
 
+def test_patches_that_overlap_are_not_laid_out_for_values_alone():
+    assert choose_for_values(FIRST, "cpu") == "native"
+    assert choose_for_values(PRIMARY_CAPSULES, "cpu") == "fourier"
+    for apart in ({"kernel_size": (1, 1)}, {"out_size": (1, 1)}):
+        assert choose_for_values(dataclasses.replace(FIRST, **apart), "cpu") == "patches"
+
+
 @pytest.mark.parametrize("backend", ["gpu", "tpu"])
 def test_other_backends_use_their_own_convolution(backend):
     assert choose(PRIMARY_CAPSULES, backend) == "native"
+    assert choose_for_values(PRIMARY_CAPSULES, backend) == "native"
 
 
 def test_the_primary_capsules_are_one_tile():
