@@ -1,4 +1,7 @@
-"""Intervals for measured rates."""
+"""Intervals for measured values, and corrections for many tests."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -39,3 +42,54 @@ def median_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float
     rank = int(stats.binom.ppf((1.0 - confidence) / 2.0, len(ordered), 0.5))
     rank = max(rank, 1)
     return float(ordered[rank - 1]), float(ordered[len(ordered) - rank])
+
+
+class Spread(NamedTuple):
+    """How a value varies from one training seed to another.
+
+    Attributes:
+        mean: Over the seeds.
+        deviation: Standard deviation, with one degree of freedom lost to the mean.
+        interval: For the mean over all seeds that could have been drawn.
+    """
+
+    mean: float
+    deviation: float
+    interval: tuple[float, float]
+
+
+def spread(values: Sequence[float], confidence: float = 0.95) -> Spread:
+    """Mean, standard deviation and t interval (Student, 1908) of one value for each seed.
+
+    Args:
+        values: At least two.
+        confidence: Coverage, in (0, 1), if the values are drawn from a normal distribution.
+
+    Raises:
+        ValueError: of fewer than two values, which say nothing about a spread.
+    """
+    if len(values) < 2:
+        raise ValueError(f"a spread needs at least two values, not {len(values)}")
+    mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
+    half = stats.t.ppf((1.0 + confidence) / 2.0, len(values) - 1) * deviation / len(values) ** 0.5
+    return Spread(mean, deviation, (float(mean - half), float(mean + half)))
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """P-values that account for being many (Holm, 1979).
+
+    Rejecting wherever the result is at most 5 % makes any false rejection at all, among however
+    many tests and however they depend on each other, as rare as 5 %.
+
+    Args:
+        p_values: Of all tests of a table.
+
+    Returns:
+        `[count]` adjusted p-values, in the order given, at most 1.
+    """
+    values = np.asarray(p_values, float)
+    order = np.argsort(values)
+    factors = np.arange(len(values), 0, -1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(factors * values[order]), 1.0)
+    return adjusted

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evaluation.statistics import median_interval, wilson_interval
+from evaluation.statistics import holm, median_interval, spread, wilson_interval
 
 
 def by_hand(successes, count, z=1.959963984540054):
@@ -36,3 +36,35 @@ def test_the_median_interval_covers_as_often_as_it_says():
         low, high = median_interval(random.exponential(size=50))
         hits += low <= np.log(2) <= high
     assert 940 <= hits <= 990
+
+
+def test_a_spread_by_hand():
+    # Deviations -1, 0 and 1 about 3: variance 1; 4.302653 is Student's 97.5 % for two degrees.
+    mean, deviation, (low, high) = spread([2.0, 3.0, 4.0])
+    assert (mean, deviation) == (3.0, 1.0)
+    np.testing.assert_allclose((low, high), 3 + 4.302653 / np.sqrt(3) * np.array([-1, 1]), 1e-6)
+
+
+def test_a_spread_covers_as_often_as_it_says():
+    values = np.random.default_rng(0).normal(5.0, 2.0, size=(1000, 3))
+    intervals = [spread(row).interval for row in values]
+    assert 935 <= sum(low <= 5.0 <= high for low, high in intervals) <= 965
+
+
+def test_one_value_has_no_spread():
+    with pytest.raises(ValueError, match="at least two values, not 1"):
+        spread([0.5])
+
+
+def test_holm_by_hand():
+    # In order .005, .01, .03, .04: times 4, 3, 2, 1 is .02, .03, .06, .04, and none may fall.
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_array_equal(holm([0.7, 0.6]), [1.0, 1.0])
+    assert holm([]).shape == (0,)
+    assert holm([0.04]) == [0.04]
+
+
+def test_holm_keeps_any_false_alarm_rare():
+    random = np.random.default_rng(0)
+    alarms = [np.any(holm(random.random(20)) <= 0.05) for _ in range(2000)]
+    assert 0.03 <= np.mean(alarms) <= 0.065

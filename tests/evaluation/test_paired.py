@@ -1,0 +1,200 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from evaluation.paired import RESAMPLES, Sample, difference, mcnemar, resample, value_interval
+from evaluation.statistics import wilson_interval
+
+
+def hits(pattern, repeats=1):
+    return np.array([character == "1" for character in pattern] * repeats)
+
+
+def sample(outcomes, model=0):
+    return Sample.draw(np.atleast_2d(outcomes), model)
+
+
+def test_mcnemar_by_hand():
+    # The first alone is right on five images, the second alone on one; both on two, none on one.
+    first, second = hits("111110110"), hits("000001110")
+    # Of six fair coins, none or one or five or six heads: (1 + 6 + 6 + 1) / 64.
+    assert mcnemar(first, second) == pytest.approx(14 / 64)
+    assert mcnemar(second, first) == mcnemar(first, second)
+    assert mcnemar(first, first) == 1.0
+    assert mcnemar(hits("1" * 10), hits("0" * 10)) == pytest.approx(2 / 2**10)
+
+
+def test_mcnemar_is_blind_to_images_on_which_both_agree():
+    first, second = hits("1110"), hits("0001")
+    padded = mcnemar(np.append(first, [True] * 500), np.append(second, [True] * 500))
+    assert padded == mcnemar(first, second)
+
+
+def test_mcnemar_rejects_equal_classifiers_at_most_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    easy = random.random((400, 1, 100)) < 0.7
+    pairs = easy | (random.random((400, 2, 100)) < 0.5)
+    rejected = np.mean([mcnemar(*pair) <= 0.05 for pair in pairs])
+    assert 0.005 <= rejected <= 0.05
+
+
+def test_resamples_of_one_seed_have_the_standard_error_of_a_mean():
+    outcomes = np.random.default_rng(0).random((1, 500)) < 0.9
+    replicates = resample(outcomes)
+    assert replicates.shape == (RESAMPLES,)
+    assert np.mean(replicates) == pytest.approx(outcomes.mean(), abs=0.001)
+    assert np.std(replicates) == pytest.approx(np.std(outcomes) / np.sqrt(500), rel=0.05)
+
+
+def test_resamples_of_seeds_have_the_standard_error_of_a_mean_over_seeds():
+    # Every image of a seed alike: only the seeds vary, and their mean's variance is s^2 / 3.
+    levels = np.array([0.2, 0.5, 0.9])
+    replicates = resample(np.repeat(levels[:, None], 10, axis=1))
+    assert np.std(replicates) == pytest.approx(np.std(levels, ddof=1) / np.sqrt(3), rel=0.05)
+
+
+def test_all_models_meet_the_same_images_and_draw_their_own_seeds():
+    random = np.random.default_rng(0)
+    one_seed, seeds = random.random((1, 40)), random.random((3, 40))
+    np.testing.assert_array_equal(resample(one_seed, 0), resample(one_seed, 7))
+    np.testing.assert_array_equal(resample(seeds, 4), resample(seeds, 4))
+    assert np.any(resample(seeds, 0) != resample(seeds, 1))
+    flat = np.repeat(np.array([[0.1], [0.5], [0.7]]), 40, axis=1)
+    correlation = np.corrcoef(resample(flat, 0), resample(flat, 1))[0, 1]
+    assert abs(correlation) < 0.1
+
+
+def test_what_lies_between_seeds_and_images_is_resampled_together():
+    outcomes = np.random.default_rng(0).random((3, 4, 50))
+    together = resample(outcomes, 2)
+    assert together.shape == (RESAMPLES, 4)
+    for k in range(4):
+        np.testing.assert_allclose(together[:, k], resample(outcomes[:, k], 2), atol=1e-6)
+
+
+def test_the_interval_of_a_value_by_hand():
+    # The images vary alone: a t interval of a mean of 400 values.
+    values = np.random.default_rng(0).normal(size=(1, 400))
+    low, high = value_interval(values, resample(values))
+    by_hand = stats.ttest_1samp(values[0], 0.0).confidence_interval(0.95)
+    np.testing.assert_allclose((low, high), (by_hand.low, by_hand.high), atol=0.01)
+    # The seeds vary alone: a t interval of a mean of three.
+    seeds = np.repeat([[1.0], [2.0], [6.0]], 400, axis=1)
+    by_hand = stats.ttest_1samp([1.0, 2.0, 6.0], 0.0).confidence_interval(0.95)
+    np.testing.assert_allclose(
+        value_interval(seeds, resample(seeds)), (by_hand.low, by_hand.high), rtol=0.1
+    )
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("right", [True, False])
+def test_all_right_or_all_wrong_is_not_beyond_doubt(seeds, right):
+    outcomes = np.full((seeds, 50), right)
+    assert value_interval(outcomes, resample(outcomes)) == wilson_interval(50 * right, 50)
+
+
+def test_the_interval_of_a_share_stays_among_shares():
+    outcomes = np.stack([np.arange(30) < 30, np.arange(30) < 20])
+    low, high = value_interval(outcomes, resample(outcomes))
+    assert 0.0 <= low < 50 / 60 < high <= 1.0
+
+
+def simulate(random, seeds, images, level, seed_deviation, image_difficulty):
+    """Hits of trainings that differ in skill, on images that differ in difficulty."""
+    skill = level + seed_deviation * random.normal(size=(seeds, 1))
+    return skill + image_difficulty + random.normal(size=(seeds, images)) > 0
+
+
+def chance_of_a_hit(level, seed_deviation):
+    return stats.norm.cdf(level / np.sqrt(seed_deviation**2 + 2.0))
+
+
+@pytest.mark.parametrize(("seeds", "seed_deviation"), [(1, 0.0), (3, 0.0), (3, 0.5), (6, 0.3)])
+def test_the_two_level_interval_covers_at_least_as_often_as_it_says(seeds, seed_deviation):
+    random = np.random.default_rng(0)
+    truth, covered = chance_of_a_hit(1.0, seed_deviation), 0
+    for _ in range(200):
+        outcomes = simulate(random, seeds, 100, 1.0, seed_deviation, random.normal(size=100))
+        low, high = value_interval(outcomes, resample(outcomes))
+        covered += low <= truth <= high
+    assert 0.91 <= covered / 200 <= 1.0
+
+
+@pytest.mark.parametrize(("seeds", "deviation"), [((3, 3), 0.4), ((3, 3), 0.0), ((2, 5), 0.4)])
+def test_equal_models_are_told_apart_at_most_as_often_as_it_says(seeds, deviation):
+    random = np.random.default_rng(1)
+    rejected = covered = 0
+    for _ in range(200):
+        difficulty = random.normal(size=100)
+        models = [simulate(random, count, 100, 1.0, deviation, difficulty) for count in seeds]
+        found = difference(sample(models[0], 0), sample(models[1], 1))
+        rejected += found.p_value <= 0.05
+        covered += found.interval[0] <= 0.0 <= found.interval[1]
+    assert rejected <= 18  # 10 are expected at most, 18 with a probability of one in a hundred
+    assert covered >= 182
+
+
+def test_different_models_are_told_apart():
+    random = np.random.default_rng(2)
+    difficulty = random.normal(size=300)
+    strong = simulate(random, 3, 300, 1.5, 0.05, difficulty)
+    weak = simulate(random, 3, 300, 0.3, 0.05, difficulty)
+    found = difference(sample(strong, 0), sample(weak, 1))
+    assert found.value == pytest.approx(strong.mean() - weak.mean())
+    assert found.interval[0] > 0.0
+    assert found.p_value < 0.01
+    assert found.method == "two-level bootstrap"
+    other_way = difference(sample(weak, 1), sample(strong, 0))
+    assert other_way.value == -found.value
+    assert other_way.p_value == pytest.approx(found.p_value)
+
+
+def test_pairing_sees_what_separate_intervals_do_not():
+    # Two classifiers that differ on 12 of 1,000 images, always to the advantage of the first.
+    difficult = np.arange(1000) < 300
+    first, second = sample(~difficult), sample(~difficult & (np.arange(1000) < 988))
+    found = difference(first, second)
+    assert found.method == "McNemar, exact"
+    assert found.p_value == pytest.approx(2 / 2**12)
+    assert found.interval[0] > 0.0
+    separate = [value_interval(model.outcomes, model.replicates) for model in (first, second)]
+    assert separate[0][0] < separate[1][1]
+
+
+def test_the_paired_bootstrap_agrees_with_that_of_scipy():
+    random = np.random.default_rng(3)
+    first = random.random(200) < 0.8
+    second = first ^ (random.random(200) < 0.1)
+    reference = stats.bootstrap(
+        (first, second),
+        lambda x, y, axis: np.mean(x, axis) - np.mean(y, axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=4000,
+        method="percentile",
+        rng=random,
+    ).confidence_interval
+    found = difference(sample(first), sample(second, 1))
+    np.testing.assert_allclose(found.interval, (reference.low, reference.high), atol=0.011)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_models_that_answer_alike_do_not_differ(seeds):
+    outcomes = np.random.default_rng(0).random((seeds, 60)).round(1)
+    same_on_all_seeds = np.repeat(outcomes[:1], seeds, axis=0)
+    found = difference(sample(same_on_all_seeds, 0), sample(same_on_all_seeds, 1))
+    assert found.value == 0.0
+    assert found.p_value == 1.0
+    np.testing.assert_allclose(found.interval, 0.0, atol=1e-6)
+
+
+def test_a_few_images_that_all_agree_are_weak_evidence():
+    # No variance at all, yet of four signs all alike there are two in sixteen.
+    found = difference(sample(np.ones((2, 4)), 0), sample(np.zeros((2, 4)), 1))
+    assert found.value == 1.0
+    assert found.p_value == pytest.approx(2 / 16)
+
+
+def test_other_images_cannot_be_paired():
+    with pytest.raises(ValueError, match="on the same images only"):
+        difference(sample(np.ones((1, 4))), sample(np.ones((1, 5))))
