@@ -1,0 +1,261 @@
+"""Tables that compare models, from records of evaluations.
+
+Records belong to one table if they are of the same data, of as many images of it, and of the same
+kind of checkpoint: models at equal accuracy and models at the end of their training are never in
+one table. Within it a row is of one suite, condition and metric, defined by the same parameters.
+Only within a row are models compared: nothing is paired that was not measured on the same images
+in the same way.
+
+All pairs of models in all rows of a table make one family of tests, corrected by Holm. A row has a
+winner only if its best model differs significantly from every other; as all pairs are in the
+family, it is no matter that the best was chosen by the same numbers.
+"""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Sequence
+
+from evaluation.headlines import Headline, make_headline
+from evaluation.paired import Difference, difference
+from evaluation.records import Result
+from evaluation.statistics import holm
+from evaluation.store import Record
+
+SIGNIFICANCE = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Contest:
+    """Two models under one condition.
+
+    Attributes:
+        first: A model's name.
+        second: Another's.
+        difference: First minus second.
+        adjusted: The p-value, corrected for all contests of the table.
+    """
+
+    first: str
+    second: str
+    difference: Difference
+    adjusted: float
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the two are told apart."""
+        return self.adjusted <= SIGNIFICANCE
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """All models under one condition.
+
+    Attributes:
+        suite: Name of the suite.
+        condition: Name of the condition, or empty.
+        metric: What the values are.
+        unit: "rate", or what they are measured in.
+        axis: What the strength is, or empty.
+        parameters: All else that defines what was measured.
+        headlines: By model; models that were not measured are left out.
+        contests: Of every two models, where the metric has a good side and outcomes per image.
+    """
+
+    suite: str
+    condition: str
+    metric: str
+    unit: str
+    axis: str
+    parameters: dict
+    headlines: dict[str, Headline]
+    contests: tuple[Contest, ...] = ()
+
+    @property
+    def is_curve(self) -> bool:
+        """Whether there are several strengths."""
+        return any(len(headline.points) > 1 for headline in self.headlines.values())
+
+    def leaders(self) -> tuple[str, ...]:
+        """The best model, then those that cannot be told from it; empty without contests."""
+        if not self.contests:
+            return ()
+        contenders = [name for name, found in self.headlines.items() if found.sample is not None]
+        sign = good_side(self.metric)
+        best = max(contenders, key=lambda name: sign * self.headlines[name].value)
+        equals = [
+            other
+            for contest in self.contests
+            if best in (contest.first, contest.second) and not contest.is_significant
+            for other in (contest.first, contest.second)
+            if other != best
+        ]
+        return (best, *equals)
+
+    def winner(self) -> str | None:
+        """The model that is significantly better than every other, if there is one."""
+        leaders = self.leaders()
+        return leaders[0] if len(leaders) == 1 else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Models that may be compared.
+
+    Attributes:
+        dataset: Its name.
+        checkpoint: "last", "best" or "99.00 % on validation".
+        limit: Images asked for; 0 for all.
+        data: Checksum of the dataset.
+        models: Their names, in the order of the records.
+        rows: Of clean images first, then in the order of the records.
+        records: Behind the table.
+        flags: What a reader must know of the whole table.
+    """
+
+    dataset: str
+    checkpoint: str
+    limit: int
+    data: str
+    models: tuple[str, ...]
+    rows: tuple[Row, ...]
+    records: tuple[Record, ...]
+    flags: tuple[str, ...]
+
+
+def good_side(metric: str) -> int:
+    """1 if more is better, -1 if less is, 0 if a metric has no good side as such."""
+    if "accuracy" in metric:
+        return 1
+    return -1 if "error" in metric or "fooled" in metric else 0
+
+
+def tabulate(records: Sequence[Record]) -> list[Table]:
+    """All tables of records.
+
+    Args:
+        records: Of any models, data, suites and checkpoints.
+
+    Returns:
+        One table for each dataset, version of it, limit and kind of checkpoint, in the order of
+        the records.
+    """
+    groups: dict[tuple, list[Record]] = {}
+    for record in records:
+        groups.setdefault(_group(record), []).append(record)
+    numbers = {name: number for number, name in enumerate(_models(records))}
+    tables = []
+    for key, members in groups.items():
+        dataset, checkpoint, limit, data = key
+        members, flags = _without_doubles(members)
+        if sum(other[:2] == key[:2] for other in groups) > 1:
+            flags.append(
+                f"there are records of {dataset} with other images or another limit, in a table of "
+                "their own: they are never compared with these"
+            )
+        rows = _contested(_rows(members, numbers))
+        tables.append(
+            Table(
+                dataset,
+                checkpoint,
+                limit,
+                data,
+                _models(members),
+                rows,
+                tuple(members),
+                tuple(flags),
+            )
+        )
+    return tables
+
+
+def _group(record: Record) -> tuple:
+    return tuple(record.facts[name] for name in ("dataset", "checkpoint", "limit", "data"))
+
+
+def _models(records: Sequence[Record]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(record.facts["model"] for record in records))
+
+
+def _without_doubles(records: list[Record]) -> tuple[list[Record], list[str]]:
+    """One record for each model, seed and suite: a training that was repeated is no second one."""
+    kept: dict[tuple, Record] = {}
+    flags = []
+    for record in records:
+        facts = record.facts
+        first = kept.setdefault((facts["model"], facts["seed"], facts["suite"]), record)
+        if first is not record:
+            flags.append(
+                f"{facts['run']} is the same model and seed as {first.facts['run']} and left out"
+            )
+    return list(kept.values()), list(dict.fromkeys(flags))
+
+
+def _rows(records: Sequence[Record], numbers: dict[str, int]) -> list[Row]:
+    """Rows without contests."""
+    found: dict[tuple, dict[str, dict]] = {}
+    for record in records:
+        for key, curve in _curves(record).items():
+            of_model = found.setdefault(key, {}).setdefault(record.facts["model"], {})
+            of_model[record.facts["seed"]] = curve
+    by_place = [(key[:3], models) for key, models in found.items()]
+    places = list(dict.fromkeys(place for place, _ in by_place))
+    by_place.sort(key=lambda item: (item[0][0] != "clean", places.index(item[0])))
+    return [_row(models, numbers) for _, models in by_place]
+
+
+def _curves(record: Record) -> dict[tuple, list[Result]]:
+    """The results of a record, those of one condition and metric together.
+
+    The key has all that makes results comparable.
+    """
+    curves: dict[tuple, list[Result]] = {}
+    for result in record.results:
+        curves.setdefault((result.suite, result.condition, result.metric), []).append(result)
+    return {(*place, _definition(curve)): curve for place, curve in curves.items()}
+
+
+def _definition(curve: Sequence[Result]) -> str:
+    return json.dumps(
+        [[r.strength, r.unit, r.count, r.data_checksum, r.parameters] for r in curve],
+        sort_keys=True,
+    )
+
+
+def _row(models: dict[str, dict], numbers: dict[str, int]) -> Row:
+    headlines = {
+        name: make_headline(list(by_seed), list(by_seed.values()), numbers[name])
+        for name, by_seed in models.items()
+    }
+    result = next(iter(next(iter(models.values())).values()))[0]
+    return Row(
+        suite=result.suite,
+        condition=result.condition,
+        metric=result.metric,
+        unit=result.unit,
+        axis=result.axis,
+        parameters=result.parameters,
+        headlines=headlines,
+    )
+
+
+def _contested(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Rows with their contests, all of them corrected as one family."""
+    found = [
+        (number, first, second, difference(one, other))
+        for number, row in enumerate(rows)
+        if good_side(row.metric)
+        for (first, one), (second, other) in itertools.combinations(_samples(row), 2)
+    ]
+    adjusted = holm([pair.p_value for *_, pair in found])
+    contests: list[list[Contest]] = [[] for _ in rows]
+    for (number, first, second, pair), p_value in zip(found, adjusted, strict=True):
+        contests[number].append(Contest(first, second, pair, float(p_value)))
+    return tuple(
+        dataclasses.replace(row, contests=tuple(of_row))
+        for row, of_row in zip(rows, contests, strict=True)
+    )
+
+
+def _samples(row: Row) -> list:
+    return [(name, each.sample) for name, each in row.headlines.items() if each.sample is not None]

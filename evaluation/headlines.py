@@ -1,0 +1,146 @@
+"""One number with an interval for what several seeds of a model reached under one condition.
+
+A condition that was measured at several strengths is a curve. Its headline is the mean over the
+strengths, without the one that leaves images as they are (`parameters["identity"]`): that one is
+the clean accuracy, which has a row of its own.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from evaluation.paired import Sample, resample, value_interval
+from evaluation.records import Result
+from evaluation.statistics import Spread, spread
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A model's value at one strength, as the mean over its seeds.
+
+    Attributes:
+        strength: None where the condition has none.
+        value: In the result's unit.
+        interval: 95 %; None where there is no way to tell.
+    """
+
+    strength: float | None
+    value: float
+    interval: tuple[float, float] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Headline:
+    """What a model reached under a condition.
+
+    Attributes:
+        value: Mean over strengths and seeds.
+        interval: 95 %; None where there is no way to tell.
+        method: How the interval was found.
+        seeds: Of the trainings behind it; None stands for a model of unknown seed.
+        by_seed: The value of each.
+        spread: Of these values; None of one seed.
+        count: Images behind each value.
+        points: The value at every strength, the identity's too.
+        details: Further numbers, as means over seeds and strengths.
+        flags: Of all results, each once.
+        sample: For comparisons; None where the value is no mean over images.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+    method: str
+    seeds: tuple[int | None, ...]
+    by_seed: tuple[float, ...]
+    spread: Spread | None
+    count: int
+    points: tuple[Point, ...]
+    details: dict[str, float]
+    flags: tuple[str, ...]
+    sample: Sample | None
+
+
+def make_headline(
+    seeds: Sequence[int | None], results: Sequence[Sequence[Result]], model: int
+) -> Headline:
+    """Puts together what one model reached under one condition.
+
+    Args:
+        seeds: Of its trainings.
+        results: `[seeds][strengths]`, of one condition and metric, at the same strengths.
+        model: Its number, see `evaluation.paired.resample`.
+    """
+    kept = [[r for r in curve if not _is_identity(r)] or list(curve) for curve in results]
+    outcomes = _stack(kept)
+    sample = None if outcomes is None else Sample.draw(_mean_over_strengths(outcomes), model)
+    by_seed = tuple(float(np.mean([result.value for result in curve])) for curve in kept)
+    over_seeds = spread(by_seed) if len(by_seed) > 1 else None
+    interval, method = _interval(kept, sample, over_seeds)
+    everything = [result for curve in results for result in curve]
+    return Headline(
+        value=float(np.mean(by_seed)),
+        interval=interval,
+        method=method,
+        seeds=tuple(seeds),
+        by_seed=by_seed,
+        spread=over_seeds,
+        count=everything[0].count,
+        points=_points(results, model),
+        details=_mean_details(everything),
+        flags=tuple(dict.fromkeys(flag for result in everything for flag in result.flags)),
+        sample=sample,
+    )
+
+
+def _is_identity(result: Result) -> bool:
+    identity = result.parameters.get("identity")
+    return result.strength is not None and result.strength == identity
+
+
+def _stack(results) -> np.ndarray | None:
+    """`[seeds, strengths, images]`, or None if a result has no outcomes."""
+    if any(result.outcomes is None for curve in results for result in curve):
+        return None
+    return np.array([[result.outcomes for result in curve] for curve in results])
+
+
+def _mean_over_strengths(outcomes: np.ndarray) -> np.ndarray:
+    # A single strength stays boolean, for tests that count.
+    return outcomes[:, 0] if outcomes.shape[1] == 1 else outcomes.mean(axis=1)
+
+
+def _interval(results, sample, over_seeds):
+    """The interval of a headline and its method."""
+    if over_seeds is None and len(results[0]) == 1:
+        return results[0][0].interval, results[0][0].interval_method
+    if sample is not None:
+        method = "bootstrap of images" if over_seeds is None else "two-level bootstrap"
+        return value_interval(sample.outcomes, sample.replicates), f"{method} 95 %"
+    if over_seeds is not None:
+        return over_seeds.interval, "t over seeds 95 %"
+    return None, "none: a mean over strengths without outcomes per image"
+
+
+def _points(results, model: int) -> tuple[Point, ...]:
+    outcomes = _stack(results) if len(results) > 1 else None
+    replicates = None if outcomes is None else resample(outcomes, model)
+    points = []
+    for k, at_strength in enumerate(zip(*results, strict=True)):
+        values = [result.value for result in at_strength]
+        if len(values) == 1:
+            interval = at_strength[0].interval
+        elif outcomes is not None and replicates is not None:
+            interval = value_interval(outcomes[:, k], replicates[:, k])
+        else:
+            interval = spread(values).interval
+        points.append(Point(at_strength[0].strength, float(np.mean(values)), interval))
+    return tuple(points)
+
+
+def _mean_details(results) -> dict[str, float]:
+    names = dict.fromkeys(name for result in results for name in result.details)
+    return {
+        name: float(np.mean([r.details[name] for r in results if name in r.details]))
+        for name in names
+    }

@@ -1,0 +1,214 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from evaluation.comparison import good_side, tabulate
+from evaluation.paired import mcnemar
+from evaluation.statistics import spread, wilson_interval
+from tests.evaluation.made_up import (
+    COUNT,
+    clean,
+    hits,
+    number,
+    record,
+    rotation,
+    three_seeds,
+    with_flag,
+)
+
+
+def only_row(records):
+    (table,) = tabulate(records)
+    (row,) = table.rows
+    return row
+
+
+def test_one_seed_keeps_the_interval_of_its_result():
+    found = only_row([record("net", clean(0.9))]).headlines["net"]
+    assert (found.value, found.interval) == (0.9, wilson_interval(180, COUNT))
+    assert (found.method, found.seeds, found.spread) == ("Wilson 95 %", (0,), None)
+
+
+def test_seeds_are_grouped_and_their_spread_is_that_of_their_values():
+    row = only_row(three_seeds("net", 0.8))
+    found = row.headlines["net"]
+    assert found.seeds == (0, 1, 2)
+    assert found.value == pytest.approx(0.805)
+    assert found.spread == spread(found.by_seed)
+    np.testing.assert_allclose(found.by_seed, [0.8, 0.805, 0.81])
+    assert found.method == "two-level bootstrap 95 %"
+    assert found.interval is not None
+    assert found.interval[0] < 0.76 < 0.85 < found.interval[1]  # 600 images alone give 0.77 to 0.84
+
+
+def test_a_curve_has_the_mean_without_the_identity_as_headline():
+    row = only_row([record("net", rotation((0.5, 1.0, 0.7)))])
+    found = row.headlines["net"]
+    assert row.is_curve
+    assert found.value == pytest.approx(0.6)
+    assert found.method == "bootstrap of images 95 %"
+    assert [point.value for point in found.points] == [0.5, 1.0, 0.7]
+    assert found.points[1].interval == wilson_interval(COUNT, COUNT)
+    # Half of the images are right at both angles, a fifth at one: of variance 0.5 * (1 - 0.6)^2 +
+    # 0.2 * (0.5 - 0.6)^2 + 0.3 * 0.6^2.
+    half = 1.972 * np.sqrt(0.19 / COUNT)
+    np.testing.assert_allclose(found.interval, (0.6 - half, 0.6 + half), atol=0.003)
+
+
+def test_a_curve_of_several_seeds_has_wider_bands_than_one_of_equal_seeds():
+    def bands(shares):
+        records = [
+            record("net", rotation((share, 1.0, share)), seed=seed)
+            for seed, share in enumerate(shares)
+        ]
+        points = only_row(records).headlines["net"].points
+        assert points[0].value == pytest.approx(np.mean(shares))
+        return points[0].interval[1] - points[0].interval[0]
+
+    assert bands([0.5, 0.6, 0.7]) > 2 * bands([0.6, 0.6, 0.6])
+
+
+def test_a_model_that_is_better_on_every_seed_by_far_wins():
+    row = only_row(three_seeds("far better", 0.95) + three_seeds("worse", 0.5))
+    assert row.winner() == "far better"
+    (contest,) = row.contests
+    assert contest.is_significant
+    assert contest.difference.value == pytest.approx(0.45)
+    assert contest.difference.method == "two-level bootstrap"
+
+
+def test_a_model_that_is_a_little_better_does_not_win():
+    row = only_row(three_seeds("a little better", 0.91) + three_seeds("worse", 0.9))
+    assert row.winner() is None
+    assert row.leaders() == ("a little better", "worse")
+
+
+def test_one_lead_is_no_win_while_another_model_is_as_good():
+    records = three_seeds("good", 0.95) + three_seeds("bad", 0.4) + three_seeds("as good", 0.94)
+    row = only_row(records)
+    assert row.winner() is None
+    assert row.leaders() == ("good", "as good")
+    assert sum(contest.is_significant for contest in row.contests) == 2
+
+
+def test_single_seeds_are_compared_by_mcnemar():
+    row = only_row([record("first", clean(0.9)), record("second", clean(0.86))])
+    (contest,) = row.contests
+    assert contest.difference.method == "McNemar, exact"
+    assert contest.difference.p_value == mcnemar(hits(0.9), hits(0.86)) == pytest.approx(2 / 2**8)
+    assert row.winner() == "first"
+
+
+def test_a_table_is_one_family_of_tests():
+    # p = 2 / 2**8 of each of ten rows: times 10 is .078.
+    records = [
+        record(model, [clean(share, condition=str(k)) for k in range(10)])
+        for model, share in (("first", 0.9), ("second", 0.86))
+    ]
+    (table,) = tabulate(records)
+    assert len(table.rows) == 10
+    assert all(row.winner() is None for row in table.rows)
+    (contest,) = table.rows[0].contests
+    assert contest.adjusted == pytest.approx(20 / 2**8)
+
+
+def test_fewer_fooled_images_win():
+    def fooled(model, share):
+        result = dataclasses.replace(clean(share), suite="faces", metric="fooled rate")
+        return record(model, result)
+
+    assert only_row([fooled("gullible", 0.9), fooled("wary", 0.2)]).winner() == "wary"
+
+
+def test_metrics_have_a_good_side_or_none():
+    assert [good_side(name) for name in ("accuracy", "pose error", "images/s")] == [1, -1, 0]
+
+
+def test_numbers_without_outcomes_have_intervals_and_no_winner():
+    records = [
+        record(model, number("pose", "median error", value, "px"), seed=seed)
+        for model, values in (("a", (1.0, 2.0, 3.0)), ("b", (11.0, 12.0, 13.0)))
+        for seed, value in enumerate(values)
+    ]
+    row = only_row(records)
+    assert row.contests == ()
+    assert row.leaders() == ()
+    found = row.headlines["a"]
+    assert found.interval == spread([1.0, 2.0, 3.0]).interval
+    assert found.method == "t over seeds 95 %"
+    curve = [
+        number("faces", "AUROC", value, "share", strength=strength, axis="displacement")
+        for strength, value in enumerate((0.5, 0.9))
+    ]
+    lone = only_row([record("a", curve)]).headlines["a"]
+    assert lone.value == pytest.approx(0.7)
+    assert lone.interval is None
+
+
+def test_matched_checkpoints_have_a_table_of_their_own():
+    matched = "99.00 % on validation"
+    records = [
+        record("a", clean(0.99)),
+        record("a", clean(0.5), checkpoint=matched),
+        record("b", clean(0.9), checkpoint=matched),
+    ]
+    tables = tabulate(records)
+    assert [(table.checkpoint, table.models) for table in tables] == [
+        ("last", ("a",)),
+        (matched, ("a", "b")),
+    ]
+    assert tables[1].rows[0].winner() == "b"
+    assert tables[0].rows[0].contests == ()
+    assert tables[0].flags == ()
+
+
+@pytest.mark.parametrize("facts", [{"limit": 100}, {"data": "other"}])
+def test_other_images_are_never_compared(facts):
+    tables = tabulate([record("a", clean(0.9)), record("b", clean(0.1), **facts)])
+    assert len(tables) == 2
+    for table in tables:
+        assert table.rows[0].contests == ()
+        assert any("never compared" in flag for flag in table.flags)
+
+
+def test_other_parameters_are_never_compared():
+    records = [
+        record("a", rotation((0.9, 1.0, 0.9), parameters={"padding": "zeros"})),
+        record("b", rotation((0.1, 1.0, 0.1), parameters={"padding": "border"})),
+    ]
+    (table,) = tabulate(records)
+    assert [list(row.headlines) for row in table.rows] == [["a"], ["b"]]
+    assert all(row.contests == () for row in table.rows)
+
+
+def test_models_may_lack_a_suite_and_a_seed():
+    records = [
+        record("b", number("pose", "median error", 1.5, "px")),
+        record("b", clean(0.9)),
+        record("of a user", clean(0.2), seed=None),
+    ]
+    (table,) = tabulate(records)
+    assert [row.suite for row in table.rows] == ["clean", "pose"]
+    assert list(table.rows[1].headlines) == ["b"]
+    assert table.rows[0].headlines["of a user"].seeds == (None,)
+    assert table.rows[0].winner() == "b"
+
+
+def test_a_repeated_training_counts_once():
+    again = record("a", clean(0.1), run="copy")
+    (table,) = tabulate([record("a", clean(0.9)), again])
+    assert table.rows[0].headlines["a"].seeds == (0,)
+    assert table.rows[0].headlines["a"].value == 0.9
+    assert table.flags == ("copy is the same model and seed as a_seed0 and left out",)
+
+
+def test_flags_are_kept_once():
+    curve = [with_flag(result, "small faces") for result in rotation((0.5, 1.0, 0.5))]
+    assert only_row([record("a", curve)]).headlines["a"].flags == ("small faces",)
+
+
+def test_nothing_to_compare_is_no_table():
+    assert tabulate([]) == []
+    (table,) = tabulate([dataclasses.replace(record("a", clean(0.9)), results=())])
+    assert table.rows == ()
