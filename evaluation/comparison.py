@@ -137,15 +137,16 @@ def tabulate(records: Sequence[Record]) -> list[Table]:
         records: Of any models, data, suites and checkpoints.
 
     Returns:
-        One table for each dataset, version of it, limit and kind of checkpoint, in the order of
-        the records.
+        One table for each dataset, version of it, limit and kind of checkpoint: datasets in the
+        order of the records, the ends of trainings before other checkpoints.
     """
     groups: dict[tuple, list[Record]] = {}
     for record in records:
         groups.setdefault(_group(record), []).append(record)
     numbers = {name: number for number, name in enumerate(_models(records))}
+    datasets = list(dict.fromkeys(dataset for dataset, *_ in groups))
     tables = []
-    for key, members in groups.items():
+    for key, members in sorted(groups.items(), key=lambda item: _order(item[0], datasets)):
         dataset, checkpoint, limit, data = key
         members, flags = _without_doubles(members)
         if sum(other[:2] == key[:2] for other in groups) > 1:
@@ -171,6 +172,11 @@ def tabulate(records: Sequence[Record]) -> list[Table]:
 
 def _group(record: Record) -> tuple:
     return tuple(record.facts[name] for name in ("dataset", "checkpoint", "limit", "data"))
+
+
+def _order(group: tuple, datasets: Sequence[str]) -> tuple:
+    dataset, checkpoint, limit, _ = group
+    return datasets.index(dataset), checkpoint != "last", checkpoint, limit
 
 
 def _models(records: Sequence[Record]) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """One number with an interval for what several seeds of a model reached under one condition.
 
-A condition that was measured at several strengths is a curve. Its headline is the mean over the
-strengths, without the one that leaves images as they are (`parameters["identity"]`): that one is
-the clean accuracy, which has a row of its own.
+A condition that was measured at several strengths is a curve. Its headline is its value at the
+strength `parameters["headline"]`, where the suite names one, else the mean over all strengths but
+the one that leaves images as they are (`parameters["identity"]`): that one is the clean accuracy,
+which has a row of its own.
 """
 
 import dataclasses
@@ -35,7 +36,8 @@ class Headline:
     """What a model reached under a condition.
 
     Attributes:
-        value: Mean over strengths and seeds.
+        value: Mean over seeds, and over `strengths`.
+        strengths: That the value is of.
         interval: 95 %; None where there is no way to tell.
         method: How the interval was found.
         seeds: Of the trainings behind it; None stands for a model of unknown seed.
@@ -49,6 +51,7 @@ class Headline:
     """
 
     value: float
+    strengths: tuple[float | None, ...]
     interval: tuple[float, float] | None
     method: str
     seeds: tuple[int | None, ...]
@@ -71,7 +74,7 @@ def make_headline(
         results: `[seeds][strengths]`, of one condition and metric, at the same strengths.
         model: Its number, see `evaluation.paired.resample`.
     """
-    kept = [[r for r in curve if not _is_identity(r)] or list(curve) for curve in results]
+    kept = [_behind_headline(curve) for curve in results]
     outcomes = _stack(kept)
     sample = None if outcomes is None else Sample.draw(_mean_over_strengths(outcomes), model)
     by_seed = tuple(float(np.mean([result.value for result in curve])) for curve in kept)
@@ -80,6 +83,7 @@ def make_headline(
     everything = [result for curve in results for result in curve]
     return Headline(
         value=float(np.mean(by_seed)),
+        strengths=tuple(result.strength for result in kept[0]),
         interval=interval,
         method=method,
         seeds=tuple(seeds),
@@ -93,9 +97,12 @@ def make_headline(
     )
 
 
-def _is_identity(result: Result) -> bool:
-    identity = result.parameters.get("identity")
-    return result.strength is not None and result.strength == identity
+def _behind_headline(curve: Sequence[Result]) -> list[Result]:
+    chosen, identity = (curve[0].parameters.get(name) for name in ("headline", "identity"))
+    if chosen is not None:
+        return [result for result in curve if result.strength == chosen] or list(curve)
+    distorted = [r for r in curve if r.strength is None or r.strength != identity]
+    return distorted or list(curve)
 
 
 def _stack(results) -> np.ndarray | None:

@@ -47,6 +47,7 @@ def test_a_curve_has_the_mean_without_the_identity_as_headline():
     found = row.headlines["net"]
     assert row.is_curve
     assert found.value == pytest.approx(0.6)
+    assert found.strengths == (-90.0, 90.0)
     assert found.method == "bootstrap of images 95 %"
     assert [point.value for point in found.points] == [0.5, 1.0, 0.7]
     assert found.points[1].interval == wilson_interval(COUNT, COUNT)
@@ -54,6 +55,15 @@ def test_a_curve_has_the_mean_without_the_identity_as_headline():
     # 0.2 * (0.5 - 0.6)^2 + 0.3 * 0.6^2.
     half = 1.972 * np.sqrt(0.19 / COUNT)
     np.testing.assert_allclose(found.interval, (0.6 - half, 0.6 + half), atol=0.003)
+
+
+def test_a_suite_may_name_the_strength_of_its_headline():
+    curve = rotation((0.5, 1.0, 0.7), parameters={"headline": 90.0})
+    found = only_row([record("net", curve)]).headlines["net"]
+    assert found.strengths == (90.0,)
+    assert (found.value, found.interval) == (0.7, wilson_interval(140, COUNT))
+    assert found.sample is not None
+    assert found.sample.outcomes.dtype == bool  # so that McNemar's test applies
 
 
 def test_a_curve_of_several_seeds_has_wider_bands_than_one_of_equal_seeds():

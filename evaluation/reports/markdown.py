@@ -1,0 +1,156 @@
+"""Comparisons as Markdown: the report's text version, and tables for a README."""
+
+import pathlib
+from collections.abc import Sequence
+
+from evaluation.comparison import Row, Table, tabulate
+from evaluation.records import markdown_table
+from evaluation.reports.figures import Drawing
+from evaluation.reports.guide import GUIDE
+from evaluation.reports.wording import (
+    Format,
+    name_row,
+    name_seeds,
+    name_strength,
+    name_suite,
+    name_table,
+    verdict,
+)
+from evaluation.store import RecordStore
+
+
+def summarise_headlines(folder: pathlib.Path) -> str:
+    """The headlines of all records below a folder, for a README.
+
+    Args:
+        folder: Has `records/`, as `evaluate.py --out` leaves it.
+
+    Returns:
+        For each table a title, and rows of conditions with a column for each model.
+    """
+    tables = tabulate(RecordStore(folder).read_all())
+    return "\n\n".join(f"**{name_table(table)}**\n\n{headlines(table)}" for table in tables)
+
+
+def headlines(table: Table) -> str:
+    """A row for each condition, a column for each model, winners in bold."""
+    rows = [
+        {
+            "condition": name_row(row),
+            "significantly best": verdict(row),
+            **{_code(model): _cell(row, model) for model in table.models},
+        }
+        for row in table.rows
+    ]
+    return _table(rows)
+
+
+def report(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]]) -> str:
+    """The whole report.
+
+    Args:
+        tables: What to compare.
+        drawings: The figures of each table; they lie in `figures/`.
+    """
+    parts = ["# Comparison of models", *GUIDE]
+    for table, figures in zip(tables, drawings, strict=True):
+        parts += [f"## {_escape(name_table(table))}"]
+        parts += [f"- {_escape(flag)}" for flag in table.flags]
+        parts.append(headlines(table))
+        for suite in dict.fromkeys(row.suite for row in table.rows):
+            parts.append(f"### {_escape(name_suite(suite))}")
+            parts += [
+                f"![{_escape(drawing.caption)}](figures/{drawing.name}.png)"
+                for drawing in figures
+                if drawing.suite == suite
+            ]
+            parts += [_details(row) for row in table.rows if row.suite == suite]
+        parts += ["### Facts", _facts(table)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(row: Row, model: str) -> str:
+    found = row.headlines.get(model)
+    if found is None:
+        return "-"
+    show = Format(row)
+    value, interval = show.number(found.value), show.interval(found.interval)
+    shown = f"{value} ({interval})" if interval else value
+    shown = f"**{shown}**" if row.winner() == model else shown
+    return f"{shown} !" if found.flags else shown
+
+
+def _details(row: Row) -> str:
+    """Everything behind a row: its seeds, the spread over them, flags, and the curve."""
+    rows, show = [], Format(row)
+    for model, found in row.headlines.items():
+        over_seeds = found.spread
+        rows.append(
+            {
+                "model": _code(model),
+                "seeds": name_seeds(found),
+                "value": show.number(found.value),
+                "95 % interval": show.interval(found.interval),
+                "method": found.method,
+                "sd over seeds": show.number(over_seeds.deviation) if over_seeds else "",
+                "t interval over seeds": show.interval(over_seeds.interval) if over_seeds else "",
+                "images": f"{found.count:,}",
+                "flags": _escape("; ".join(found.flags)),
+            }
+        )
+    parts = [f"{_escape(name_row(row))}:", _table(rows)]
+    return "\n\n".join([*parts, _curve(row)] if row.is_curve else parts)
+
+
+def _curve(row: Row) -> str:
+    points, show = next(iter(row.headlines.values())).points, Format(row)
+    return _table(
+        [
+            {
+                row.axis or "strength": name_strength(point.strength, row.axis),
+                **{
+                    _code(model): show.number(at.value)
+                    for model, found in row.headlines.items()
+                    for at in [found.points[k]]
+                },
+            }
+            for k, point in enumerate(points)
+        ]
+    )
+
+
+def _facts(table: Table) -> str:
+    trainings = {record.facts["run"]: record.facts for record in table.records}
+    return _table(
+        [
+            {
+                "run": _code(run),
+                "model": _code(facts["model"]),
+                "seed": "not known" if facts["seed"] is None else str(facts["seed"]),
+                "step": str(facts["step"]),
+                "parameters": str(facts["parameters"]),
+                "weights": str(facts["weights"])[:12],
+                "data": str(facts["data"])[:12],
+                "device": str(facts["environment"].get("device", "")),
+            }
+            for run, facts in trainings.items()
+        ]
+    )
+
+
+def _table(rows: Sequence[dict[str, str]]) -> str:
+    if not rows:
+        return "Nothing was measured."
+    return markdown_table(
+        [{key: value.replace("|", "\\|") for key, value in row.items()} for row in rows]
+    )
+
+
+def _code(name: str) -> str:
+    return f"`{name.replace('`', '')}`"
+
+
+def _escape(text: str) -> str:
+    for character in "\\`*<>[]":
+        text = text.replace(character, f"\\{character}")
+    return text
