@@ -19,8 +19,11 @@ import configs
 from data.errors import UserError
 from data.sources import Dataset
 from evaluation import own_model, suites
+from evaluation.comparison import tabulate
 from evaluation.prediction import Predict
-from evaluation.report import print_table, write_report
+from evaluation.reports import write_report
+from evaluation.reports.markdown import headlines
+from evaluation.reports.wording import name_table
 from evaluation.store import Record, RecordStore
 from training import environment, process
 from training.checkpoints import checksum
@@ -73,7 +76,9 @@ def main(arguments: Sequence[str]) -> None:
                 bar.update()
     if folder and store:
         write_report(store.read_all(), folder, examples=_examples(datasets))
-    print_table(records)
+        print(f"wrote {folder / 'report.html'}")
+    for table in tabulate([record for record in records if record.results]):
+        print(f"{name_table(table)}\n\n{headlines(table)}")
 
 
 def _parse(arguments: Sequence[str]) -> list[str]:
@@ -142,7 +147,7 @@ def _own(name: str) -> Subject:
         seed=None,
         checkpoint="last",
         step=None,
-        weights=checksum(answers),
+        weights=f"{checksum(answers):08x}",
         parameters=None,
         experiment=None,
     )

@@ -39,6 +39,7 @@ def assert_one_line(process, *fragments):
         ([*QUICK, "--config.stepz=5"], ["stepz", "steps"]),
         ([*QUICK, "--config.steps=five"], ["--config.steps=five"]),
         ([*QUICK, "--config.steps=0"], ["steps=0", "at least 1"]),
+        ([*QUICK, "--seeds=0,one"], ["--seeds=0,one"]),
         ([*QUICK, "--config.dataset.name=digits"], ["model cannot be built", "6x6"]),
         ([*QUICK, "--coordinator=127.0.0.1:1", "--process=3"], ["--process=3"]),
     ],
@@ -72,10 +73,13 @@ def test_a_run_its_resumption_and_its_evaluation(command, tmp_path):
     run = tmp_path / "run"
     first = command("train.py", *QUICK, f"--workdir={run}", check=True)
     assert "clean accuracy" in first.stdout
-    table = command("evaluate.py", run, "--suites=clean,pose", check=True).stdout
-    assert "| clean " in table
-    assert str(run) in table
-    assert "not applicable" in table
+    printed = command("evaluate.py", run, "--suites=clean,pose", check=True).stdout
+    assert "| clean: accuracy " in printed
+    assert "`cnn_mnist (" in printed  # and what was changed of it
+    assert "run: pose is not applicable" in printed
+    past = command("evaluate.py", run, "--match_accuracy=1", "--suites=clean", check=True).stdout
+    assert "1.00 % on validation" in past
+    assert_one_line(command("evaluate.py", run, "--match_accuracy=100"), "no checkpoint here")
 
     assert_one_line(
         command("train.py", *QUICK, f"--workdir={run}", "--config.seed=1"),
@@ -104,6 +108,10 @@ def test_a_run_its_resumption_and_its_evaluation(command, tmp_path):
         (["--suites=cleen", "runs/of_nobody"], "suite 'cleen'"),
         (["--checkpoint=first", "runs/of_nobody"], "--checkpoint=first"),
         (["--chekpoint=last"], "chekpoint"),
+        (["--model=of_nobody:create"], "No module named 'of_nobody'"),
+        (["--limit=-1", "runs/of_nobody"], "--limit=-1"),
+        (["--match_accuracy=101", "runs/of_nobody"], "--match_accuracy=101"),
+        (["--data=mnis", "--model=of_nobody:create"], "mnis"),
     ],
 )
 def test_mistakes_in_an_evaluation(command, arguments, fragment):

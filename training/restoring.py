@@ -32,9 +32,9 @@ class RestoredRun:
     step: int
 
     @property
-    def weights(self) -> int:
+    def weights(self) -> str:
         """A checksum of the weights that are evaluated."""
-        return checksum(self.state.evaluated_params)
+        return f"{checksum(self.state.evaluated_params):08x}"
 
     @property
     def predictor(self) -> Predictor:
