@@ -62,3 +62,26 @@ def command(data_dir):
         )
 
     return run
+
+
+@pytest.fixture
+def forked():
+    """Runs a command many times for the price of starting it once; see `tests.forked`."""
+    import json
+    import subprocess
+    import sys
+
+    def run(script, arguments):
+        process = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "tests.forked", script],
+            cwd=ROOT,
+            input=json.dumps(arguments),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=600,
+        )
+        found = json.loads(process.stdout.splitlines()[-1])
+        return [subprocess.CompletedProcess(script, *result) for result in found]
+
+    return run
