@@ -6,9 +6,11 @@ one table. Within it a row is of one suite, condition and metric, defined by the
 Only within a row are models compared: nothing is paired that was not measured on the same images
 in the same way.
 
-All pairs of models in all rows of a table make one family of tests, corrected by Holm. A row has a
-winner only if its best model differs significantly from every other; as all pairs are in the
-family, it is no matter that the best was chosen by the same numbers.
+In each row the best model is tested against every other. All tests of one suite in a table make a
+family, corrected by Holm, and a row has a winner only if all of its tests are significant. That the
+best was chosen by the same numbers does no harm: a wrong winner must beat the truly best model, by
+tests of which the family has one for each of the M - 1 models that could, so with two-sided tests
+at most half of the error that is allowed is spent on each row.
 """
 
 import dataclasses
@@ -27,17 +29,17 @@ SIGNIFICANCE = 0.05
 
 @dataclasses.dataclass(frozen=True)
 class Contest:
-    """Two models under one condition.
+    """The best model of a row against another.
 
     Attributes:
-        first: A model's name.
-        second: Another's.
-        difference: First minus second.
-        adjusted: The p-value, corrected for all contests of the table.
+        best: Its name.
+        other: The other's.
+        difference: Best minus other.
+        adjusted: The p-value, corrected for all contests of the suite in the table.
     """
 
-    first: str
-    second: str
+    best: str
+    other: str
     difference: Difference
     adjusted: float
 
@@ -59,7 +61,8 @@ class Row:
         axis: What the strength is, or empty.
         parameters: All else that defines what was measured.
         headlines: By model; models that were not measured are left out.
-        contests: Of every two models, where the metric has a good side and outcomes per image.
+        contests: Of the best model against each other one, where the metric has a good side and
+            outcomes per image.
     """
 
     suite: str
@@ -80,17 +83,8 @@ class Row:
         """The best model, then those that cannot be told from it; empty without contests."""
         if not self.contests:
             return ()
-        contenders = [name for name, found in self.headlines.items() if found.sample is not None]
-        sign = good_side(self.metric)
-        best = max(contenders, key=lambda name: sign * self.headlines[name].value)
-        equals = [
-            other
-            for contest in self.contests
-            if best in (contest.first, contest.second) and not contest.is_significant
-            for other in (contest.first, contest.second)
-            if other != best
-        ]
-        return (best, *equals)
+        equals = (contest.other for contest in self.contests if not contest.is_significant)
+        return (self.contests[0].best, *equals)
 
     def winner(self) -> str | None:
         """The model that is significantly better than every other, if there is one."""
@@ -154,7 +148,7 @@ def tabulate(records: Sequence[Record]) -> list[Table]:
                 f"there are records of {dataset} with other images or another limit, in a table of "
                 "their own: they are never compared with these"
             )
-        rows = _contested(_rows(members, numbers))
+        rows = [row for suite in _by_suite(_rows(members, numbers)) for row in _contested(suite)]
         tables.append(
             Table(
                 dataset,
@@ -162,7 +156,7 @@ def tabulate(records: Sequence[Record]) -> list[Table]:
                 limit,
                 data,
                 _models(members),
-                rows,
+                tuple(rows),
                 tuple(members),
                 tuple(flags),
             )
@@ -245,23 +239,32 @@ def _row(models: dict[str, dict], numbers: dict[str, int]) -> Row:
     )
 
 
-def _contested(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Rows with their contests, all of them corrected as one family."""
-    found = [
-        (number, first, second, difference(one, other))
-        for number, row in enumerate(rows)
-        if good_side(row.metric)
-        for (first, one), (second, other) in itertools.combinations(_samples(row), 2)
+def _by_suite(rows: Sequence[Row]) -> list[list[Row]]:
+    return [list(members) for _, members in itertools.groupby(rows, key=lambda row: row.suite)]
+
+
+def _contested(rows: Sequence[Row]) -> list[Row]:
+    """The rows of a suite with their contests, all of them corrected as one family."""
+    found = [_differences(row) for row in rows]
+    adjusted = iter(holm([pair.p_value for of_row in found for *_, pair in of_row]))
+    return [
+        dataclasses.replace(
+            row,
+            contests=tuple(Contest(*contest, adjusted=float(next(adjusted))) for contest in of_row),
+        )
+        for row, of_row in zip(rows, found, strict=True)
     ]
-    adjusted = holm([pair.p_value for *_, pair in found])
-    contests: list[list[Contest]] = [[] for _ in rows]
-    for (number, first, second, pair), p_value in zip(found, adjusted, strict=True):
-        contests[number].append(Contest(first, second, pair, float(p_value)))
-    return tuple(
-        dataclasses.replace(row, contests=tuple(of_row))
-        for row, of_row in zip(rows, contests, strict=True)
-    )
 
 
-def _samples(row: Row) -> list:
-    return [(name, each.sample) for name, each in row.headlines.items() if each.sample is not None]
+def _differences(row: Row) -> list[tuple[str, str, Difference]]:
+    """The best model, another, and best minus other."""
+    sign = good_side(row.metric)
+    samples = {name: each.sample for name, each in row.headlines.items() if each.sample is not None}
+    if not sign or not samples:
+        return []
+    best = max(samples, key=lambda name: sign * row.headlines[name].value)
+    return [
+        (best, other, difference(samples[best], samples[other]))
+        for other in samples
+        if other != best
+    ]

@@ -74,13 +74,20 @@ def make_headline(
         results: `[seeds][strengths]`, of one condition and metric, at the same strengths.
         model: Its number, see `evaluation.paired.resample`.
     """
-    kept = [_behind_headline(curve) for curve in results]
-    outcomes = _stack(kept)
-    sample = None if outcomes is None else Sample.draw(_mean_over_strengths(outcomes), model)
-    by_seed = tuple(float(np.mean([result.value for result in curve])) for curve in kept)
+    curve = results[0]
+    chosen = _behind_headline(curve)
+    kept = [[of_seed[k] for k in chosen] for of_seed in results]
+    outcomes = _stack(results)
+    replicates = None if outcomes is None else resample(outcomes, model)
+    sample = None
+    if outcomes is not None and replicates is not None:
+        # Resampling is linear: the curve's mean needs no draws of its own.
+        means = _mean_over_strengths(outcomes[:, chosen])
+        sample = Sample(means, replicates[:, chosen].mean(axis=1))
+    by_seed = tuple(float(np.mean([result.value for result in each])) for each in kept)
     over_seeds = spread(by_seed) if len(by_seed) > 1 else None
     interval, method = _interval(kept, sample, over_seeds)
-    everything = [result for curve in results for result in curve]
+    everything = [result for of_seed in results for result in of_seed]
     return Headline(
         value=float(np.mean(by_seed)),
         strengths=tuple(result.strength for result in kept[0]),
@@ -89,20 +96,24 @@ def make_headline(
         seeds=tuple(seeds),
         by_seed=by_seed,
         spread=over_seeds,
-        count=everything[0].count,
-        points=_points(results, model),
+        count=curve[0].count,
+        points=_points(results, outcomes, replicates),
         details=_mean_details(everything),
         flags=tuple(dict.fromkeys(flag for result in everything for flag in result.flags)),
         sample=sample,
     )
 
 
-def _behind_headline(curve: Sequence[Result]) -> list[Result]:
+def _behind_headline(curve: Sequence[Result]) -> list[int]:
+    """Which of a curve's strengths its headline is of."""
     chosen, identity = (curve[0].parameters.get(name) for name in ("headline", "identity"))
-    if chosen is not None:
-        return [result for result in curve if result.strength == chosen] or list(curve)
-    distorted = [r for r in curve if r.strength is None or r.strength != identity]
-    return distorted or list(curve)
+    strengths = [result.strength for result in curve]
+    if chosen is not None and chosen in strengths:
+        return [strengths.index(chosen)]
+    distorted = [
+        k for k, strength in enumerate(strengths) if strength is None or strength != identity
+    ]
+    return distorted or list(range(len(curve)))
 
 
 def _stack(results) -> np.ndarray | None:
@@ -129,15 +140,13 @@ def _interval(results, sample, over_seeds):
     return None, "none: a mean over strengths without outcomes per image"
 
 
-def _points(results, model: int) -> tuple[Point, ...]:
-    outcomes = _stack(results) if len(results) > 1 else None
-    replicates = None if outcomes is None else resample(outcomes, model)
+def _points(results, outcomes, replicates) -> tuple[Point, ...]:
     points = []
     for k, at_strength in enumerate(zip(*results, strict=True)):
         values = [result.value for result in at_strength]
         if len(values) == 1:
             interval = at_strength[0].interval
-        elif outcomes is not None and replicates is not None:
+        elif outcomes is not None:
             interval = value_interval(outcomes[:, k], replicates[:, k])
         else:
             interval = spread(values).interval

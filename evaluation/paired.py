@@ -57,11 +57,6 @@ class Sample:
     outcomes: np.ndarray
     replicates: np.ndarray
 
-    @classmethod
-    def draw(cls, outcomes: np.ndarray, model: int) -> "Sample":
-        """The sample of the model of a number; see `resample`."""
-        return cls(outcomes, resample(outcomes, model))
-
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     """Two-sided p-value of two classifiers being right equally often (McNemar, 1947; exact).

@@ -78,7 +78,7 @@ def _plan(table: Table, styles: Styles) -> list[tuple[str, str, Callable[[], Fig
             caption = f"{_title(row)}: what images of each label are mistaken for"
             plan.append((row.suite, caption, lambda row=row: answers.draw_confusions(row)))
         if any(answers.reliabilities(row)):
-            caption = f"{_title(row)}: accuracy against confidence; dotted where they are equal"
+            caption = f"{_title(row)}: accuracy over confidence; they are equal on the dotted line"
             plan.append((row.suite, caption, lambda row=row: answers.draw_reliability(row, styles)))
     return plan
 

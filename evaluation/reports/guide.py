@@ -7,12 +7,12 @@ GUIDE = (
     "from a two-level bootstrap that draws seeds and images anew, with Student's t for the few "
     "seeds. The intervals of a single training say nothing about what another seed would have "
     "given.",
-    "A winner is marked only if its difference from every other model is significant at 5 %: by "
-    "McNemar's exact test between two single trainings, else by the paired two-level bootstrap, "
-    "with all pairs of models in all rows of a table corrected together by Holm's method. A tie "
-    "means that the models it names cannot be told apart with so many images and seeds, not that "
-    "they are equal. Numbers that are not means over images, and metrics without a good side, have "
-    "no winner.",
+    "In each row the best model is tested against every other: by McNemar's exact test between two "
+    "single trainings, else by the paired two-level bootstrap; all tests of a suite are corrected "
+    "together by Holm's method. A winner is marked only if all its tests are significant at 5 %. A "
+    "tie means that the models marked with it cannot be told apart with so many images and seeds, "
+    "not that they are equal; three seeds tell only large differences apart. Numbers that are not "
+    "means over images, and metrics without a good side, have no winner.",
     "A condition at several strengths is summarised by the mean over all of them but the one that "
     "changes nothing, or at the strength that its row names. Compare models within one table only: "
     "models at the end of training and at matched clean accuracy are in separate ones.",

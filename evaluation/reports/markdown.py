@@ -9,6 +9,7 @@ from evaluation.reports.figures import Drawing
 from evaluation.reports.guide import GUIDE
 from evaluation.reports.wording import (
     Format,
+    mark_of,
     name_row,
     name_seeds,
     name_strength,
@@ -76,7 +77,7 @@ def _cell(row: Row, model: str) -> str:
     show = Format(row)
     value, interval = show.number(found.value), show.interval(found.interval)
     shown = f"{value} ({interval})" if interval else value
-    shown = f"**{shown}**" if row.winner() == model else shown
+    shown = f"**{shown}**" if row.winner() == model else f"{shown} {mark_of(row, model)}".rstrip()
     return f"{shown} !" if found.flags else shown
 
 

@@ -73,7 +73,7 @@ def _chapter(
     """A table's entry in the contents, and its section."""
     title = name_table(table)
     suites = list(dict.fromkeys(row.suite for row in table.rows))
-    parts = [(name_suite(name), sections.suite(name, table, drawings)) for name in suites]
+    parts = [(name_suite(name), sections.suite(name, table, drawings, styles)) for name in suites]
     parts.append(("facts", sections.facts(table)))
     body = element(
         "section",
@@ -81,7 +81,7 @@ def _chapter(
         element("ul", *(element("li", flag) for flag in table.flags), class_="flags")
         if table.flags
         else "",
-        sections.headlines(table, styles),
+        sections.headlines(table, table.rows, styles),
         *(_part(title, name, part) for name, part in parts),
         id=_anchor(title),
     )

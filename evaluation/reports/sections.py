@@ -13,7 +13,9 @@ from evaluation.reports.html import Html, element, join, table
 from evaluation.reports.pictures import data_uri, strip
 from evaluation.reports.style import Style
 from evaluation.reports.wording import (
+    TIE,
     Format,
+    mark_of,
     name_row,
     name_seeds,
     name_strength,
@@ -21,40 +23,47 @@ from evaluation.reports.wording import (
     verdict,
 )
 
+_LARGER = 2  # times the size of sample images
 
-def headlines(content: Table, styles: Mapping[str, Style]) -> Html:
-    """The table of all conditions and models, with the flags that it refers to below it."""
+
+def headlines(content: Table, rows: Sequence[Row], styles: Mapping[str, Style]) -> Html:
+    """Some rows of a table for all models, with the flags that they refer to below."""
     flags: dict[str, int] = {}
     header = [
         "condition",
         "significantly best",
         *(_model(model, styles) for model in content.models),
     ]
-    rows = [
+    cells = [
         [
             name_row(row),
             verdict(row),
             *(_headline(row, model, flags) for model in content.models),
         ]
-        for row in content.rows
+        for row in rows
     ]
-    shown = table("Headlines, with 95 % intervals below them", header, rows)
+    caption = "Headlines above their 95 % intervals"
+    if any(len(row.leaders()) > 1 for row in rows):
+        caption += f"; {TIE} marks the best that cannot be told apart"
+    shown = table(caption, header, cells)
     if not flags:
         return shown
     notes = (element("li", flag) for flag in flags)
     return join([shown, element("p", "Flags"), element("ol", *notes, class_="flags")])
 
 
-def suite(name: str, content: Table, drawings: Sequence[Drawing]) -> Html:
-    """Everything about one suite: figures, then all numbers and comparisons, folded away."""
+def suite(
+    name: str, content: Table, drawings: Sequence[Drawing], styles: Mapping[str, Style]
+) -> Html:
+    """All about one suite: figures or else headlines; folded, its numbers and comparisons."""
     rows = [row for row in content.rows if row.suite == name]
     figures = [_figure(drawing) for drawing in drawings if drawing.suite == name]
     numbers = [part for row in rows for part in _numbers(row)]
     contests = [_contests(row) for row in rows if row.contests]
-    parts = [element("div", *figures, class_="figures")] if figures else []
-    parts.append(_folded("All numbers", numbers) if figures else join(numbers))
-    if contests:
-        parts.append(_folded("All comparisons", contests))
+    shown = element("div", *figures, class_="figures")
+    parts = [shown if figures else headlines(content, rows, styles)]
+    parts.append(_folded("All numbers", numbers))
+    parts += [_folded("All comparisons", contests)] if contests else []
     return join(parts)
 
 
@@ -73,7 +82,7 @@ def samples(images: Mapping[str, np.ndarray]) -> Html:
                     "img",
                     src=strip(shown),
                     alt=f"{len(shown)} sample images, {label}",
-                    width=str(shown.shape[0] * shown.shape[2]),
+                    width=str(_LARGER * shown.shape[0] * shown.shape[2]),
                 ),
                 element("figcaption", label),
             )
@@ -133,7 +142,8 @@ def _headline(row: Row, model: str, flags: dict[str, int]) -> Html:
     show = Format(row)
     value = show.number(found.value)
     wins = row.winner() == model
-    parts = [element("strong", value) if wins else Html(join([value]))]
+    parts = [element("strong", value) if wins else value]
+    parts += [f" {mark}"] if (mark := mark_of(row, model)) else []
     for flag in found.flags:
         number = flags.setdefault(flag, len(flags) + 1)
         parts.append(element("sup", f"[{number}]", title=flag))
@@ -155,7 +165,7 @@ def _numbers(row: Row) -> list[Html]:
     header = ["model", "seeds", "value", "95 % interval", "method", "over seeds: mean ± sd"]
     header += ["t interval over seeds", "images", *_detail_names(row), "flags"]
     rows = [
-        [model, *_numbers_of(found, show), *_details_of(row, found), "; ".join(found.flags)]
+        [model, *_numbers_of(found, show), *_details_of(row, found), _prose("; ".join(found.flags))]
         for model, found in row.headlines.items()
     ]
     return [table(title, header, rows)] + ([_curve(row)] if row.is_curve else [])
@@ -209,11 +219,11 @@ def _curve(row: Row) -> Html:
 
 def _contests(row: Row) -> Html:
     show = Format(row)
-    header = ["first", "second", "first minus second", "95 % interval", "p", "p by Holm", "test"]
+    header = ["best", "other", "best minus other", "95 % interval", "p", "p by Holm", "test"]
     rows = [
         [
-            contest.first,
-            contest.second,
+            contest.best,
+            contest.other,
             show.number(contest.difference.value),
             show.interval(contest.difference.interval),
             show_p_value(contest.difference.p_value),
@@ -236,7 +246,7 @@ def _environment(described: str, runs: Sequence[str]) -> Html:
 
 def _definitions(content: Table) -> Html:
     rows = [
-        [name_row(row), row.axis, json.dumps(row.parameters, ensure_ascii=False)]
+        [name_row(row), row.axis, _prose(json.dumps(row.parameters, ensure_ascii=False))]
         for row in content.rows
     ]
     return table("What the conditions are", ["condition", "strength", "parameters"], rows)
@@ -244,6 +254,11 @@ def _definitions(content: Table) -> Html:
 
 def _folded(title: str, parts: Sequence[Html]) -> Html:
     return element("details", element("summary", title), *parts)
+
+
+def _prose(content: str) -> Html:
+    """A cell of a text that may be long."""
+    return element("td", content, class_="prose") if content else element("td")
 
 
 def _checksum(content: str) -> Html:

@@ -5,6 +5,8 @@ import math
 from evaluation.comparison import Row, Table
 from evaluation.headlines import Headline
 
+TIE = "≈"
+
 
 class Format:
     """How the numbers of a row are printed: all with as many digits as its intervals bear.
@@ -38,6 +40,7 @@ class Format:
         value *= self._scale
         decimals = self._decimals
         if decimals is None:
+            value = 0.0 if abs(value) < 1e-9 else value
             whole = value == round(value) or not math.isfinite(value)
             decimals = 0 if whole else max(2 - math.floor(math.log10(abs(value))), 0)
         shown = f"{value:,.{decimals}f}"
@@ -89,13 +92,15 @@ def name_seeds(headline: Headline) -> str:
 
 
 def verdict(row: Row) -> str:
-    """Who wins, or who cannot be told apart; empty where nothing was compared."""
+    """Who wins, or how many cannot be told apart; empty where nothing was compared."""
     leaders = row.leaders()
-    if len(leaders) < 2:
-        return "".join(leaders)
-    if len(leaders) == len(row.headlines):
-        return "tie of all"
-    return f"tie: {', '.join(leaders)}"
+    return f"tie of {len(leaders)}" if len(leaders) > 1 else "".join(leaders)
+
+
+def mark_of(row: Row, model: str) -> str:
+    """What a number of a model that is among several best ones is marked with; else empty."""
+    leaders = row.leaders()
+    return TIE if len(leaders) > 1 and model in leaders else ""
 
 
 def _of_which_strengths(row: Row) -> str:

@@ -5,9 +5,11 @@ import pytest
 
 from evaluation.comparison import good_side, tabulate
 from evaluation.paired import mcnemar
+from evaluation.records import rate
 from evaluation.statistics import spread, wilson_interval
 from tests.evaluation.made_up import (
     COUNT,
+    SPLIT,
     clean,
     hits,
     number,
@@ -95,11 +97,14 @@ def test_a_model_that_is_a_little_better_does_not_win():
 
 
 def test_one_lead_is_no_win_while_another_model_is_as_good():
-    records = three_seeds("good", 0.95) + three_seeds("bad", 0.4) + three_seeds("as good", 0.94)
+    records = three_seeds("bad", 0.4) + three_seeds("as good", 0.94) + three_seeds("good", 0.95)
     row = only_row(records)
     assert row.winner() is None
     assert row.leaders() == ("good", "as good")
-    assert sum(contest.is_significant for contest in row.contests) == 2
+    assert [(contest.best, contest.other, contest.is_significant) for contest in row.contests] == [
+        ("good", "bad", True),
+        ("good", "as good", False),
+    ]
 
 
 def test_single_seeds_are_compared_by_mcnemar():
@@ -110,7 +115,7 @@ def test_single_seeds_are_compared_by_mcnemar():
     assert row.winner() == "first"
 
 
-def test_a_table_is_one_family_of_tests():
+def test_the_rows_of_a_suite_are_one_family_of_tests():
     # p = 2 / 2**8 of each of ten rows: times 10 is .078.
     records = [
         record(model, [clean(share, condition=str(k)) for k in range(10)])
@@ -121,6 +126,32 @@ def test_a_table_is_one_family_of_tests():
     assert all(row.winner() is None for row in table.rows)
     (contest,) = table.rows[0].contests
     assert contest.adjusted == pytest.approx(20 / 2**8)
+
+
+def test_other_suites_are_families_of_their_own():
+    records = [
+        record(model, [clean(share), *rotation((share, 1.0, share))])
+        for model, share in (("first", 0.9), ("second", 0.86))
+    ]
+    (table,) = tabulate(records)
+    (contest,) = table.rows[0].contests
+    assert contest.adjusted == contest.difference.p_value
+
+
+def test_equal_models_rarely_have_a_winner():
+    random = np.random.default_rng(0)
+    winners = 0
+    for _ in range(100):
+        difficulty = random.normal(size=COUNT)
+        records = [
+            record(
+                model,
+                rate("clean", "accuracy", random.normal(size=COUNT) + difficulty > -1, SPLIT),
+            )
+            for model in "abcd"
+        ]
+        winners += only_row(records).winner() is not None
+    assert winners <= 5
 
 
 def test_fewer_fooled_images_win():

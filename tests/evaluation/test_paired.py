@@ -11,7 +11,8 @@ def hits(pattern, repeats=1):
 
 
 def sample(outcomes, model=0):
-    return Sample.draw(np.atleast_2d(outcomes), model)
+    outcomes = np.atleast_2d(outcomes)
+    return Sample(outcomes, resample(outcomes, model))
 
 
 def test_mcnemar_by_hand():
