@@ -47,7 +47,7 @@ def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) ->
     ]
     content = element(
         "table",
-        element("caption", caption),
+        element("caption", element("span", caption)),
         element("thead", head),
         element("tbody", *body),
     )

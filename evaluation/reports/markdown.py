@@ -143,8 +143,12 @@ def _table(rows: Sequence[dict[str, str]]) -> str:
     if not rows:
         return "Nothing was measured."
     return markdown_table(
-        [{key: value.replace("|", "\\|") for key, value in row.items()} for row in rows]
+        [{_in_cell(key): _in_cell(value) for key, value in row.items()} for row in rows]
     )
+
+
+def _in_cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _code(name: str) -> str:

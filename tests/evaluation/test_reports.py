@@ -1,0 +1,259 @@
+import html.parser
+import re
+
+import numpy as np
+import pytest
+
+from evaluation.answers import confusion_details, reliability_details
+from evaluation.comparison import tabulate
+from evaluation.reports import write_report
+from evaluation.reports.html import Html, element, join
+from evaluation.reports.markdown import summarise_headlines
+from evaluation.reports.pictures import strip
+from evaluation.reports.style import styles_of
+from evaluation.reports.wording import Format, name_row, name_table, show_p_value, verdict
+from evaluation.store import RecordStore
+from tests.evaluation.made_up import clean, number, record, rotation, three_seeds, with_flag
+
+MATCHED = "99.00 % on validation"
+NASTY = 'a<b> & "c" | `d`'
+ANSWERS = {
+    **confusion_details(np.array([0, 1, 1]), np.array([0, 0, 1]), 2),
+    **reliability_details(np.linspace(0, 1, 200), np.ones(200, bool)),
+}
+
+
+class WellFormed(html.parser.HTMLParser):
+    """Collects what a page consists of, and insists that every element is closed."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.found, self.texts = [], [], []
+
+    def handle_decl(self, decl):
+        assert decl == "DOCTYPE html"
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def read(page):
+    parser = WellFormed()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+def some_records():
+    """Two models of three seeds, one that is far better; a user's model; two checkpoints."""
+    nasty = with_flag(clean(0.2), "a <flag> & more")
+    return [
+        *three_seeds("good", 0.95),
+        *three_seeds("bad", 0.4),
+        record(NASTY, nasty, seed=None, parameters=None, step=None),
+        record("good", rotation((0.5, 1.0, 0.6), parameters={"chance": 0.1})),
+        record("bad", rotation((0.4, 1.0, 0.1), parameters={"chance": 0.1})),
+        record("good", [clean(0.7), clean(0.6, details=ANSWERS, condition="sure")], "", MATCHED),
+        record("good", number("pose", "median error", 1.234, "px", interval=(1.1, 1.3))),
+    ]
+
+
+EXAMPLES = {
+    "mnist": {"rotation": {"90 degrees": np.zeros((2, 5, 4, 1)), "<0>": np.ones((2, 5, 4, 3))}}
+}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report") / "first"
+    write_report(some_records(), folder, examples=EXAMPLES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return (report / "report.html").read_text()
+
+
+def test_the_page_is_well_formed_and_whole(page):
+    parser = read(page)
+    headings = [text for text in parser.texts if text.startswith("mnist, at")]
+    assert len(set(headings)) == 2  # the end of training, and matched accuracy
+    anchors = {f"#{attributes['id']}" for _, attributes in parser.found if "id" in attributes}
+    links = [attributes["href"] for attributes in parser.all("a")]
+    assert links
+    assert set(links) <= anchors
+    assert len(anchors) == len([a for _, a in parser.found if "id" in a])  # none is there twice
+
+
+def test_the_page_needs_no_network(page):
+    assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|<link", page)
+    sources = [attributes["src"] for attributes in read(page).all("img")]
+    assert all(source.startswith("data:image/") for source in sources)
+
+
+def test_the_page_is_accessible(page):
+    parser = read(page)
+    assert all(attributes["alt"] for attributes in parser.all("img"))
+    assert {attributes["scope"] for attributes in parser.all("th")} == {"row", "col"}
+    assert len(parser.all("caption")) == len(parser.all("table")) > 0
+    assert parser.all("html") == [{"lang": "en"}]
+    assert {"name": "color-scheme", "content": "light dark"} in parser.all("meta")
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_names_and_flags_are_escaped(page):
+    assert "<b>" not in page
+    assert "<flag>" not in page
+    parser = read(page)
+    assert any(NASTY in text for text in parser.texts)
+    assert "a <flag> & more" in parser.texts
+
+
+def test_only_significant_winners_are_marked(page):
+    winners = re.findall(r'<td class="number winner"><strong>(.*?)</strong>', page)
+    # Three seeds of clean images, then one curve; the others are alone or have no outcomes.
+    assert winners == ["95.5 %", "55.0 %"]
+
+
+def test_figures_lie_beside_the_page(report):
+    names = sorted(path.name for path in (report / "figures").iterdir())
+    assert [name for name in names if name.endswith(".svg")] == [
+        name.replace(".png", ".svg") for name in names if name.endswith(".png")
+    ]
+    about = ["clean_accuracy", "rotation_accuracy", "mistaken", "confidence"]
+    assert all(any(word in name for name in names) for word in about)
+    markdown = (report / "report.md").read_text()
+    pictures = re.findall(r"!\[.*\]\((.*)\)", markdown)
+    assert len(pictures) == len(names) / 2
+    assert all((report / picture).is_file() for picture in pictures)
+
+
+def test_figures_follow_a_dark_page(report):
+    for path in (report / "figures").glob("*.svg"):
+        svg = path.read_text()
+        (ink,) = set(re.findall(r'\[style\*="fill: (#\w+)"\] ', svg))
+        assert f"fill: {ink}" in svg.replace(f'[style*="fill: {ink}"]', "")
+        assert "prefers-color-scheme: dark" in svg
+
+
+def test_markdown_tables_have_as_many_cells_in_every_row(report):
+    for block in (report / "report.md").read_text().split("\n\n"):
+        if block.startswith("|"):
+            lines = [line.replace("\\|", "") for line in block.splitlines()]
+            assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_report_is_the_same_every_time(report, tmp_path):
+    records = some_records()[:2]
+    for name in "ab":
+        write_report(records, tmp_path / name, examples={})
+    files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*")]
+    assert len(files) == 4
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_one_model_and_nothing_at_all_make_reports(tmp_path):
+    write_report([record("lone", clean(0.9), seed=None)], tmp_path / "lone", examples={})
+    page = (tmp_path / "lone" / "report.html").read_text()
+    read(page)
+    assert "90.0 %" in page
+    assert 'class="number winner"' not in page
+    write_report([], tmp_path / "none", examples={})
+    read((tmp_path / "none" / "report.html").read_text())
+
+
+def test_headlines_for_a_readme(tmp_path):
+    store = RecordStore(tmp_path)
+    records = three_seeds("good", 0.95) + three_seeds("bad", 0.4)
+    for each in [*records, record("good", clean(0.5), checkpoint=MATCHED)]:
+        store.write(each.facts, each.results)
+    lines = summarise_headlines(tmp_path).splitlines()
+    assert lines[0] == "**mnist, at the end of training**"
+    cells = [cell.strip() for cell in lines[4].strip("|").split("|")]
+    assert cells[:2] == ["clean: accuracy", "good"]
+    bad, good = cells[2:]
+    assert re.fullmatch(r"40\.5 % \(3\d\.\d to 4\d\.\d\)", bad)
+    assert re.fullmatch(r"\*\*95\.5 % \(9\d\.\d to 9\d\.\d\)\*\*", good)
+    assert lines[6] == "**mnist, at matched accuracy: first past 99.00 % on validation**"
+    assert "**50" not in lines[-1]
+
+
+def row_of(*records):
+    return tabulate(records)[0].rows[0]
+
+
+def test_numbers_have_the_digits_that_their_intervals_bear():
+    share = Format(row_of(record("a", clean(0.5))))
+    assert share.number(0.51234) == "51.2 %"  # of 200 images, half a width of 7 points
+    assert share.interval((0.4, 0.6)) == "40.0 to 60.0"
+    pixels = Format(row_of(record("a", number("pose", "error", 12.0, "px", interval=(8, 31)))))
+    assert pixels.number(12.345) == "12 px"
+    exact = Format(row_of(record("a", number("cost", "parameters", 8215568.0, ""))))
+    assert [exact.number(value) for value in (8215568.0, 1.41026, 512.25, 1e-17)] == [
+        "8,215,568",
+        "1.41",
+        "512",
+        "0",
+    ]
+    assert exact.interval((2.0, 2.0)) == ""
+    assert exact.interval(None) == ""
+
+
+def test_rows_and_tables_are_named():
+    curve = record("a", rotation((0.5, 1.0, 0.5)))
+    assert name_row(row_of(curve)) == "rotation: accuracy, mean of 2 strengths"
+    chosen = record("a", rotation((0.5, 1.0, 0.5), parameters={"headline": 90.0}))
+    assert name_row(row_of(chosen)) == "rotation: accuracy at 90 degrees"
+    (table,) = tabulate([record("a", clean(0.5), limit=1000)])
+    assert name_table(table) == "mnist, at the end of training, 1,000 images"
+
+
+def test_verdicts_and_p_values():
+    tie = row_of(record("a", clean(0.9)), record("b", clean(0.895)))
+    assert verdict(tie) == "tie of 2"
+    assert verdict(row_of(record("a", clean(0.9)))) == ""
+    assert [show_p_value(p) for p in (1e-9, 0.01234, 0.345)] == ["< 0.0001", "0.0123", "0.34"]
+
+
+def test_elements_escape_text_and_not_elements():
+    cell = element("td", "a<b", element("sup", "1"), class_="x", aria_label='"')
+    assert cell == '<td class="x" aria-label="&quot;">a&lt;b<sup>1</sup></td>'
+    assert element("img", alt="") == '<img alt="">'
+    assert join([Html("<i></i>"), "<"], " & ") == "<i></i> &amp; &lt;"
+
+
+def test_models_are_told_apart_without_colour():
+    styles = styles_of([str(k) for k in range(40)])
+    assert len({(style.marker, str(style.line)) for style in styles.values()}) >= 24
+
+
+def test_a_strip_shows_images_of_any_channels():
+    import base64
+    import io
+
+    from PIL import Image
+
+    images = np.zeros((2, 5, 4, 2))
+    images[1, 2, 3, 1] = 1.0
+    kind, _, content = strip(images).partition(",")
+    assert kind == "data:image/png;base64"
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
+    assert shown.shape == (10, 10)  # channels below each other, a gap of two between images
+    assert shown[5 + 2, 6 + 3] == 255
+    assert np.sum(shown == 255) == 1
