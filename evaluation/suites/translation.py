@@ -23,7 +23,7 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     image leaves its frame, each result has the share of ink that stays, over all images, beside it.
 
     Returns:
-        The results; None for volumes and for images of less than 16 pixels.
+        The results; None for volumes and for images of less than 20 pixels.
     """
     images = dataset.test.images
     if images.ndim != 4 or _step(min(images.shape[1:3])) < 1:
