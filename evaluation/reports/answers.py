@@ -37,16 +37,19 @@ def draw_confusions(row: Row) -> Figure:
     for axis in axes.flat[len(shares) :]:
         axis.set_visible(False)
     for axis, (name, share) in zip(axes.flat, shares.items(), strict=False):
-        # Colour over nothing rather than over white suits a dark page too.
+        # Colour over nothing rather than over white suits a dark page too. Its root shows the rare.
         colours = np.empty((*share.shape, 4))
-        colours[..., :3], colours[..., 3] = to_rgb(_MISTAKE), share / most
+        colours[..., :3], colours[..., 3] = to_rgb(_MISTAKE), np.sqrt(share / most)
         axis.imshow(colours, interpolation="nearest")
         axis.set_title(name)
         every = max(1, len(share) // 10)
         axis.set(xticks=range(0, len(share), every), yticks=range(0, len(share), every))
         axis.tick_params(labelsize=7, length=0)
         axis.spines[:].set_visible(True)
-    figure.supxlabel(f"Answer; full colour is {100 * most:.2g} % of a label's images", fontsize=9.5)
+    caption = (
+        f"Answer; full colour: {100 * most:.2g} % of a label's images, half: a quarter of that"
+    )
+    figure.supxlabel(caption, fontsize=9.5)
     figure.supylabel("Label", fontsize=9.5)
     return figure
 

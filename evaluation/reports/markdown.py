@@ -8,6 +8,7 @@ from evaluation.records import markdown_table
 from evaluation.reports.figures import Drawing
 from evaluation.reports.guide import GUIDE
 from evaluation.reports.wording import (
+    TIE,
     Format,
     mark_of,
     name_row,
@@ -18,6 +19,8 @@ from evaluation.reports.wording import (
     verdict,
 )
 from evaluation.store import RecordStore
+
+_FLAG = "!"
 
 
 def summarise_headlines(folder: pathlib.Path) -> str:
@@ -34,7 +37,7 @@ def summarise_headlines(folder: pathlib.Path) -> str:
 
 
 def headlines(table: Table) -> str:
-    """A row for each condition, a column for each model, winners in bold."""
+    """A row for each condition, a column for each model, winners in bold; notes below."""
     rows = [
         {
             "condition": name_row(row),
@@ -43,7 +46,13 @@ def headlines(table: Table) -> str:
         }
         for row in table.rows
     ]
-    return _table(rows)
+    notes = []
+    if any(len(row.leaders()) > 1 for row in table.rows):
+        notes.append(f"{TIE} marks the best that cannot be told apart.")
+    found = [each for row in table.rows for each in row.headlines.values()]
+    if flags := dict.fromkeys(flag for each in found for flag in each.flags):
+        notes.append(f"{_FLAG} marks numbers with flags: {_escape('; '.join(flags))}.")
+    return "\n\n".join([_table(rows), *notes])
 
 
 def report(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]]) -> str:
@@ -78,7 +87,7 @@ def _cell(row: Row, model: str) -> str:
     value, interval = show.number(found.value), show.interval(found.interval)
     shown = f"{value} ({interval})" if interval else value
     shown = f"**{shown}**" if row.winner() == model else f"{shown} {mark_of(row, model)}".rstrip()
-    return f"{shown} !" if found.flags else shown
+    return f"{shown} {_FLAG}" if found.flags else shown
 
 
 def _details(row: Row) -> str:

@@ -8,10 +8,10 @@ from evaluation.answers import confusion_details, reliability_details
 from evaluation.comparison import tabulate
 from evaluation.reports import write_report
 from evaluation.reports.html import Html, element, join
-from evaluation.reports.markdown import summarise_headlines
+from evaluation.reports.markdown import headlines, summarise_headlines
 from evaluation.reports.pictures import strip
 from evaluation.reports.style import styles_of
-from evaluation.reports.wording import Format, name_row, name_table, show_p_value, verdict
+from evaluation.reports.wording import TIE, Format, name_row, name_table, show_p_value, verdict
 from evaluation.store import RecordStore
 from tests.evaluation.made_up import clean, number, record, rotation, three_seeds, with_flag
 
@@ -192,6 +192,16 @@ def test_headlines_for_a_readme(tmp_path):
     assert re.fullmatch(r"\*\*95\.5 % \(9\d\.\d to 9\d\.\d\)\*\*", good)
     assert lines[6] == "**mnist, at matched accuracy: first past 99.00 % on validation**"
     assert "**50" not in lines[-1]
+
+
+def test_ties_and_flags_are_explained_below_a_markdown_table(report):
+    text = (report / "report.md").read_text()
+    assert "flags: a \\<flag\\> & more." in text
+    assert re.search(r"\| 20\.0 % \(1\d\.\d to 2\d\.\d\) ! ", text)
+    assert TIE not in text
+    (table,) = tabulate([record("a", clean(0.9)), record("b", clean(0.895))])
+    assert headlines(table).splitlines()[-1] == f"{TIE} marks the best that cannot be told apart."
+    assert headlines(table).count(f") {TIE}") == 2
 
 
 def row_of(*records):
