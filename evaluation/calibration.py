@@ -14,12 +14,10 @@ class Calibration(NamedTuple):
     Attributes:
         error: Expected calibration error, in [0, 1].
         interval: Of the error, a 95 % percentile bootstrap over images.
-        reliability: `[bins, 3]`, for each bin that holds images: mean confidence, accuracy, images.
     """
 
     error: float
     interval: tuple[float, float]
-    reliability: np.ndarray
 
 
 def calibration(confidence: np.ndarray, hits: np.ndarray) -> Calibration:
@@ -39,8 +37,4 @@ def calibration(confidence: np.ndarray, hits: np.ndarray) -> Calibration:
         gaps = np.bincount(bins[chosen], (hits - confidence)[chosen], minlength=BINS)
         resampled.append(np.abs(gaps).sum() / len(hits))
     low, high = np.quantile(resampled, (0.025, 0.975))
-    counts = np.bincount(bins, minlength=BINS)
-    filled = counts > 0
-    sums = [np.bincount(bins, values, minlength=BINS)[filled] for values in (confidence, hits)]
-    means = [values / counts[filled] for values in sums]
-    return Calibration(error, (float(low), float(high)), np.stack([*means, counts[filled]], axis=1))
+    return Calibration(error, (float(low), float(high)))

@@ -94,7 +94,9 @@ def measure(
             name = f"{suite} {curve.label(strength)}".strip()
             logits = predict_all(predict, images, batch_size=batch_size, name=name)
             hits = np.argmax(logits, axis=-1) == test.labels
-            results.append(rate(suite, "accuracy", hits, test, **curve.facts(strength)))
+            facts = curve.facts(strength)
+            facts["parameters"]["chance"] = 1.0 / dataset.num_classes
+            results.append(rate(suite, "accuracy", hits, test, **facts))
     return results
 
 

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from data.sources import Dataset
+from evaluation.answers import reliability_details
 from evaluation.calibration import BINS, calibration
 from evaluation.prediction import Predict, predict_all
 from evaluation.records import Result
@@ -15,7 +16,7 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
     The probabilities are the model's own `confidences`, or the softmax of its logits.
 
     Returns:
-        The result; its details are accuracies by confidence.
+        The result; its details are a reliability diagram.
     """
     own = getattr(predict, "confidences", None)
     outputs = predict_all(
@@ -23,7 +24,8 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
     )
     confidences = outputs if own else jax.device_get(jax.nn.softmax(outputs, axis=-1))
     hits = np.argmax(outputs, axis=-1) == dataset.test.labels
-    found = calibration(np.max(confidences, axis=-1), hits)
+    confidence = np.max(confidences, axis=-1)
+    found = calibration(confidence, hits)
     return Result(
         suite="calibration",
         metric="calibration error",
@@ -32,9 +34,6 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
         interval_method="bootstrap over images 95 %",
         count=len(hits),
         data_checksum=dataset.test.checksum,
-        details={
-            f"{confidence:.3f} confident, of {count:.0f}": float(accuracy)
-            for confidence, accuracy, count in found.reliability
-        },
+        details=reliability_details(confidence, hits),
         parameters={"bins": BINS, "confidence": "the model's own" if own else "softmax"},
     )

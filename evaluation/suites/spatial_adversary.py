@@ -74,7 +74,12 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
 
     drawn = attack(at_random, np.arange(TRIES), "worst of 10")
     searched = attack(at, grid(), "worst on the grid")
-    random = {**_PARAMETERS, "places": "uniform within the limits", "seed": SEED}
+    random = {
+        **_PARAMETERS,
+        "places": "uniform within the limits",
+        "seed": SEED,
+        "headline": float(TRIES),
+    }
     return [
         _robust(
             drawn >= tries,
