@@ -30,7 +30,9 @@ from training.checkpoints import checksum
 from training.experiment import to_json
 from training.restoring import restore_run
 
-_SUITES = flags.DEFINE_list("suites", [], "Suites to run, separated by commas; all by default.")
+_SUITES = flags.DEFINE_list(
+    "suites", [], "Suites to run, separated by commas; all but expensive ones by default."
+)
 _CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "last", ["last", "best"], "The last step, or the best on validation."
 )
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str]) -> None:
     if workdirs == ["list"]:
         print(suites.describe())
         return
-    chosen = _SUITES.value or suites.names()
+    chosen = _SUITES.value or suites.default_names()
     modules = {name: suites.load(name) for name in chosen}
     folder = pathlib.Path(_OUT.value) if _OUT.value else None
     store = RecordStore(folder) if folder else None

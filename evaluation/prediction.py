@@ -28,6 +28,19 @@ class Warp(NamedTuple):
     grids: np.ndarray
 
 
+class Differentiable(NamedTuple):
+    """A model that JAX can differentiate.
+
+    Attributes:
+        scores: (variables, images `[batch, height, width, channels]` in [0, 1]) to unnormalised
+            log-probabilities `[batch, classes]`; the largest is the model's answer.
+        variables: Its weights, a pytree of arrays.
+    """
+
+    scores: Callable[[Any, Any], Any]
+    variables: Any
+
+
 @dataclasses.dataclass(frozen=True)
 class Predictor:
     """A trained model: a `Predict` that may know more; all of it takes images in [0, 1].
@@ -39,6 +52,7 @@ class Predictor:
             the shape of the images; None if it has no decoder.
         confidences: From images to the probability that the model gives each class; None if that
             is the softmax of its logits.
+        differentiable: For attacks that follow gradients; None if it cannot be differentiated.
         cost: From a batch size to what the model costs, by name (see `evaluation.suites.cost`);
             None if only its answers are known.
     """
@@ -47,6 +61,7 @@ class Predictor:
     warp: Callable[[np.ndarray], Warp] | None = None
     reconstruct: Callable[[np.ndarray], np.ndarray] | None = None
     confidences: Predict | None = None
+    differentiable: Differentiable | None = None
     cost: Callable[[int], dict[str, float]] | None = None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from data.batches import DeviceSplit
 from data.errors import UserError, first_line
 from data.sources import Dataset
 from evaluation import suites
-from evaluation.prediction import Predictor, Warp
+from evaluation.prediction import Differentiable, Predictor, Warp
 from evaluation.records import Result
 from training.environment import make_mesh
 from training.experiment import Experiment
@@ -87,6 +87,9 @@ class Setup:
             warp=None if warp is None else lambda images: Warp(*warp(images)),
             reconstruct=on_host(self.program.reconstruct),
             confidences=on_host(self.program.confidences),
+            differentiable=Differentiable(
+                lambda variables, images: self.program.scores(*variables, images), variables
+            ),
         )
 
     def evaluate(self, suite: Any, state: TrainState) -> list[Result]:

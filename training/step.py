@@ -21,6 +21,8 @@ from data.batches import DeviceSplit, draw, epoch_order, steps_per_epoch
 from training.experiment import Experiment
 
 DATA_AXIS = "data"
+# Keeps the logarithm of a confidence finite.
+_SMALLEST_CONFIDENCE = 1e-12
 
 
 class TrainState(NamedTuple):
@@ -65,6 +67,8 @@ class Program:
         reconstruct: (params, other, images) -> what the model paints of the class that it sees, or
             None if it has no decoder.
         confidences: (params, other, images) -> the model's `confidences`, or None if it has none.
+        scores: (params, other, images) -> unnormalised log-probabilities: logarithms of the
+            `confidences`, where the model has them, else its logits.
         diagnose: The model's `diagnose`, or None.
         block_size: The most steps that one dispatch runs.
     """
@@ -75,6 +79,7 @@ class Program:
     warp: jax.stages.Wrapped | None
     reconstruct: jax.stages.Wrapped | None
     confidences: jax.stages.Wrapped | None
+    scores: jax.stages.Wrapped
     diagnose: Callable[[dict[str, float]], str | None] | None
     block_size: int
 
@@ -133,9 +138,17 @@ def make_program(
         confidences=on_images(lambda model, images: model.confidences(model(images)))
         if hasattr(abstract, "confidences")
         else None,
+        scores=on_images(_scores),
         diagnose=getattr(abstract, "diagnose", None),
         block_size=block_size,
     )
+
+
+def _scores(model, images):
+    output = model(images)
+    if not hasattr(model, "confidences"):
+        return output.logits
+    return jnp.log(jnp.maximum(model.confidences(output), _SMALLEST_CONFIDENCE))
 
 
 def _over_devices(mesh: Mesh) -> NamedSharding:

@@ -5,6 +5,7 @@ None to say that it does not apply to such a model or such data. It scores the i
 `dataset.test`, every one of them, and may look at the others for thresholds. What it draws at
 random comes from a fixed seed, so that every model meets the same images.
 
+A suite that takes much longer than the others says `EXPENSIVE = True` and runs only by its name.
 A suite of distorted images may have `examples(images) -> {name: images}`, which shows what it does
 to some, for pictures.
 """
@@ -27,6 +28,11 @@ _SHOWN = 6
 def names() -> list[str]:
     """The names of all suites."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def default_names() -> list[str]:
+    """The names of the suites that run where none is named."""
+    return [name for name in names() if not getattr(load(name), "EXPENSIVE", False)]
 
 
 def run(suite, predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
@@ -53,7 +59,11 @@ def describe() -> str:
     """Every suite's name with the first line of its docstring."""
     lines = {name: (load(name).__doc__ or "").strip().splitlines()[:1] for name in names()}
     width = max(map(len, lines))
-    return "\n".join(f"{name:{width}}  {''.join(line)}" for name, line in lines.items())
+    by_default = default_names()
+    return "\n".join(
+        f"{name:{width}}  {''.join(line)}{'' if name in by_default else ' Only if it is named.'}"
+        for name, line in lines.items()
+    )
 
 
 def examples(name: str, dataset: Dataset) -> dict[str, np.ndarray]:

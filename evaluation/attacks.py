@@ -1,0 +1,210 @@
+"""Adversarial images found by following gradients: FGSM and PGD.
+
+FGSM is the single step of Goodfellow et al. (2015), PGD the iterated, projected one of Madry et al.
+(2018). Perturbations stay within a ball around the image, and pixels within [0, 1].
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from tqdm import tqdm
+
+from data.sources import Split
+from evaluation.curves import SEED
+from evaluation.prediction import Differentiable
+
+Images = Float[Array, "batch height width channels"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Attack:
+    """How adversarial images are looked for.
+
+    Attributes:
+        norm: Of the perturbation: "inf", the largest change of a pixel, or "2".
+        loss: What is raised: "cross-entropy" of the scores, or "margin", the largest score of
+            another class minus that of the true one.
+        steps: Of gradient ascent; a step goes along the gradient's sign, or, for the norm "2",
+            along the gradient.
+        relative_step: Length of a step over the radius of the ball.
+        random_start: Whether the first point is drawn from the ball instead of being the image.
+    """
+
+    norm: str
+    loss: str
+    steps: int
+    relative_step: float
+    random_start: bool
+
+
+def fgsm(loss: str) -> Attack:
+    """The fast gradient sign method: one step to the edge of the ball."""
+    return Attack("inf", loss, steps=1, relative_step=1.0, random_start=False)
+
+
+def pgd(norm: str, loss: str, steps: int = 40) -> Attack:
+    """Madry et al.'s setting on MNIST: 40 steps of a thirtieth of the radius, a random start."""
+    return Attack(norm, loss, steps, relative_step=1.0 / 30.0, random_start=True)
+
+
+class Attacked(NamedTuple):
+    """What an attack made of images.
+
+    Attributes:
+        images: `[count, height, width, channels]`, float32 in [0, 1].
+        fooled: `[count]`, whether the model's answer for them is wrong.
+        without_gradient: `[count]`, whether the loss has no gradient at the image itself.
+    """
+
+    images: np.ndarray
+    fooled: np.ndarray
+    without_gradient: np.ndarray
+
+
+def attack_all(
+    model: Differentiable,
+    split: Split,
+    attack: Attack,
+    epsilon: float,
+    *,
+    mask: np.ndarray | None = None,
+    batch_size: int,
+    name: str,
+) -> Attacked:
+    """Attacks every image of a split.
+
+    Args:
+        model: The model.
+        split: uint8 images and labels.
+        attack: How.
+        epsilon: Radius of the ball, where grey levels go from 0 to 1.
+        mask: `[height, width]` or `[count, height, width]` booleans, the pixels that may change;
+            None lets all of them.
+        batch_size: Images that are attacked at once.
+        name: What the progress bar says.
+    """
+    count, parts = len(split), []
+    shape = split.images.shape
+    masks = np.broadcast_to(True if mask is None else mask, shape[:3])
+    with tqdm(total=count, desc=name, unit="img", leave=False, disable=None) as bar:
+        for start in range(0, count, batch_size):
+            # The last batch repeats an image, so that one program does for all.
+            chosen = np.minimum(np.arange(start, start + batch_size), count - 1)
+            images = split.images[chosen].astype(np.float32) / np.float32(255.0)
+            part = _attack(
+                model.scores,
+                attack,
+                model.variables,
+                images,
+                split.labels[chosen],
+                masks[chosen][..., None],
+                chosen,
+                np.float32(epsilon),
+            )
+            parts.append(jax.device_get(part))
+            bar.update(min(batch_size, count - start))
+    return Attacked(*(np.concatenate(column)[:count] for column in zip(*parts, strict=True)))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _attack(
+    scores: Callable[[Any, Any], Any],
+    attack: Attack,
+    variables: Any,
+    images: Images,
+    labels: Int[Array, "batch"],
+    mask: Array,
+    numbers: Int[Array, "batch"],
+    epsilon: Float[Array, ""],
+) -> Attacked:
+    """Attacks a batch; the arguments are those of `attack_all`."""
+
+    def gradient(candidates):
+        loss = _LOSSES[attack.loss]
+        # Summed, so that no image's gradient depends on the others.
+        return mask * jax.grad(lambda seen: jnp.sum(loss(scores(variables, seen), labels)))(
+            candidates
+        )
+
+    def step(_, candidates):
+        moved = candidates + attack.relative_step * epsilon * _direction(
+            gradient(candidates), attack.norm
+        )
+        return project(moved, images, epsilon, attack.norm)
+
+    first = images
+    if attack.random_start:
+        noise = mask * _draw(numbers, images.shape[1:], attack.norm)
+        first = project(images + epsilon * noise, images, epsilon, attack.norm)
+    found = jax.lax.fori_loop(0, attack.steps, step, first)
+    wrong = jnp.argmax(scores(variables, found), axis=-1) != labels
+    still = jnp.all(gradient(images) == 0.0, axis=(1, 2, 3))
+    return Attacked(found, wrong, still)  # pyright: ignore[reportArgumentType]
+
+
+def _cross_entropy(scores, labels):
+    return -jnp.take_along_axis(jax.nn.log_softmax(scores), labels[:, None], axis=-1)[:, 0]
+
+
+def margin(
+    scores: Float[Array, "batch classes"], labels: Int[Array, "batch"]
+) -> Float[Array, "batch"]:
+    """The largest score of another class minus that of the true one."""
+    true = jax.nn.one_hot(labels, scores.shape[-1], dtype=bool)
+    of_truth = jnp.take_along_axis(scores, labels[:, None], axis=-1)[:, 0]
+    return jnp.max(jnp.where(true, -jnp.inf, scores), axis=-1) - of_truth
+
+
+_LOSSES = {"cross-entropy": _cross_entropy, "margin": margin}
+
+
+def _direction(gradient, norm: str):
+    """A step of length one; none where there is no gradient."""
+    if norm == "inf":
+        return jnp.sign(gradient)
+    # Scaled first: the squares of small gradients would vanish.
+    largest = jnp.max(jnp.abs(gradient), axis=(1, 2, 3), keepdims=True)
+    scaled = gradient / jnp.where(largest > 0.0, largest, 1.0)
+    return scaled / jnp.maximum(_length(scaled), 1.0)
+
+
+def project(images: Images, centres: Images, epsilon: Any, norm: str) -> Images:
+    """The nearest images in a ball, then their grey levels clipped to [0, 1].
+
+    Args:
+        images: Anywhere.
+        centres: Of the balls; grey levels in [0, 1], so that clipping does not leave a ball.
+        epsilon: Radius.
+        norm: "inf" or "2".
+    """
+    change = images - centres
+    if norm == "inf":
+        change = jnp.clip(change, -epsilon, epsilon)
+    else:
+        change = change * jnp.minimum(1.0, epsilon / jnp.maximum(_length(change), 1e-12))
+    return jnp.clip(centres + change, 0.0, 1.0)
+
+
+def _length(images):
+    return jnp.sqrt(jnp.sum(images**2, axis=(1, 2, 3), keepdims=True))
+
+
+def _draw(numbers, shape, norm: str):
+    """A point of the unit ball for each image, by the image's number alone."""
+
+    def one(number):
+        key, radius_key = jax.random.split(jax.random.fold_in(jax.random.key(SEED), number))
+        if norm == "inf":
+            return jax.random.uniform(key, shape, minval=-1.0)
+        direction = jax.random.normal(key, shape)
+        # Uniform in the ball of as many dimensions as there are pixels.
+        radius = jax.random.uniform(radius_key) ** (1.0 / np.prod(shape))
+        return radius * direction / jnp.sqrt(jnp.sum(direction**2))
+
+    return jax.vmap(one)(numbers)

@@ -1,0 +1,117 @@
+"""Accuracy on images changed by an adversary who knows the model: FGSM and PGD.
+
+Every attack is made with two losses, cross-entropy and margin, on the model's unnormalised
+log-probabilities (logarithms of lengths for capsules), and an image counts as fooled if either
+fools the model. What speaks against trusting a number stands beside it: gradients that vanish, or
+an attack that does not get stronger with its radius or its steps (Carlini et al., 2019).
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from data.sources import Dataset
+from evaluation.attacks import Attack, attack_all, fgsm, pgd
+from evaluation.prediction import Differentiable, Predict
+from evaluation.records import Result, rate
+
+EXPENSIVE = True
+LOSSES = ("cross-entropy", "margin")
+EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+LENGTHS = (0.0, 0.5, 1.0, 2.0, 3.0)
+# At the full range of grey levels an attack can paint any image, so no model should stand.
+_FULL_RANGE = 1.0
+_ROOM = 0.01
+
+
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+    """Accuracy under FGSM and PGD over the largest change of a pixel, and PGD over its length.
+
+    Returns:
+        The results; None for volumes and for models that cannot be differentiated.
+    """
+    model = getattr(predict, "differentiable", None)
+    if model is None or dataset.test.images.ndim != 4:
+        return None
+    results = []
+    for condition, axis, radii, attacks in _plan():
+        stood = {radius: _stand(model, dataset, attacks, radius, batch_size) for radius in radii}
+        flags = _suspicions(model, dataset, attacks, stood, batch_size)
+        for radius, (hits, still) in stood.items():
+            results.append(
+                rate(
+                    "adversarial",
+                    "robust accuracy",
+                    hits,
+                    dataset.test,
+                    details={"images without a gradient": float(np.mean(still))},
+                    condition=condition,
+                    axis=axis,
+                    strength=radius,
+                    flags=flags,
+                    parameters={
+                        "norm": attacks[0].norm,
+                        "steps": attacks[0].steps,
+                        "relative step": attacks[0].relative_step,
+                        "random start": attacks[0].random_start,
+                        "losses": list(LOSSES),
+                        "strengths": list(radii),
+                        "identity": 0.0,
+                    },
+                )
+            )
+    return results
+
+
+def _plan():
+    """Name, axis, radii and attacks of each condition."""
+    pixels, length = "largest change of a pixel, of the full range", "length of the change"
+    return (
+        ("FGSM", pixels, EPSILONS, [fgsm(loss) for loss in LOSSES]),
+        ("PGD", pixels, EPSILONS, [pgd("inf", loss) for loss in LOSSES]),
+        ("PGD, Euclidean", length, LENGTHS, [pgd("2", loss) for loss in LOSSES]),
+    )
+
+
+def _stand(
+    model: Differentiable,
+    dataset: Dataset,
+    attacks: Sequence[Attack],
+    radius: float,
+    batch_size: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which images no attack fools, and which have no gradient for any."""
+    found = [
+        attack_all(
+            model,
+            dataset.test,
+            attack,
+            radius,
+            batch_size=batch_size,
+            name=f"adversarial {attack.loss} {radius:g}",
+        )
+        for attack in attacks
+    ]
+    fooled = np.any([each.fooled for each in found], axis=0)
+    return ~fooled, np.all([each.without_gradient for each in found], axis=0)
+
+
+def _suspicions(model, dataset, attacks, stood, batch_size) -> tuple[str, ...]:
+    """Why the accuracies may be too high."""
+    flags = []
+    rates = [float(np.mean(hits)) for hits, _ in stood.values()]
+    if any(after > before + _ROOM for before, after in itertools.pairwise(rates)):
+        flags.append("a larger radius fools fewer images: gradients may mislead")
+    still = float(np.mean(next(iter(stood.values()))[1]))
+    if still > _ROOM:
+        flags.append(f"{100 * still:.0f} % of the images have no gradient to follow")
+    if attacks[0].norm == "inf" and attacks[0].steps > 1:
+        hits, _ = _stand(model, dataset, attacks, _FULL_RANGE, batch_size)
+        chance = 1.0 / dataset.num_classes
+        if float(np.mean(hits)) > chance:
+            flags.append(
+                f"{100 * np.mean(hits):.0f} % of the images stand where any change is allowed: "
+                "gradients may be masked"
+            )
+    return tuple(flags)

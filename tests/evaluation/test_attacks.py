@@ -1,0 +1,143 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data.sources import Split
+from evaluation.attacks import attack_all, fgsm, margin, pgd, project
+from evaluation.prediction import Differentiable, Predictor
+from evaluation.suites import adversarial
+from tests.evaluation.suites.digits import linear_weights, some_digits
+
+DIGITS = some_digits().test
+IMAGES = DIGITS.images / np.float32(255.0)
+
+
+def linear(weights, images):
+    return images.reshape(len(images), -1) @ weights[:-1] + weights[-1]
+
+
+MODEL = Differentiable(linear, jnp.asarray(linear_weights()))
+
+
+def attack(how, epsilon, split=DIGITS, model=MODEL, **options):
+    return attack_all(model, split, how, epsilon, batch_size=10, name="test", **options)
+
+
+def clean_hits():
+    return np.argmax(linear(MODEL.variables, IMAGES), axis=1) == DIGITS.labels
+
+
+def slow_fgsm(epsilon):
+    """The sign of the gradient of -log softmax, which for a linear model is known."""
+    weights = np.asarray(MODEL.variables[:-1], np.float64)
+    scores = np.asarray(linear(MODEL.variables, IMAGES), np.float64)
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    gradient = (shares - np.eye(10)[DIGITS.labels]) @ weights.T
+    return np.clip(IMAGES + epsilon * np.sign(gradient).reshape(IMAGES.shape), 0.0, 1.0)
+
+
+def test_fgsm_on_a_linear_model_is_known():
+    found = attack(fgsm("cross-entropy"), 0.1)
+    np.testing.assert_allclose(found.images, slow_fgsm(0.1), atol=1e-6)
+    answers = np.argmax(linear(MODEL.variables, found.images), axis=1)
+    np.testing.assert_array_equal(found.fooled, answers != DIGITS.labels)
+
+
+@pytest.mark.parametrize("loss", adversarial.LOSSES)
+@pytest.mark.parametrize("how", [fgsm, lambda loss: pgd("inf", loss), lambda loss: pgd("2", loss)])
+def test_without_room_nothing_changes(how, loss):
+    found = attack(how(loss), 0.0)
+    np.testing.assert_array_equal(found.images, IMAGES)
+    np.testing.assert_array_equal(~found.fooled, clean_hits())
+
+
+@pytest.mark.parametrize(("norm", "epsilon"), [("inf", 0.1), ("2", 1.5)])
+def test_changes_stay_in_the_ball_and_in_range(norm, epsilon):
+    found = attack(pgd(norm, "margin"), epsilon)
+    change = (found.images - IMAGES).reshape(len(IMAGES), -1)
+    sizes = np.abs(change).max(axis=1) if norm == "inf" else np.linalg.norm(change, axis=1)
+    assert np.all(sizes <= epsilon * (1 + 1e-5))
+    assert sizes.max() > 0.9 * epsilon
+    assert found.images.min() >= 0.0
+    assert found.images.max() <= 1.0
+
+
+def test_pgd_is_not_weaker_than_fgsm_and_grows_with_its_radius():
+    counts = []
+    for epsilon in (0.0, 0.02, 0.05, 0.1):
+        single = attack(fgsm("margin"), epsilon).fooled
+        iterated = attack(pgd("inf", "margin"), epsilon).fooled
+        assert iterated.sum() >= single.sum()
+        counts.append(iterated.sum())
+    assert counts == sorted(counts)
+    assert counts[-1] == len(DIGITS) > counts[0]
+
+
+def test_an_image_is_attacked_alike_in_every_batch():
+    few = attack(pgd("2", "margin"), 1.0, Split(DIGITS.images[:7], DIGITS.labels[:7]))
+    all_of_them = attack(pgd("2", "margin"), 1.0)
+    np.testing.assert_allclose(few.images, all_of_them.images[:7], atol=1e-6)
+
+
+def test_only_what_the_mask_shows_changes():
+    mask = np.zeros((28, 28), bool)
+    mask[8:14] = True
+    found = attack(pgd("inf", "margin"), 0.5, mask=mask)
+    changed = np.any(found.images != IMAGES, axis=(0, 3))
+    assert changed.any()
+    assert not changed[~mask].any()
+
+
+def test_margins_by_hand():
+    scores = jnp.array([[1.0, 3.0, 2.0], [1.0, 3.0, 2.0]])
+    np.testing.assert_allclose(margin(scores, jnp.array([1, 2])), [-1.0, 1.0])
+
+
+def test_projection_by_hand():
+    centre = jnp.full((1, 1, 2, 1), 0.5)
+    far = centre + jnp.array([0.3, -0.4]).reshape(1, 1, 2, 1)
+    np.testing.assert_allclose(project(far, centre, 0.1, "inf")[0, 0, :, 0], [0.6, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(project(far, centre, 0.25, "2")[0, 0, :, 0], [0.65, 0.3], rtol=1e-6)
+
+
+def predictor(scores):
+    return Predictor(
+        lambda images: np.asarray(scores(MODEL.variables, images)),
+        differentiable=Differentiable(scores, MODEL.variables),
+    )
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(adversarial, "EPSILONS", (0.0, 0.05, 0.3))
+    monkeypatch.setattr(adversarial, "LENGTHS", (0.0, 2.0))
+    dataset = some_digits()
+    return dataclasses.replace(dataset, test=Split(DIGITS.images[:8], DIGITS.labels[:8]))
+
+
+def test_a_model_that_follows_is_not_suspected(quick):
+    results = adversarial.evaluate(predictor(linear), quick, batch_size=8)
+    values = {(result.condition, result.strength): result.value for result in results}
+    for condition in ("FGSM", "PGD", "PGD, Euclidean"):
+        assert values[condition, 0.0] == np.mean(clean_hits()[:8])
+    assert values["PGD", 0.3] <= values["FGSM", 0.3] == 0.0
+    assert not any(result.flags for result in results)
+
+
+def test_a_model_that_hides_its_gradient_is_flagged(quick):
+    def rounded(variables, images):
+        return jax.lax.stop_gradient(linear(variables, images))
+
+    results = adversarial.evaluate(predictor(rounded), quick, batch_size=8)
+    flags = {flag for result in results if result.condition == "PGD" for flag in result.flags}
+    assert any("have no gradient to follow" in flag for flag in flags)
+    assert any("gradients may be masked" in flag for flag in flags)
+    assert results[0].details["images without a gradient"] == 1.0
+
+
+def test_it_does_not_apply_to_answers_alone(quick):
+    assert adversarial.evaluate(lambda images: images, quick, batch_size=8) is None
