@@ -86,11 +86,11 @@ def attack_all(
         epsilon: Radius of the ball, where grey levels go from 0 to 1.
         mask: `[height, width]` or `[count, height, width]` booleans, the pixels that may change;
             None lets all of them.
-        batch_size: Images that are attacked at once.
+        batch_size: Images that are attacked at once, at most.
         name: What the progress bar says.
     """
     count, parts = len(split), []
-    shape = split.images.shape
+    shape, batch_size = split.images.shape, min(batch_size, count)
     masks = np.broadcast_to(True if mask is None else mask, shape[:3])
     with tqdm(total=count, desc=name, unit="img", leave=False, disable=None) as bar:
         for start in range(0, count, batch_size):
