@@ -136,7 +136,7 @@ def _interval(results, sample, over_seeds):
         method = "bootstrap of images" if over_seeds is None else "two-level bootstrap"
         return value_interval(sample.outcomes, sample.replicates), f"{method} 95 %"
     if over_seeds is not None:
-        return over_seeds.interval, "t over seeds 95 %"
+        return _possible(over_seeds.interval, results[0][0].unit), "t over seeds 95 %"
     return None, "none: a mean over strengths without outcomes per image"
 
 
@@ -149,9 +149,15 @@ def _points(results, outcomes, replicates) -> tuple[Point, ...]:
         elif outcomes is not None:
             interval = value_interval(outcomes[:, k], replicates[:, k])
         else:
-            interval = spread(values).interval
+            interval = _possible(spread(values).interval, at_strength[0].unit)
         points.append(Point(at_strength[0].strength, float(np.mean(values)), interval))
     return tuple(points)
+
+
+def _possible(interval: tuple[float, float], unit: str) -> tuple[float, float]:
+    """What of an interval a number of this unit can be."""
+    low, high = interval
+    return (max(low, 0.0), min(high, 1.0)) if unit == "rate" else interval
 
 
 def _mean_details(results) -> dict[str, float]:

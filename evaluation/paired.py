@@ -105,8 +105,9 @@ def value_interval(outcomes: np.ndarray, replicates: np.ndarray) -> tuple[float,
         replicates: `[RESAMPLES]`, of these outcomes.
 
     Returns:
-        Lower and upper end, within the range of outcomes that are shares. If no outcome differs
-        from another, Wilson's interval of as many images, for resampling would know no doubt.
+        Lower and upper end, not below 0 if no outcome is, and within [0, 1] of outcomes that are
+        shares. If no outcome differs from another, Wilson's interval of as many images, for
+        resampling would know no doubt.
     """
     outcomes = np.asarray(outcomes, float)
     value, images = float(outcomes.mean()), outcomes.shape[-1]
@@ -115,7 +116,9 @@ def value_interval(outcomes: np.ndarray, replicates: np.ndarray) -> tuple[float,
         return wilson_interval(round(value * images), images)
     half = _t_quantile(outcomes) * float(np.std(replicates))
     low, high = value - half, value + half
-    return (max(low, 0.0), min(high, 1.0)) if is_share else (low, high)
+    if outcomes.min() >= 0.0:
+        low = max(low, 0.0)
+    return (low, min(high, 1.0)) if is_share else (low, high)
 
 
 def difference(first: Sample, second: Sample) -> Difference:
