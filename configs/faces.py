@@ -1,0 +1,58 @@
+"""Faces and their scrambles: which networks see how parts are arranged?
+
+The argument is NETWORK,TASK; a task that is left out is configuration. See `data.faces` for what
+the tasks are and `evaluation.suites.faces` for what is measured.
+
+    python train.py --config faces:capsnet
+    python train.py --config faces:stn_cnn,relation
+    python train.py --config faces:cnn_400k,presence --seeds 0,1,2
+
+Networks: capsnet, stn_cnn, cnn, cnn_matched, cnn_9x9 and cnn_400k are those of the configuration
+`mnist`, all with its schedule and the same images; bag_of_parts sees windows of 9x9 pixels only
+and not where they lie, so it has to be at chance, 1/6, on configuration. How few images suffice
+is measured with `--config.dataset.train_images=1000`.
+
+Expected: EXPECTED.
+Cost: 165,000 images.
+"""
+
+from cnn.bag_of_parts import BagOfPartsConfig
+from configs import mnist
+from data.faces import TASKS, FacesConfig
+from training.experiment import Experiment
+from training.optimizers import AdamConfig, CosineSchedule
+
+NETWORKS = {
+    "capsnet": mnist.MODELS["capsnet"],
+    "stn_cnn": mnist.MODELS["st_cnn"],
+    "cnn": mnist.MODELS["cnn"],
+    "cnn_matched": mnist.MODELS["cnn_matched"],
+    "cnn_9x9": mnist.MODELS["cnn_9x9"],
+    "cnn_400k": mnist.MODELS["cnn_400k"],
+    "bag_of_parts": BagOfPartsConfig,
+}
+
+
+def get_config(argument: str = "") -> Experiment:
+    """The network and the task that the argument names, for 1,287 steps.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    network, _, task = argument.partition(",")
+    network, task = network or "capsnet", task or "configuration"
+    for name, choices in ((network, NETWORKS), (task, TASKS)):
+        if name not in choices:
+            raise ValueError(f"{name!r} is not one of {', '.join(choices)}")
+    return Experiment(
+        model=NETWORKS[network](),
+        steps=3 * 429,
+        dataset=FacesConfig(task),
+        optimizer=AdamConfig(
+            learning_rate=mnist.LEARNING_RATES.get(network, 1e-3),
+            schedule=CosineSchedule(warmup_steps=100),
+        ),
+        validate_every=143,
+        checkpoint_every=143,
+        suites=("clean", "faces"),
+    )

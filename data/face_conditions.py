@@ -1,0 +1,87 @@
+"""The images of the scrambled-face test: the same faces, intact and changed in one way each."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from data.face_arrangements import EMPTY, HOME, cycle
+from data.face_parts import paint, pose_of
+from data.faces import FacesConfig, in_chunks, to_bytes
+from stn.transforms import Similarity
+
+# How much larger the widened ranges of poses are.
+WIDER = 1.5
+# The small move: pixels along each axis, degrees, logarithm of the scale.
+SMALL_MOVE = (1.0, 1.0, 5.0, 0.05)
+KEEP = np.array([[1.0, 0.0, 0.0, 0.0]], np.float32)
+# Upside down, about the face's middle.
+INVERT = -KEEP
+
+
+def widened(config: FacesConfig) -> FacesConfig:
+    """The same faces, their poses `WIDER` times as far from upright."""
+    return dataclasses.replace(
+        config,
+        shift=WIDER * config.shift,
+        rotation=WIDER * config.rotation,
+        log_scale=WIDER * config.log_scale,
+    )
+
+
+def small_moves(count: int) -> np.ndarray:
+    """`[count, 4]` similarities that move, turn and scale by `SMALL_MOVE`, either way each."""
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (count, 4))
+    x, y, degrees, log_scale = jnp.asarray(signs * SMALL_MOVE, jnp.float32).T
+    return np.asarray(jax.vmap(pose_of)(x, y, jnp.deg2rad(degrees), log_scale))
+
+
+def painter(config: FacesConfig, role: str, count: int) -> Callable[..., np.ndarray]:
+    """A function that paints the same faces in any arrangement.
+
+    Args:
+        config: What the faces are like.
+        role: Which faces: "validation pairs" or "test pairs".
+        count: How many.
+
+    Returns:
+        `show(contents, *, progress=1.0, change=KEEP)` to `[count, 32, 32, 1]` uint8. `contents` is
+        an arrangement or several, which images show in turn. `progress` is how far each part has
+        slid from where it belongs to where the arrangement has it; on its way it may cross others.
+        `change` is `[1 or count, 4]`, a similarity of the face's own coordinates.
+    """
+
+    def one(number, contents, change, progress):
+        face = config.draw(config.keys(role, number[None])[0])
+        pose = Similarity().compose(face.pose[None], change[None])[0]
+        homes = face.slots[jnp.minimum(contents, 3)]
+        # What is no part has no place of its own.
+        homes = jnp.where(contents[:, None] < 4, homes, face.slots)
+        centres = homes + progress * (face.slots - homes)
+        return paint(face._replace(pose=pose), contents, centres)
+
+    paint_all = jax.jit(jax.vmap(one))
+
+    def show(contents: np.ndarray, *, progress: float = 1.0, change: np.ndarray = KEEP):
+        images = in_chunks(
+            paint_all,
+            np.arange(count),
+            cycle(contents, count),
+            np.broadcast_to(change, (count, 4)),
+            np.full(count, progress, np.float32),
+        )
+        return to_bytes(images)
+
+    return show
+
+
+def cut_and_paste(show: Callable[..., np.ndarray]) -> np.ndarray:
+    """The sham: parts cut out of the whole faces and pasted again where they were.
+
+    Whole faces are themselves pasted, by additions, so nothing of this is left to be seen.
+    """
+    whole, empty = (show(contents).astype(np.int16) for contents in (HOME, EMPTY))
+    parts = whole - empty
+    return (empty + parts).astype(np.uint8)

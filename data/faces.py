@@ -1,0 +1,236 @@
+"""Faces of four parts, whole and scrambled: does a model see how parts are arranged?
+
+Three tasks, never to be averaged. "presence": faces against heads without parts or with clutter in
+their places; how parts lie is never needed. "relation": faces against scrambles of the training
+permutations. "configuration": the six arrangements that the permutations make are six classes; the
+parts are the same in all of them, so that parts alone tell nothing.
+
+For "configuration" the same parts lie at the corners of a square, on bare skin. In a face the nose
+is within a few pixels of every other part, and the outline close to most: a small window that shows
+two of these at once tells the arrangement, and no network would need to relate distant parts.
+
+Every image, the whole face too, is made by the same paste (see `data.face_parts`), and images of
+one key share parts, pose and noise however their parts are arranged.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from data import face_arrangements as arrangements
+from data.batches import Batch, DeviceSplit
+from data.errors import UserError
+from data.face_parts import (
+    FACE_SLOTS,
+    SIZE,
+    SQUARE_SLOTS,
+    Face,
+    make_blobs,
+    paint,
+    part_boxes,
+    pose_of,
+)
+from data.sources import Dataset, Split
+
+TASKS = ("presence", "relation", "configuration")
+# Labels of the first two tasks.
+OTHER, FACE = 0, 1
+# What has images of its own.
+ROLES = ("train", "validation", "test", "validation pairs", "test pairs")
+# Labels of an epoch if images never repeat; it sets no more than how often they are shuffled.
+_EPOCH = 12_000
+# Images that are painted at once outside of training.
+_CHUNK = 500
+
+
+class Painted(NamedTuple):
+    """Images and all that is known of them.
+
+    Attributes:
+        images: In [0, 1].
+        labels: Of the task.
+        boxes: Of what lies in each slot: left, top, right, bottom, in pixels.
+        contents: What lies in each slot; see `data.face_arrangements`.
+        poses: Of the faces; see `data.face_parts.Face`.
+    """
+
+    images: Float[Array, "batch size size 1"]
+    labels: Int[Array, "batch"]
+    boxes: Float[Array, "batch 4 4"]
+    contents: Int[Array, "batch 4"]
+    poses: Float[Array, "batch 4"]
+
+
+@dataclasses.dataclass
+class FacesConfig:
+    """Painted faces, 32x32 pixels of grey, and what is to be learnt of them.
+
+    Attributes:
+        task: One of `TASKS`.
+        train_images: How many training images there are, to see how few suffice; 0 for images
+            that are painted in every step and never repeat.
+        validation_images: Painted once.
+        test_images: Painted once.
+        shift: Largest move of a whole face along each axis, in pixels.
+        rotation: Its largest angle either way, in degrees.
+        log_scale: Largest logarithm of its scale, either way.
+        layout_noise: Largest move of each slot along each axis, in pixels.
+        contrast: Of the parts, as a grey level.
+        noise: Standard deviation of the pixels' noise, as a grey level.
+        clutter: Pieces of clutter at random places of every image.
+        seed: Of all images that are fixed.
+    """
+
+    task: str = "configuration"
+    train_images: int = 0
+    validation_images: int = 2000
+    test_images: int = 4000
+    shift: float = 4.0
+    rotation: float = 29.0
+    log_scale: float = 0.2
+    layout_noise: float = 0.5
+    contrast: float = 0.6
+    noise: float = 0.03
+    clutter: int = 0
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of the dataset, for records."""
+        return f"faces {self.task}"
+
+    @property
+    def num_classes(self) -> int:
+        """Labels are below it."""
+        return len(arrangements.CONFIGURATIONS) if self.task == "configuration" else 2
+
+    def check(self) -> None:
+        """Raises a `UserError` for a value that no run can have."""
+        if self.task not in TASKS:
+            raise UserError(f"dataset.task={self.task!r}: choose one of {', '.join(TASKS)}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            least = 1 if field.name in ("validation_images", "test_images") else 0
+            if not isinstance(value, str) and value < least:
+                raise UserError(f"dataset.{field.name}={value}: must be at least {least}")
+
+    def load(self, data_dir: str | None = None) -> Dataset:
+        """Paints the validation and test images; nothing is read.
+
+        The training split has balanced labels only; its images are single blank pixels, for what
+        is trained on is painted by `generate`.
+        """
+        labels = self._labels(self.train_images or _EPOCH)
+        return Dataset(
+            self.name,
+            self.num_classes,
+            train=Split(np.zeros((len(labels), 1, 1, 1), np.uint8), labels),
+            validation=self._split("validation", self.validation_images),
+            test=self._split("test", self.test_images),
+            generator=self,
+        )
+
+    def generate(
+        self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]
+    ) -> Batch:
+        """Training images with the chosen labels: new ones, or those of the chosen numbers."""
+        if self.train_images:
+            keys = self.keys("train", chosen)
+        else:
+            keys = _fold_all(key, jnp.arange(chosen.size))
+        painted = self.paint_labels(keys, split.labels[chosen])
+        return Batch(painted.images, painted.labels, painted.poses[:, None])
+
+    def keys(self, role: str, numbers: Int[Array, "batch"]) -> Key[Array, "batch"]:
+        """The keys of fixed images, by their numbers; `role` is one of `ROLES`."""
+        return _fold_all(jax.random.fold_in(jax.random.key(self.seed), ROLES.index(role)), numbers)
+
+    def paint_labels(self, keys: Key[Array, "batch"], labels: Int[Array, "batch"]) -> Painted:
+        """Images of classes, each a function of its own key and label."""
+
+        def one(key, label):
+            face_key, arrangement_key = jax.random.split(key)
+            face = self.draw(face_key)
+            contents = self._arrangement(arrangement_key, label)
+            boxes = part_boxes(face, face.slots)
+            return Painted(paint(face, contents, face.slots), label, boxes, contents, face.pose)
+
+        return jax.vmap(one)(keys, labels)
+
+    def draw(self, key: Key[Array, ""]) -> Face:
+        """All that is random of one image but its arrangement."""
+        uniform_key, noise_key = jax.random.split(key)
+        pieces = 4 + self.clutter
+        # All at once, for every draw of its own takes long to compile.
+        numbers = jax.random.uniform(uniform_key, (24 + 17 * pieces,), minval=-1.0, maxval=1.0)
+        looks, jitter, pose, head, places, clutter = jnp.split(
+            numbers, np.cumsum((8, 8, 4, 4, 2 * pieces))
+        )
+        spread = self.task == "configuration"
+        slots = jnp.asarray(SQUARE_SLOTS if spread else FACE_SLOTS)
+        limits = np.array([self.shift, self.shift, np.deg2rad(self.rotation), self.log_scale])
+        return Face(
+            blobs=make_blobs(looks, clutter.reshape(-1, 15), self.contrast),
+            slots=slots + self.layout_noise * jitter.reshape(4, 2),
+            pose=pose_of(*(pose * limits.astype(np.float32))),
+            head=_head(head, outlined=not spread),
+            clutter=(SIZE / 2) * places.reshape(-1, 2)[4:],
+            noise=self.noise * jax.random.normal(noise_key, (SIZE, SIZE)),
+        )
+
+    def _arrangement(self, key, label):
+        """A random arrangement of a class."""
+        if self.task == "configuration":
+            return jnp.asarray(arrangements.CONFIGURATIONS)[label]
+        others = arrangements.TRAINED if self.task == "relation" else arrangements.FACELESS
+        other = jax.random.choice(key, jnp.asarray(others))
+        return jnp.where(label == FACE, jnp.asarray(arrangements.HOME), other)
+
+    def _labels(self, count: int) -> np.ndarray:
+        return (np.arange(count) % self.num_classes).astype(np.int32)
+
+    def _split(self, role: str, count: int) -> Split:
+        labels = self._labels(count)
+        painted = in_chunks(
+            jax.jit(lambda numbers, labels: self.paint_labels(self.keys(role, numbers), labels)),
+            np.arange(count),
+            labels,
+        )
+        return Split(to_bytes(painted.images), labels, painted.poses[:, None])
+
+
+def _fold_all(key, numbers):
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
+
+
+def _head(numbers, *, outlined: bool):
+    """A face's head on another grey, or the same grey all over; see `Face.head`."""
+    width, height, skin, ground = numbers
+    skin = 0.5 + 0.05 * skin
+    ground = 0.2 + 0.1 * ground if outlined else skin
+    return jnp.stack([10.0 + 0.7 * width, 12.5 + 0.7 * height, skin, ground])
+
+
+def to_bytes(images: np.ndarray) -> np.ndarray:
+    """Images in [0, 1] rounded to whole grey levels."""
+    return np.round(np.asarray(images) * 255.0).astype(np.uint8)
+
+
+def in_chunks(function, *arrays: np.ndarray):
+    """Applies a function of batches to all entries of some arrays, so many at a time.
+
+    Args:
+        function: Of one batch of each array to a pytree of batches.
+        arrays: Of one length, at least 1.
+    """
+    count = len(arrays[0])
+    chunks = []
+    for start in range(0, count, _CHUNK):
+        # The last chunk goes round to the start, so that all have one shape.
+        chosen = np.arange(start, start + min(_CHUNK, count)) % count
+        chunks.append(jax.device_get(function(*(array[chosen] for array in arrays))))
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *chunks)
