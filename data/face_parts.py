@@ -24,15 +24,15 @@ from stn.transforms import Similarity
 SIZE = 32
 LEFT_EYE, RIGHT_EYE, NOSE, MOUTH, NOTHING, CLUTTER = range(6)
 # Half the width and height that a part takes, in pixels before its pose.
-HALF_PART = (3.0, 2.5)
+HALF_PART = (3.0, 3.0)
 # Where a part lies in a face, by part; nose and mouth keep clear of each other and of the eyes.
-FACE_SLOTS = np.array([[-5.0, -4.5], [5.0, -4.5], [0.0, 0.8], [0.0, 6.5]], np.float32)
+FACE_SLOTS = np.array([[-5.5, -5.0], [5.5, -5.0], [0.0, 0.5], [0.0, 7.0]], np.float32)
 # The corners of a square: as far apart as four parts can lie and still be within the image.
 SQUARE_SLOTS = np.array([[-6.0, -6.0], [6.0, -6.0], [-6.0, 6.0], [6.0, 6.0]], np.float32)
 
 
 class Face(NamedTuple):
-    """All that is random of an image but which parts it shows where.
+    """All that is random of an image.
 
     Attributes:
         blobs: For each kind of thing that can be pasted: x, y and standard deviations of Gaussians
@@ -43,6 +43,7 @@ class Face(NamedTuple):
         head: Half its width and height in pixels, the grey of its skin and of the background.
         clutter: Where clutter lies around the parts, in pixels of the image from its middle.
         noise: Of the pixels.
+        choice: In [0, 1): which of the arrangements of its class the image has.
     """
 
     blobs: Float[Array, "*batch kinds blobs 5"]
@@ -51,6 +52,7 @@ class Face(NamedTuple):
     head: Float[Array, "*batch 4"]
     clutter: Float[Array, "*batch pieces 2"]
     noise: Float[Array, "*batch size size"]
+    choice: Float[Array, "*batch"]
 
 
 def pose_of(x, y, angle, log_scale) -> Float[Array, "4"]:
@@ -96,19 +98,19 @@ def _eye(width, pupil, brow):
     """White, pupil and brow; arguments in [-1, 1]."""
     return jnp.stack(
         [
-            _blob(0.0, 0.4, 1.7 + 0.2 * width, 0.9, 0.8),
+            _blob(0.0, 0.4, 1.5 + 0.15 * width, 0.9, 0.8),
             _blob(0.0, 0.4, 0.75 + 0.1 * pupil, 0.75 + 0.1 * pupil, -1.5),
-            _blob(0.0, -1.7 - 0.2 * brow, 1.6 + 0.2 * width, 0.55, -0.4),
+            _blob(0.0, -1.5 - 0.2 * brow, 1.4 + 0.15 * width, 0.55, -0.4),
         ]
     )
 
 
 def _nose(length, width):
     """Ridge and nostrils."""
-    apart = 1.1 + 0.2 * width
+    apart = 1.0 + 0.2 * width
     return jnp.stack(
         [
-            _blob(0.0, -0.6, 0.7, 1.5 + 0.2 * length, 0.7),
+            _blob(0.0, -0.6, 0.7, 1.2 + 0.15 * length, 0.8),
             _blob(-apart, 1.4, 0.65, 0.55, -0.7),
             _blob(apart, 1.4, 0.65, 0.55, -0.7),
         ]
@@ -117,12 +119,12 @@ def _nose(length, width):
 
 def _mouth(width, smile):
     """Three pieces of a line that bends."""
-    apart, bend = 1.6 + 0.2 * width, 0.4 * smile
+    apart, bend = 1.3 + 0.2 * width, 0.4 * smile
     return jnp.stack(
         [
-            _blob(-apart, -bend, 1.0, 0.6, -0.75),
-            _blob(0.0, bend, 1.0, 0.6, -0.75),
-            _blob(apart, -bend, 1.0, 0.6, -0.75),
+            _blob(-apart, -bend, 0.8, 0.6, -0.75),
+            _blob(0.0, bend, 0.8, 0.6, -0.75),
+            _blob(apart, -bend, 0.8, 0.6, -0.75),
         ]
     )
 
@@ -140,7 +142,7 @@ def _blob(*values):
 def _mean_matched(blobs):
     """One wide blob more for each kind, so that all of them together integrate to zero."""
     volume = jnp.sum(blobs[..., 2] * blobs[..., 3] * blobs[..., 4], axis=-1)
-    wide_x, wide_y = 2.0, 1.8
+    wide_x, wide_y = 1.6, 1.5
     fields = jnp.broadcast_to(jnp.array([0.0, 0.0, wide_x, wide_y, 0.0]), (*volume.shape, 5))
     fields = fields.at[..., 4].set(-volume / (wide_x * wide_y))
     return jnp.concatenate([blobs, fields[..., None, :]], axis=-2)

@@ -80,7 +80,7 @@ class FacesConfig:
         log_scale: Largest logarithm of its scale, either way.
         layout_noise: Largest move of each slot along each axis, in pixels.
         contrast: Of the parts, as a grey level.
-        noise: Standard deviation of the pixels' noise, as a grey level.
+        noise: Standard deviation of the pixels' noise, which is uniform, as a grey level.
         clutter: Pieces of clutter at random places of every image.
         seed: Of all images that are fixed.
     """
@@ -153,22 +153,21 @@ class FacesConfig:
         """Images of classes, each a function of its own key and label."""
 
         def one(key, label):
-            face_key, arrangement_key = jax.random.split(key)
-            face = self.draw(face_key)
-            contents = self._arrangement(arrangement_key, label)
+            face = self.draw(key)
+            contents = self._arrangement(face.choice, label)
             boxes = part_boxes(face, face.slots)
             return Painted(paint(face, contents, face.slots), label, boxes, contents, face.pose)
 
         return jax.vmap(one)(keys, labels)
 
     def draw(self, key: Key[Array, ""]) -> Face:
-        """All that is random of one image but its arrangement."""
-        uniform_key, noise_key = jax.random.split(key)
+        """All that is random of one image."""
         pieces = 4 + self.clutter
+        sizes = (8, 8, 4, 4, 1, 2 * pieces, 15 * pieces, SIZE * SIZE)
         # All at once, for every draw of its own takes long to compile.
-        numbers = jax.random.uniform(uniform_key, (24 + 17 * pieces,), minval=-1.0, maxval=1.0)
-        looks, jitter, pose, head, places, clutter = jnp.split(
-            numbers, np.cumsum((8, 8, 4, 4, 2 * pieces))
+        numbers = jax.random.uniform(key, (sum(sizes),), minval=-1.0, maxval=1.0)
+        looks, jitter, pose, head, choice, places, clutter, noise = jnp.split(
+            numbers, np.cumsum(sizes[:-1])
         )
         spread = self.task == "configuration"
         slots = jnp.asarray(SQUARE_SLOTS if spread else FACE_SLOTS)
@@ -179,15 +178,16 @@ class FacesConfig:
             pose=pose_of(*(pose * limits.astype(np.float32))),
             head=_head(head, outlined=not spread),
             clutter=(SIZE / 2) * places.reshape(-1, 2)[4:],
-            noise=self.noise * jax.random.normal(noise_key, (SIZE, SIZE)),
+            noise=np.sqrt(3.0, dtype=np.float32) * self.noise * noise.reshape(SIZE, SIZE),
+            choice=0.5 * (choice[0] + 1.0),
         )
 
-    def _arrangement(self, key, label):
-        """A random arrangement of a class."""
+    def _arrangement(self, choice, label):
+        """One arrangement of a class, by a number in [0, 1)."""
         if self.task == "configuration":
             return jnp.asarray(arrangements.CONFIGURATIONS)[label]
         others = arrangements.TRAINED if self.task == "relation" else arrangements.FACELESS
-        other = jax.random.choice(key, jnp.asarray(others))
+        other = jnp.asarray(others)[jnp.floor(choice * len(others)).astype(jnp.int32)]
         return jnp.where(label == FACE, jnp.asarray(arrangements.HOME), other)
 
     def _labels(self, count: int) -> np.ndarray:

@@ -54,7 +54,12 @@ def test_every_config_survives_being_stored(name):
 
 
 # What batches are drawn from, by the name of the dataset or of its source.
-STORED = {"mnist": (28, 28, 1), "svhn_cropped": (32, 32, 3), "caltech_birds2011": (32, 32, 3)}
+STORED = {
+    "mnist": (28, 28, 1),
+    "svhn_cropped": (32, 32, 3),
+    "caltech_birds2011": (32, 32, 3),
+    "faces configuration": (1, 1, 1),  # they are painted from labels alone
+}
 # Fields of experiments whose own sizes take minutes.
 SMALLER = {
     "stn_colocalisation": {"dataset.images": 3, "dataset.digit": 0},

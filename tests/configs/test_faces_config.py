@@ -1,0 +1,39 @@
+import pytest
+
+import configs
+from cnn import count_parameters
+from configs import faces, mnist
+from data.errors import UserError
+from data.faces import TASKS
+
+
+@pytest.mark.parametrize("network", faces.NETWORKS)
+def test_every_network_has_the_same_images_and_budget(network):
+    experiments = [configs.load(f"faces:{network},{task}") for task in TASKS]
+    assert configs.load(f"faces:{network}").dataset.task == "configuration"
+    assert [experiment.dataset.task for experiment in experiments] == list(TASKS)
+    for experiment in experiments:
+        assert experiment.steps * experiment.batch_size == 164_736
+        assert experiment.suites == ("clean", "faces")
+        assert experiment.optimizer.schedule == configs.load("mnist:cnn").optimizer.schedule
+
+
+def test_networks_are_those_of_mnist_and_a_control():
+    assert configs.load("faces:stn_cnn").model == mnist.MODELS["st_cnn"]()
+    assert configs.load("faces") == configs.load("faces:capsnet,configuration")
+    bag = configs.load("faces:bag_of_parts").model
+    from flax import nnx
+
+    assert count_parameters(lambda: bag.build((32, 32, 1), 6, nnx.Rngs(0))) == 9_798
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("faces:capsule", "'capsule' is not one of capsnet, stn_cnn"),
+        ("faces:cnn,faces", "'faces' is not one of presence, relation, configuration"),
+    ],
+)
+def test_unknown_arguments_are_named(name, message):
+    with pytest.raises(UserError, match=message):
+        configs.load(name)

@@ -1,0 +1,230 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from cnn import ConvolutionalNetworkConfig
+from data import face_arrangements as arrangements
+from data.face_conditions import KEEP, painter, small_moves, widened
+from data.faces import FACE, FacesConfig
+from data.sources import Dataset, Split
+from evaluation import suites
+from evaluation.faces import auroc, face_threshold, half_way, paired_interval, selectivity
+from evaluation.prediction import Predictor
+
+COUNT = 120
+SUITE = suites.load("faces")
+
+
+def test_auroc_counts_pairs_and_ties_half():
+    assert auroc(np.array([1.0, 2.0]), np.array([0.0, 1.5])) == 0.75
+    assert auroc(np.array([1.0, 1.0]), np.array([1.0])) == 0.5
+    random = np.random.default_rng(0)
+    faces, others = random.integers(0, 9, 40), random.integers(-2, 7, 30)
+    pairs = np.sign(faces[:, None] - others) / 2 + 0.5
+    assert auroc(faces, others) == pytest.approx(pairs.mean())
+
+
+def test_intervals_of_pairs_keep_pairs_together():
+    base = np.random.default_rng(1).normal(size=300)
+    shifted = base + 0.1
+
+    def mean_difference(one, other):
+        return float(np.mean(one - other))
+
+    # However the images are drawn, each pair differs by as much.
+    np.testing.assert_allclose(paired_interval(mean_difference, shifted, base), (0.1, 0.1))
+    low, high = paired_interval(lambda x: float(np.mean(x)), base)
+    half = 1.96 * base.std() / np.sqrt(300)
+    assert (high - low) / 2 == pytest.approx(half, rel=0.15)
+    assert paired_interval(lambda x: float(np.mean(x)), base) == (low, high)
+
+
+def test_the_threshold_misses_five_percent():
+    scores = np.random.default_rng(2).normal(size=1000)
+    assert np.mean(scores < face_threshold(scores)) == 0.05
+
+
+def test_half_way_is_interpolated():
+    strengths = np.array([0.0, 0.5, 1.0])
+    rows = np.array([[1, 1, 0], [1, 1, 0], [1, 1, 0], [1, 0, 0]], bool)
+    # From 3/4 at 0.5 to 0 at 1: one half is a third of that way.
+    assert half_way(rows, strengths) == pytest.approx(0.5 + 0.5 / 3)
+    assert half_way(np.ones((4, 3), bool), strengths) == 1.0
+    assert half_way(np.zeros((4, 3), bool), strengths) == 0.0
+
+
+def test_selectivity_is_a_ratio_of_changes():
+    whole = np.array([1.0, -1.0])
+    assert selectivity(whole, np.array([5.0, -5.0]), np.array([0.0, 2.0])) == 2.0
+    assert selectivity(whole, whole, whole) == 0.0
+
+
+_PAINTED = {}
+
+
+def shared_painter(config, role, count):
+    """`painter`, but what is painted once stays for all tests."""
+
+    def show(contents, *, progress=1.0, change=KEEP):
+        key = (repr(config), role, count, contents.tobytes(), progress, change.tobytes())
+        if key not in _PAINTED:
+            maker = (repr(config), role, count)
+            if maker not in _PAINTED:
+                _PAINTED[maker] = painter(config, role, count)
+            _PAINTED[key] = _PAINTED[maker](contents, progress=progress, change=change)
+        return _PAINTED[key]
+
+    return show
+
+
+@pytest.fixture(autouse=True)
+def paint_once(monkeypatch):
+    monkeypatch.setattr(SUITE, "painter", shared_painter)
+
+
+@functools.cache
+def dataset(task):
+    config = FacesConfig(task, validation_images=60, test_images=COUNT)
+    return config.load(None)
+
+
+@functools.cache
+def table(task):
+    """The right logits of all images that the suite shows, by their pixels."""
+    config, data = dataset(task).generator, dataset(task)
+    answers = {}
+
+    def learn(images, labels):
+        labels = np.broadcast_to(labels, len(images))
+        answers.update((i.tobytes(), k) for i, k in zip(images, labels, strict=True))
+
+    learn(data.test.images, data.test.labels)
+    if task == "configuration":
+        for each in (config, widened(config)):
+            show = shared_painter(each, "test pairs", COUNT)
+            learn(show(arrangements.CONFIGURATIONS), np.arange(COUNT) % 6)
+        return answers
+    for role, count in (("validation pairs", 60), ("test pairs", COUNT)):
+        show = shared_painter(config, role, count)
+        for change in (KEEP, small_moves(count)):
+            learn(show(arrangements.HOME, change=change), FACE)
+    learn(shared_painter(widened(config), "test pairs", COUNT)(arrangements.HOME), FACE)
+    return answers
+
+
+def oracle(task):
+    """Knows every face by its pixels; whatever else it sees is none, or of class 0."""
+
+    def predict(images):
+        pixels = np.round(np.asarray(images) * 255).astype(np.uint8)
+        return np.eye(dataset(task).num_classes)[[table(task).get(i.tobytes(), 0) for i in pixels]]
+
+    return predict
+
+
+def by_condition(results, metric):
+    return {result.condition: result for result in results if result.metric == metric}
+
+
+@functools.cache
+def oracle_results(task):
+    return suites.run(SUITE, oracle(task), dataset(task), batch_size=50)
+
+
+def test_images_that_are_no_faces_are_not_measured():
+    split = Split(np.zeros((3, 32, 32, 1), np.uint8), np.zeros(3, np.int32))
+    stored = Dataset("stored", 2, split, split, split)
+    assert SUITE.evaluate(oracle("relation"), stored, batch_size=3) is None
+
+
+def test_an_oracle_of_faces_is_perfect():
+    results = oracle_results("relation")
+    scrambles = (SUITE.TRAINED, SUITE.HELD_OUT)
+    for name in (*scrambles, SUITE.WIDE_HELD_OUT):
+        assert by_condition(results, "AUROC")[name].value == 1.0
+        effect = by_condition(results, "configural effect")[name]
+        assert (effect.value, effect.interval) == (2.0, (2.0, 2.0))
+        assert effect.value == np.mean(effect.outcomes)
+        assert by_condition(results, "fooled rate")[name].value == 0.0
+    for name in ("intact", "sham", "small move", SUITE.WIDE):
+        assert by_condition(results, "called a face")[name].value == 1.0
+    for name in ("missing part", "doubled part", "single part", "no part", "clutter"):
+        assert by_condition(results, "fooled rate")[name].value == 0.0
+    curve = [r for r in results if r.axis]
+    assert [r.value for r in curve] == [1.0] + [0.0] * 8
+    t50 = by_condition(results, "t50")["displacement"]
+    assert (t50.value, t50.interval) == (0.0625, (0.0625, 0.0625))
+    assert all(by_condition(results, "selectivity")[name].value > 1e6 for name in scrambles)
+
+
+def test_every_result_says_what_it_is():
+    for task in ("relation", "configuration"):
+        for result in oracle_results(task):
+            assert result.condition
+            assert result.count == COUNT
+            assert len(result.data_checksum) == 64
+            assert result.parameters["task"] == task
+            assert "at the ceiling of its own task" in result.flags
+            assert result.interval[0] <= result.value + 1e-9
+            assert result.value <= result.interval[1] + 1e-9
+    pairs = [(r.metric, r.condition, r.strength) for r in oracle_results("relation")]
+    assert len(set(pairs)) == len(pairs)
+
+
+def test_an_oracle_of_configurations_is_perfect():
+    accuracy = by_condition(oracle_results("configuration"), "accuracy")
+    assert accuracy["intact"].value == accuracy[SUITE.WIDE].value == 1.0
+    assert accuracy["no part"].value == pytest.approx(1 / 6)
+    assert accuracy["no part"].details["class 0"] == 1.0
+
+
+def test_a_model_that_calls_everything_a_face_is_fooled_and_flagged():
+    def predict(images):
+        return np.tile([0.0, 1.0], (len(images), 1))
+
+    results = suites.run(SUITE, predict, dataset("relation"), batch_size=60)
+    fooled = by_condition(results, "fooled rate")
+    assert all(result.value == 1.0 for result in fooled.values())
+    assert by_condition(results, "AUROC")[SUITE.HELD_OUT].value == 0.5
+    assert by_condition(results, "configural effect")[SUITE.HELD_OUT].value == 0.0
+    assert by_condition(results, "t50")["displacement"].value == 1.0
+    assert any("never falls" in flag for flag in by_condition(results, "t50")["displacement"].flags)
+    assert all(any("near chance" in flag for flag in result.flags) for result in results)
+
+
+def test_scrambles_that_are_painted_badly_are_detected():
+    known = table("relation")
+
+    def reconstruct(images):
+        pixels = np.round(np.asarray(images) * 255).astype(np.uint8)
+        right = np.array([known.get(i.tobytes(), 0) for i in pixels])
+        return np.asarray(images) * right[:, None, None, None]
+
+    predictor = Predictor(lambda images: np.tile([0.0, 1.0], (len(images), 1)), None, reconstruct)
+    results = suites.run(SUITE, predictor, dataset("relation"), batch_size=60)
+    detected = by_condition(results, "detected by reconstruction")
+    assert detected[SUITE.HELD_OUT].value == detected[SUITE.TRAINED].value == 1.0
+    # What is left of an intact face is rounding, of which the threshold cuts off 5 % as well.
+    assert detected["intact"].value == pytest.approx(0.05, abs=0.05)
+    assert by_condition(results, "fooled and undetected")[SUITE.TRAINED].value == 0.0
+    assert by_condition(results, "AUROC of reconstruction")[SUITE.TRAINED].value == 1.0
+    assert not by_condition(oracle_results("relation"), "detected by reconstruction")
+
+
+def test_an_untrained_network_is_at_chance():
+    config = FacesConfig("relation")
+    show = painter(config, "test pairs", 600)
+    network = ConvolutionalNetworkConfig((8, 8), 5, "SAME", ("max2", "max2"), (16,), 0.0).build(
+        (32, 32, 1), 2, nnx.Rngs(0)
+    )
+    ask = jax.jit(lambda images: network(images / 255.0).logits)
+    whole, scrambled = (
+        np.asarray(ask(jnp.asarray(show(contents), jnp.float32)))
+        for contents in (arrangements.HOME, arrangements.HELD_OUT)
+    )
+    difference = [logits[:, 1] - logits[:, 0] for logits in (whole, scrambled)]
+    assert 0.45 <= auroc(*difference) <= 0.55
