@@ -132,7 +132,7 @@ def _mouth(width, smile):
 def _clutter(numbers):
     """Blobs as large and as strong as those of parts, at random."""
     place, width, height = jnp.split(numbers.reshape(-1, 3, 5), (2, 4), axis=-1)
-    return jnp.concatenate([1.8 * place, 1.1 + 0.5 * width, 0.75 * jnp.sign(height)], axis=-1)
+    return jnp.concatenate([1.8 * place, 0.75 + 0.2 * width, 0.68 * jnp.sign(height)], axis=-1)
 
 
 def _blob(*values):
