@@ -1,6 +1,7 @@
 """The images of the scrambled-face test: the same faces, intact and changed in one way each."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -38,6 +39,22 @@ def small_moves(count: int) -> np.ndarray:
     return np.asarray(jax.vmap(pose_of)(x, y, jnp.deg2rad(degrees), log_scale))
 
 
+@functools.lru_cache
+def _compiled(fields: tuple) -> Callable[..., jax.Array]:
+    """Compiled once for each configuration, whichever model is asked and however often."""
+    config = FacesConfig(*fields)
+
+    def one(key, contents, change, progress):
+        face = config.draw(key)
+        pose = Similarity().compose(face.pose[None], change[None])[0]
+        # What is no part has no place of its own to come from.
+        homes = jnp.where(contents[:, None] < 4, face.slots[contents % 4], face.slots)
+        centres = homes + progress * (face.slots - homes)
+        return paint(face._replace(pose=pose), contents, centres)
+
+    return jax.jit(jax.vmap(one))
+
+
 def painter(config: FacesConfig, role: str, count: int) -> Callable[..., np.ndarray]:
     """A function that paints the same faces in any arrangement.
 
@@ -52,22 +69,13 @@ def painter(config: FacesConfig, role: str, count: int) -> Callable[..., np.ndar
         slid from where it belongs to where the arrangement has it; on its way it may cross others.
         `change` is `[1 or count, 4]`, a similarity of the face's own coordinates.
     """
-
-    def one(number, contents, change, progress):
-        face = config.draw(config.keys(role, number[None])[0])
-        pose = Similarity().compose(face.pose[None], change[None])[0]
-        homes = face.slots[jnp.minimum(contents, 3)]
-        # What is no part has no place of its own.
-        homes = jnp.where(contents[:, None] < 4, homes, face.slots)
-        centres = homes + progress * (face.slots - homes)
-        return paint(face._replace(pose=pose), contents, centres)
-
-    paint_all = jax.jit(jax.vmap(one))
+    paint_all = _compiled(dataclasses.astuple(config))
+    keys = config.keys(role, jnp.arange(count))
 
     def show(contents: np.ndarray, *, progress: float = 1.0, change: np.ndarray = KEEP):
         images = in_chunks(
             paint_all,
-            np.arange(count),
+            keys,
             cycle(contents, count),
             np.broadcast_to(change, (count, 4)),
             np.full(count, progress, np.float32),

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, Int
 
 from stn.transforms import Similarity
@@ -74,6 +75,34 @@ def face_points(pose: Float[Array, "4"]) -> Float[Array, "2 pixels"]:
     return Similarity().grid(pose[None], (SIZE, SIZE)).reshape(-1, 2).T * (SIZE / 2)
 
 
+def _parts(eye_width, pupil, brow, length, nostrils, width, smile) -> np.ndarray:
+    """`[3, 3, 5]`: the blobs of an eye, a nose and a mouth; arguments in [-1, 1]."""
+    white, pupil = 1.5 + 0.15 * eye_width, 0.75 + 0.1 * pupil
+    eye = [
+        (0.0, 0.4, white, 0.9, 0.8),
+        (0.0, 0.4, pupil, pupil, -1.5),
+        (0.0, -1.5 - 0.2 * brow, white - 0.1, 0.55, -0.4),
+    ]
+    apart = 1.0 + 0.2 * nostrils
+    nose = [
+        (0.0, -0.6, 0.7, 1.2 + 0.15 * length, 0.8),
+        (-apart, 1.4, 0.65, 0.55, -0.7),
+        (apart, 1.4, 0.65, 0.55, -0.7),
+    ]
+    apart, bend = 1.3 + 0.2 * width, 0.4 * smile
+    mouth = [
+        (-apart, -bend, 0.8, 0.6, -0.75),
+        (0.0, bend, 0.8, 0.6, -0.75),
+        (apart, -bend, 0.8, 0.6, -0.75),
+    ]
+    return np.array([eye, nose, mouth], np.float32)
+
+
+# All of it is linear in the arguments, and one product compiles faster than many small sums.
+_AVERAGE = _parts(*np.zeros(7))
+_SLOPES = np.stack([_parts(*one) - _AVERAGE for one in np.eye(7)])
+
+
 def make_blobs(
     looks: Float[Array, "8"], clutter: Float[Array, "pieces 15"], contrast: float
 ) -> Float[Array, "kinds blobs 5"]:
@@ -81,52 +110,16 @@ def make_blobs(
 
     Args:
         looks: How the parts look, each number in [-1, 1]: the eyes' width, pupils and brows, the
-            nose's length and width, the mouth's width and its smile; the last one's sign is that
+            nose's length and nostrils, the mouth's width and its smile; the last one's sign is that
             of the parts' contrast.
         clutter: Likewise, of each piece.
         contrast: Of the parts, as a grey level.
     """
-    eye, nose, mouth = _eye(*looks[:3]), _nose(*looks[3:5]), _mouth(*looks[5:7])
-    nothing = jnp.zeros((1, 3, 5)).at[..., 2:4].set(1.0)
-    parts = jnp.stack([eye, eye, nose, mouth])
-    parts = parts.at[..., 4].multiply(jnp.sign(looks[7]))
+    varied = jnp.tensordot(looks[:7], _SLOPES, 1, precision=lax.Precision.HIGHEST)
+    parts = (varied + _AVERAGE)[np.array([0, 0, 1, 2])].at[..., 4].multiply(jnp.sign(looks[7]))
+    nothing = np.array([0.0, 0.0, 1.0, 1.0, 0.0], np.float32) * np.ones((1, 3, 1), np.float32)
     kinds = jnp.concatenate([parts, nothing, _clutter(clutter)])
-    return _mean_matched(kinds * jnp.array([1.0, 1.0, 1.0, 1.0, contrast]))
-
-
-def _eye(width, pupil, brow):
-    """White, pupil and brow; arguments in [-1, 1]."""
-    return jnp.stack(
-        [
-            _blob(0.0, 0.4, 1.5 + 0.15 * width, 0.9, 0.8),
-            _blob(0.0, 0.4, 0.75 + 0.1 * pupil, 0.75 + 0.1 * pupil, -1.5),
-            _blob(0.0, -1.5 - 0.2 * brow, 1.4 + 0.15 * width, 0.55, -0.4),
-        ]
-    )
-
-
-def _nose(length, width):
-    """Ridge and nostrils."""
-    apart = 1.0 + 0.2 * width
-    return jnp.stack(
-        [
-            _blob(0.0, -0.6, 0.7, 1.2 + 0.15 * length, 0.8),
-            _blob(-apart, 1.4, 0.65, 0.55, -0.7),
-            _blob(apart, 1.4, 0.65, 0.55, -0.7),
-        ]
-    )
-
-
-def _mouth(width, smile):
-    """Three pieces of a line that bends."""
-    apart, bend = 1.3 + 0.2 * width, 0.4 * smile
-    return jnp.stack(
-        [
-            _blob(-apart, -bend, 0.8, 0.6, -0.75),
-            _blob(0.0, bend, 0.8, 0.6, -0.75),
-            _blob(apart, -bend, 0.8, 0.6, -0.75),
-        ]
-    )
+    return _mean_matched(kinds * np.array([1.0, 1.0, 1.0, 1.0, contrast], np.float32))
 
 
 def _clutter(numbers):
@@ -135,17 +128,14 @@ def _clutter(numbers):
     return jnp.concatenate([1.8 * place, 0.75 + 0.2 * width, 0.68 * jnp.sign(height)], axis=-1)
 
 
-def _blob(*values):
-    return jnp.stack([jnp.asarray(value, jnp.float32) for value in values])
-
-
 def _mean_matched(blobs):
     """One wide blob more for each kind, so that all of them together integrate to zero."""
     volume = jnp.sum(blobs[..., 2] * blobs[..., 3] * blobs[..., 4], axis=-1)
     wide_x, wide_y = 1.6, 1.5
-    fields = jnp.broadcast_to(jnp.array([0.0, 0.0, wide_x, wide_y, 0.0]), (*volume.shape, 5))
-    fields = fields.at[..., 4].set(-volume / (wide_x * wide_y))
-    return jnp.concatenate([blobs, fields[..., None, :]], axis=-2)
+    place = jnp.broadcast_to(np.array([0.0, 0.0, wide_x, wide_y]), (*volume.shape, 4))
+    height = -volume / (wide_x * wide_y)
+    wide = jnp.concatenate([place, height[..., None]], axis=-1)
+    return jnp.concatenate([blobs, wide[..., None, :]], axis=-2)
 
 
 def part_boxes(face: Face, centres: Float[Array, "4 2"]) -> Float[Array, "4 4"]:

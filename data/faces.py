@@ -220,7 +220,7 @@ def to_bytes(images: np.ndarray) -> np.ndarray:
     return np.round(np.asarray(images) * 255.0).astype(np.uint8)
 
 
-def in_chunks(function, *arrays: np.ndarray):
+def in_chunks(function, *arrays: np.ndarray | jax.Array):
     """Applies a function of batches to all entries of some arrays, so many at a time.
 
     Args:

@@ -1,4 +1,4 @@
-"""The same arrangements on 100 photographs: too few to train on, enough to see cut and paste work."""
+"""The arrangements on 100 photographs: too few to train on, enough to see cut and paste work."""
 
 import functools
 

@@ -11,6 +11,7 @@ from data import face_arrangements as arrangements
 from data.face_conditions import KEEP, painter, small_moves, widened
 from data.faces import FACE, FacesConfig
 from data.sources import Dataset, Split
+from evaluation import faces as statistics
 from evaluation import suites
 from evaluation.faces import auroc, face_threshold, half_way, paired_interval, selectivity
 from evaluation.prediction import Predictor
@@ -86,9 +87,14 @@ def paint_once(monkeypatch):
     monkeypatch.setattr(SUITE, "painter", shared_painter)
 
 
+@pytest.fixture
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(statistics, "_RESAMPLES", 50)
+
+
 @functools.cache
 def dataset(task):
-    config = FacesConfig(task, validation_images=60, test_images=COUNT)
+    config = FacesConfig(task, validation_images=COUNT, test_images=COUNT)
     return config.load(None)
 
 
@@ -108,7 +114,7 @@ def table(task):
             show = shared_painter(each, "test pairs", COUNT)
             learn(show(arrangements.CONFIGURATIONS), np.arange(COUNT) % 6)
         return answers
-    for role, count in (("validation pairs", 60), ("test pairs", COUNT)):
+    for role, count in (("validation pairs", COUNT), ("test pairs", COUNT)):
         show = shared_painter(config, role, count)
         for change in (KEEP, small_moves(count)):
             learn(show(arrangements.HOME, change=change), FACE)
@@ -141,6 +147,7 @@ def test_images_that_are_no_faces_are_not_measured():
     assert SUITE.evaluate(oracle("relation"), stored, batch_size=3) is None
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_an_oracle_of_faces_is_perfect():
     results = oracle_results("relation")
     scrambles = (SUITE.TRAINED, SUITE.HELD_OUT)
@@ -161,6 +168,7 @@ def test_an_oracle_of_faces_is_perfect():
     assert all(by_condition(results, "selectivity")[name].value > 1e6 for name in scrambles)
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_every_result_says_what_it_is():
     for task in ("relation", "configuration"):
         for result in oracle_results(task):
@@ -175,6 +183,7 @@ def test_every_result_says_what_it_is():
     assert len(set(pairs)) == len(pairs)
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_an_oracle_of_configurations_is_perfect():
     accuracy = by_condition(oracle_results("configuration"), "accuracy")
     assert accuracy["intact"].value == accuracy[SUITE.WIDE].value == 1.0
@@ -182,6 +191,7 @@ def test_an_oracle_of_configurations_is_perfect():
     assert accuracy["no part"].details["class 0"] == 1.0
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_a_model_that_calls_everything_a_face_is_fooled_and_flagged():
     def predict(images):
         return np.tile([0.0, 1.0], (len(images), 1))
@@ -196,6 +206,7 @@ def test_a_model_that_calls_everything_a_face_is_fooled_and_flagged():
     assert all(any("near chance" in flag for flag in result.flags) for result in results)
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_scrambles_that_are_painted_badly_are_detected():
     known = table("relation")
 
@@ -217,7 +228,7 @@ def test_scrambles_that_are_painted_badly_are_detected():
 
 def test_an_untrained_network_is_at_chance():
     config = FacesConfig("relation")
-    show = painter(config, "test pairs", 600)
+    show = shared_painter(config, "test pairs", 600)
     network = ConvolutionalNetworkConfig((8, 8), 5, "SAME", ("max2", "max2"), (16,), 0.0).build(
         (32, 32, 1), 2, nnx.Rngs(0)
     )
