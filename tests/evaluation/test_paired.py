@@ -82,9 +82,11 @@ def test_the_interval_of_a_value_by_hand():
     # The seeds vary alone: a t interval of a mean of three.
     seeds = np.repeat([[1.0], [2.0], [6.0]], 400, axis=1)
     by_hand = stats.ttest_1samp([1.0, 2.0, 6.0], 0.0).confidence_interval(0.95)
-    np.testing.assert_allclose(
-        value_interval(seeds, resample(seeds)), (by_hand.low, by_hand.high), rtol=0.1
-    )
+    low, high = value_interval(seeds, resample(seeds))
+    np.testing.assert_allclose(high, by_hand.high, rtol=0.1)
+    assert low == 0.0 > by_hand.low  # what is never negative has no negative mean
+    low, high = value_interval(seeds - 9.0, resample(seeds - 9.0))
+    np.testing.assert_allclose((low + 9.0, high + 9.0), (by_hand.low, by_hand.high), rtol=0.1)
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
