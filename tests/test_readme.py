@@ -105,10 +105,10 @@ def test_a_model_and_an_evaluation_are_added_as_the_readme_says(command, tmp_pat
     assert set(files) == {
         "linear/__init__.py",
         "configs/linear_mnist.py",
-        "evaluation/suites/inverted.py",
+        "evaluation/suites/negative.py",
         "mymodule.py",
     }
-    assert len(files["mymodule.py"].splitlines()) < 15
+    assert len([line for line in files["mymodule.py"].splitlines() if line]) < 15
     for name, content in files.items():
         path = pathlib.Path(checkout / name)
         path.parent.mkdir(exist_ok=True)
@@ -120,9 +120,11 @@ def test_a_model_and_an_evaluation_are_added_as_the_readme_says(command, tmp_pat
     )
     assert "linear_mnist: clean accuracy" in train.stdout
     out = tmp_path / "report"
-    arguments = (run, "--model=mymodule:create", "--suites=clean,inverted", f"--out={out}")
+    arguments = (run, "--model=mymodule:create", "--suites=clean,negative", f"--out={out}")
     evaluated = command(checkout / "evaluate.py", *arguments, check=True)
-    assert "run: inverted took" in evaluated.stderr + evaluated.stdout
+    assert "run: negative took" in evaluated.stderr + evaluated.stdout
+    negative = json.loads((out / "records/run/last/negative.json").read_text())["results"]
+    assert [result["strength"] for result in negative] == [0.0, 0.25, 0.5, 0.75, 1.0]
     nearest = json.loads((out / "records/mymodule_create/last/clean.json").read_text())
     # Of all 10,000 test images, as `--data` is plain MNIST.
     assert nearest["results"][0]["value"] == pytest.approx(0.8206)
