@@ -1,6 +1,9 @@
+import json
 import os
 import pathlib
 import signal
+import subprocess
+import sys
 
 import jaxtyping
 import pytest
@@ -39,49 +42,58 @@ def compiled_programs(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session")
+def forks(compiled_programs):
+    """Asks the server of `tests.forked` for one command after another."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "tests.forked"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+
+        def ask(arguments, environment, signals=()):
+            request = {
+                "arguments": list(map(str, arguments)),
+                "environment": environment,
+                "signals": signals,
+                "timeout": 600,
+            }
+            server.stdin.write(json.dumps(request) + "\n")
+            server.stdin.flush()
+            return subprocess.CompletedProcess(arguments, *json.loads(server.stdout.readline()))
+
+        yield ask
+        server.stdin.close()
+
+
 @pytest.fixture
-def command(data_dir):
-    """Runs a command of the repository's root in a new process; returns the finished process."""
-    import subprocess
-    import sys
+def command(data_dir, forks):
+    """Runs a command in a process of its own; returns the finished process.
 
-    def run(script, *arguments, devices=1, check=False, **environment):
-        return subprocess.run(
-            [sys.executable, script, *map(str, arguments)],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "TFDS_DATA_DIR": data_dir,
-                "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            check=check,
-            timeout=600,
-        )
+    Commands of this checkout are forks that start with everything imported. Others, and those with
+    an environment that is read while importing, start as a user's do.
+    """
 
-    return run
-
-
-@pytest.fixture
-def forked():
-    """Runs a command many times for the price of starting it once; see `tests.forked`."""
-    import json
-    import subprocess
-    import sys
-
-    def run(script, arguments):
-        process = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "tests.forked", script],
-            cwd=ROOT,
-            input=json.dumps(arguments),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=600,
-        )
-        found = json.loads(process.stdout.splitlines()[-1])
-        return [subprocess.CompletedProcess(script, *result) for result in found]
+    def run(script, *arguments, devices=1, check=False, signals=(), **environment):
+        arguments = [script, *map(str, arguments)]
+        variables = {
+            "TFDS_DATA_DIR": data_dir,
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        }
+        if environment or pathlib.Path(script).is_absolute():
+            finished = subprocess.run(
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                env={**os.environ, **variables, **environment},
+                capture_output=True,
+                text=True,
+                timeout=600,
+            )
+        else:
+            finished = forks(arguments, variables, signals)
+        assert finished.returncode == 0 or not check, finished.stderr
+        return finished
 
     return run

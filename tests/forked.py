@@ -1,55 +1,77 @@
-"""Runs a script many times, each time in a fork of one process that has imported what it needs.
+"""Runs commands in forks of one process that has imported what they need.
 
-    python -m tests.forked SCRIPT < JSON list of argument lists
+    python -m tests.forked
 
-Importing JAX and its like takes most of the time of a command that only finds a mistake. Prints a
-JSON list of [exit status, standard output, standard error].
+Importing JAX and its like takes most of the time of a short command, and the tests run many. Reads
+one request a line from standard input, answers each with one line: a JSON list of exit status,
+standard output and standard error. A request is a JSON object with "arguments" (the script first),
+"environment" (what differs), "timeout" in seconds and, to stop the command, "signals": a list of
+[seconds, signal number], each counted from the one before.
 """
 
 import json
 import os
 import runpy
+import signal
 import sys
 import tempfile
+import time
 import traceback
 
-import configs
+import evaluation.reports
 import training.loop
-import training.restoring  # noqa: F401  # imported for the forks
+import training.restoring  # imported for the forks, as the others
+
+PRELOADED = (evaluation.reports, training.loop, training.restoring)
 
 
-def run(script: str, arguments: list[str]) -> tuple[int, str, str]:
+def run(request: dict) -> tuple[int, str, str]:
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         child = os.fork()
         if not child:
             os.dup2(output.fileno(), 1)
             os.dup2(errors.fileno(), 2)
-            os._exit(main(script, arguments))
-        _, status = os.waitpid(child, 0)
+            os._exit(main(request))
+        status = wait(child, request)
         output.seek(0)
         errors.seek(0)
-        return os.waitstatus_to_exitcode(status), output.read(), errors.read()
+        return status, output.read(), errors.read()
 
 
-def main(script: str, arguments: list[str]) -> int:
-    sys.argv = [script, *arguments]
+def wait(child: int, request: dict) -> int:
+    events = [*request.get("signals", []), [request["timeout"], signal.SIGKILL]]
+    for seconds, number in events:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.01)
+        os.kill(child, number)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def main(request: dict) -> int:
+    """Behaves as the interpreter does when it runs a script."""
+    os.environ.update(request.get("environment", {}))
+    sys.argv = list(request["arguments"])
+    sys.path.insert(0, os.path.dirname(os.path.abspath(sys.argv[0])))
+    code = 0
     try:
-        runpy.run_path(script, run_name="__main__")
+        runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit as stop:
-        if isinstance(stop.code, str):
-            print(stop.code, file=sys.stderr)
-            return 1
-        return stop.code or 0
+        code = stop.code
     except BaseException:
         traceback.print_exc()
-        return 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    return 0
+        code = 1
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code or 0
 
 
 if __name__ == "__main__":
-    assert configs.names()
-    results = [run(sys.argv[1], arguments) for arguments in json.load(sys.stdin)]
-    print(json.dumps(results))
+    for line in sys.stdin:
+        print(json.dumps(run(json.loads(line))), flush=True)

@@ -3,6 +3,8 @@
 import gzip
 import shutil
 
+import pytest
+
 from data import bundled_mnist
 from tests.conftest import ROOT
 from tests.data.test_sources import write_idx
@@ -30,32 +32,36 @@ def assert_one_line(process, *fragments):
         assert fragment in lines[-1]
 
 
-MISTAKES = [
-    (["--config=capsnet_mnis"], ["--config=capsnet_mnis", "capsnet_mnist"]),
-    ([*QUICK, "--config.stepz=5"], ["stepz", "steps"]),
-    ([*QUICK, "--config.steps=five"], ["--config.steps=five"]),
-    ([*QUICK, "--config.steps=0"], ["steps=0", "at least 1"]),
-    ([*QUICK, "--seeds=0,one"], ["--seeds=0,one"]),
-    (
-        [
-            "--config=capsnet_mnist",
-            "--config.dataset.name=digits",
-            "--config.dataset.train=train[:16]",
-            "--config.dataset.validation=train[16:]",
-            "--config.batch_size=4",
-        ],
-        ["model cannot be built", "6x6"],
-    ),
-    ([*QUICK, "--coordinator=127.0.0.1:1", "--process=3"], ["--process=3"]),
-]
-
-
-def test_mistakes_in_what_is_asked_for(forked, tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        (["--config=capsnet_mnis"], ["--config=capsnet_mnis", "capsnet_mnist"]),
+        ([*QUICK, "--config.stepz=5"], ["stepz", "steps"]),
+        ([*QUICK, "--config.steps=five"], ["--config.steps=five"]),
+        ([*QUICK, "--config.steps=0"], ["steps=0", "at least 1"]),
+        ([*QUICK, "--seeds=0,one"], ["--seeds=0,one"]),
+        (
+            [
+                "--config=capsnet_mnist",
+                "--config.dataset.name=digits",
+                "--config.dataset.train=train[:16]",
+                "--config.dataset.validation=train[16:]",
+                "--config.batch_size=4",
+            ],
+            ["model cannot be built", "6x6"],
+        ),
+        ([*QUICK, "--coordinator=127.0.0.1:1", "--process=3"], ["--process=3"]),
+    ],
+)
+def test_mistakes_in_what_is_asked_for(command, tmp_path, arguments, fragments):
     write_idx(tmp_path / "data" / "digits")
     folders = [f"--workdir={tmp_path / 'run'}", f"--data_dir={tmp_path / 'data'}"]
-    found = forked("train.py", [[*arguments, *folders] for arguments, _ in MISTAKES])
-    for process, (_, fragments) in zip(found, MISTAKES, strict=True):
-        assert_one_line(process, *fragments)
+    assert_one_line(command("train.py", *arguments, *folders), *fragments)
+
+
+def test_a_mistake_is_one_line_in_a_process_of_its_own_too(command):
+    process = command("train.py", "--config=capsnet_mnis", PYTHONWARNINGS="default")
+    assert_one_line(process, "--config=capsnet_mnis")
 
 
 def test_a_batch_that_does_not_divide_over_the_devices(command, tmp_path):
@@ -99,23 +105,22 @@ def test_a_run_its_resumption_and_its_evaluation(command, tmp_path):
     assert command("evaluate.py", run).returncode == 0
 
 
-EVALUATION_MISTAKES = [
-    ([], "name at least one run"),
-    (["runs/of_nobody"], "holds no run"),
-    (["--suites=cleen", "runs/of_nobody"], "suite 'cleen'"),
-    (["--checkpoint=first", "runs/of_nobody"], "--checkpoint=first"),
-    (["--chekpoint=last"], "chekpoint"),
-    (["--model=of_nobody:create"], "No module named 'of_nobody'"),
-    (["--limit=-1", "runs/of_nobody"], "--limit=-1"),
-    (["--match_accuracy=101", "runs/of_nobody"], "--match_accuracy=101"),
-    (["--data=mnis", "--model=of_nobody:create"], "mnis"),
-]
-
-
-def test_mistakes_in_an_evaluation(forked):
-    found = forked("evaluate.py", [arguments for arguments, _ in EVALUATION_MISTAKES])
-    for process, (_, fragment) in zip(found, EVALUATION_MISTAKES, strict=True):
-        assert_one_line(process, fragment)
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        ([], "name at least one run"),
+        (["runs/of_nobody"], "holds no run"),
+        (["--suites=cleen", "runs/of_nobody"], "suite 'cleen'"),
+        (["--checkpoint=first", "runs/of_nobody"], "--checkpoint=first"),
+        (["--chekpoint=last"], "chekpoint"),
+        (["--model=of_nobody:create"], "No module named 'of_nobody'"),
+        (["--limit=-1", "runs/of_nobody"], "--limit=-1"),
+        (["--match_accuracy=101", "runs/of_nobody"], "--match_accuracy=101"),
+        (["--data=mnis", "--model=of_nobody:create"], "mnis"),
+    ],
+)
+def test_mistakes_in_an_evaluation(command, arguments, fragment):
+    assert_one_line(command("evaluate.py", *arguments), fragment)
 
 
 def test_a_workdir_that_cannot_be_written(command, tmp_path):

@@ -1,16 +1,12 @@
 """A run that is killed again and again ends with the weights of one that was left alone."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import jax
 import pytest
 
-from tests.conftest import ROOT
 from tests.training.test_step import assert_same
 from training.restoring import restore_run
 
@@ -36,29 +32,17 @@ def test_twenty_kills_change_nothing(command, data_dir, tmp_path):
     command(*ARGUMENTS, f"--workdir={tmp_path / 'whole'}", check=True)
     duration = time.perf_counter() - start
     random.seed(0)
-    environment = {
-        **os.environ,
-        "TFDS_DATA_DIR": data_dir,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
-    }
     for kill in range(KILLS):
-        process = subprocess.Popen(
-            [sys.executable, *ARGUMENTS, f"--workdir={tmp_path / 'killed'}"],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        # Any moment between the first import and a few checkpoints' worth of steps.
-        time.sleep(random.uniform(0.0, min(duration, 6.0)))
+        # Any moment from before the first step to a few checkpoints' worth of steps.
+        seconds = random.uniform(0.0, min(duration, 4.0))
         number = random.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-        process.send_signal(number)
-        output = process.communicate(timeout=60)[0]
+        process = command(
+            *ARGUMENTS, f"--workdir={tmp_path / 'killed'}", signals=[(seconds, number)]
+        )
         if process.returncode == 0:  # it was faster than the signal
-            assert kill >= KILLS // 2, output
+            assert kill >= KILLS // 2, process.stdout
             break
-        assert process.returncode in (-number, 128 + number), output
+        assert process.returncode in (-number, 128 + number), process.stderr
     command(*ARGUMENTS, f"--workdir={tmp_path / 'killed'}", check=True)
     whole, killed = (
         jax.device_get(restore_run(tmp_path / name, data_dir=data_dir).state)
