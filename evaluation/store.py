@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import UserError
-from evaluation.records import PARTIAL, SCHEMA, Result, make_record, write_json
+from evaluation.records import PARTIAL, SCHEMA, Result, make_record, write_text
 
 # Facts that must agree for a record to answer a new request.
 _IDENTITY = ("suite", "run", "name", "seed", "checkpoint", "step", "weights", "limit", "data")
@@ -72,7 +72,7 @@ class RecordStore:
         with temporary.open("wb") as file:
             np.savez_compressed(file, **outcomes)
         os.replace(temporary, arrays)
-        write_json(path, make_record(results, **facts))
+        write_text(path, _one_result_a_line(make_record(results, **facts)))
         return Record(facts, tuple(results))
 
     def read_all(self) -> list[Record]:
@@ -82,6 +82,14 @@ class RecordStore:
     def _path(self, facts: dict[str, Any]) -> pathlib.Path:
         checkpoint = facts["checkpoint"].replace(" % on validation", "")
         return self.folder / facts["run"] / checkpoint / f"{facts['suite']}.json"
+
+
+def _one_result_a_line(record: dict[str, Any]) -> str:
+    """JSON that people can read, at a third of the length of one number a line."""
+    results = record.pop("results")
+    head = json.dumps(record, indent=2).removesuffix("\n}")
+    lines = ",\n    ".join(json.dumps(result) for result in results)
+    return f'{head},\n  "results": [\n    {lines}\n  ]\n}}\n'
 
 
 def _read(path: pathlib.Path) -> Record:
