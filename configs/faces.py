@@ -12,8 +12,9 @@ Networks: capsnet, stn_cnn, cnn, cnn_matched, cnn_9x9 and cnn_400k are those of 
 and not where they lie, so it has to be at chance, 1/6, on configuration. How few images suffice
 is measured with `--config.dataset.train_images=1000`.
 
-Expected: EXPECTED.
-Cost: 165,000 images.
+Expected: on configuration at the last step, seed 0, 99.72 % (99.51 to 99.85) of the 4,000 test
+images for cnn_400k and 18.20 % (17.03 to 19.43) for bag_of_parts.
+Cost: 165,000 images; about three minutes each for these two on two CPU cores.
 """
 
 from cnn.bag_of_parts import BagOfPartsConfig
