@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from evaluation.comparison import Row, Table
-from evaluation.reports import answers
+from evaluation.reports import answers, shifts
 from evaluation.reports.style import (
     INK,
     SETTINGS,
@@ -80,6 +80,14 @@ def _plan(table: Table, styles: Styles) -> list[tuple[str, str, Callable[[], Fig
         if any(answers.reliabilities(row)):
             caption = f"{_title(row)}: accuracy over confidence; they are equal on the dotted line"
             plan.append((row.suite, caption, lambda row=row: answers.draw_reliability(row, styles)))
+        if any(shifts.shift_maps(row)):
+            caption = f"{_title(row)}: the fuller the colour, the more often is the answer wrong"
+            plan.append((row.suite, caption, lambda row=row: shifts.draw_shift_maps(row)))
+    for pair in shifts.consistencies(table.rows):
+        caption = f"{_title(pair[0])}: accuracy against consistency, with 95 % intervals"
+        plan.append(
+            (pair[0].suite, caption, lambda pair=pair: shifts.draw_consistency(*pair, styles))
+        )
     return plan
 
 

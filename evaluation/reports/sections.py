@@ -22,6 +22,7 @@ from evaluation.reports.wording import (
     show_p_value,
     verdict,
 )
+from evaluation.shift_maps import is_of_map
 
 _LARGER = 2  # times the size of sample images
 
@@ -189,7 +190,7 @@ def _numbers_of(found: Headline, show: Format) -> list[str]:
 
 def _detail_names(row: Row) -> list[str]:
     names = dict.fromkeys(name for found in row.headlines.values() for name in found.details)
-    return [name for name in names if not is_of_answers(name)]
+    return [name for name in names if not is_of_answers(name) and not is_of_map(name)]
 
 
 def _details_of(row: Row, found: Headline) -> list[str]:

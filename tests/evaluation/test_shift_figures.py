@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from evaluation.comparison import tabulate
+from evaluation.records import rate
+from evaluation.reports import write_report
+from evaluation.reports.shifts import (
+    consistencies,
+    draw_consistency,
+    draw_shift_maps,
+    shift_maps,
+)
+from evaluation.reports.style import styles_of
+from evaluation.shift_maps import shift_details
+from tests.evaluation.made_up import SPLIT, clean, hits, record
+
+
+def consistency(share):
+    return rate("small_shifts", "consistency", hits(share), SPLIT, condition="realistic shifts")
+
+
+def mapped(right, seed=0):
+    details = {**shift_details("all images", right), **shift_details("image 1, a 7,", right > 0.5)}
+    facts = {"condition": "all shifts", "details": {**details, "steps": 0.25}}
+    return rate("shift_map", "accuracy", hits(0.5, seed), SPLIT, **facts)
+
+
+RIGHT = np.arange(9.0).reshape(3, 3) / 8
+RECORDS = [
+    record("good", clean(0.9)),
+    record("good", consistency(0.8)),
+    record("bad", clean(0.6)),
+    record("bad", consistency(0.95)),
+    record("lone", clean(0.5)),
+    record("good", mapped(RIGHT)),
+    record("good", mapped(RIGHT[::-1], seed=1), seed=1),
+    record("bad", mapped(np.ones((3, 3)))),
+]
+
+
+@pytest.fixture(scope="module")
+def table():
+    return tabulate(RECORDS)[0]
+
+
+def test_maps_are_means_over_seeds(table):
+    row = next(row for row in table.rows if row.suite == "shift_map")
+    maps = shift_maps(row)
+    np.testing.assert_allclose(maps["good"]["all images"], (RIGHT + RIGHT[::-1]) / 2)
+    figure = draw_shift_maps(row)
+    colours = [axis.images[0].get_array() for axis in figure.axes]
+    assert len(colours) == 2 * 2
+    np.testing.assert_allclose(colours[0][..., 3], 1 - (RIGHT + RIGHT[::-1]) / 2)
+    np.testing.assert_array_equal(colours[2][..., 3], 0)
+
+
+def test_accuracy_is_drawn_against_consistency(table):
+    ((row, accuracy),) = consistencies(table.rows)
+    axes = draw_consistency(row, accuracy, styles_of(table.models)).axes[0]
+    places = {each.get_label(): each.lines[0].get_xydata().tolist() for each in axes.containers}
+    # The model whose consistency is not known has no place.
+    assert places == {"good": [[80.0, 90.0]], "bad": [[95.0, pytest.approx(60.0)]]}
+    assert consistencies(tabulate(RECORDS[:2])[0].rows) == []
+
+
+def test_the_report_has_the_pictures_and_no_column_for_each_shift(tmp_path):
+    write_report(RECORDS, tmp_path, examples={})
+    names = [path.name for path in (tmp_path / "figures").glob("*.svg")]
+    assert any("against_consistency" in name for name in names)
+    assert any("the_more_often" in name for name in names)
+    page = (tmp_path / "report.html").read_text()
+    assert "shifted by" not in page
+    assert ">steps<" in page
