@@ -2,7 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, Key, Num
+
+_SEED = 0
 
 
 def shift_images(
@@ -41,3 +44,41 @@ def random_shift(
         return images
     offsets = jax.random.randint(key, (images.shape[0], 2), -limit, limit + 1)
     return shift_images(images, offsets, limit=limit)
+
+
+def phase_offsets(stride: int) -> Int[np.ndarray, "phases 2"]:
+    """All offsets of an image against a grid of that stride, in one fixed, random order.
+
+    A network that subsamples by s meets an image in s^2 ways, by where it lies on the grid. The
+    first phase is the image as it is, so that a few phases always hold it.
+
+    Args:
+        stride: In pixels, at least 1.
+
+    Returns:
+        Rows down and columns to the right, each in [0, stride).
+    """
+    offsets = np.stack(np.divmod(np.arange(stride**2), stride), axis=1)
+    order = 1 + np.random.default_rng(_SEED).permutation(stride**2 - 1)
+    return offsets[np.concatenate([[0], order])]
+
+
+def random_phase(
+    key: Key[Array, ""],
+    images: Num[Array, "batch height width channels"],
+    count: int,
+    stride: int,
+) -> Num[Array, "batch height width channels"]:
+    """Shifts each image on its own by one of the first `count` phases, all equally likely.
+
+    Args:
+        key: Decides the phases.
+        images: NHWC, of any type.
+        count: From 1, which leaves images as they are, to stride^2.
+        stride: See `phase_offsets`.
+    """
+    if count == 1:
+        return images
+    offsets = jnp.asarray(phase_offsets(stride)[:count])
+    chosen = jax.random.randint(key, (images.shape[0],), 0, count)
+    return shift_images(images, offsets[chosen], limit=stride)

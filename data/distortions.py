@@ -48,7 +48,7 @@ class Distortion(Protocol):
 
 @dataclasses.dataclass
 class AffineDistortion:
-    """Rotation about the image's centre, isotropic scale, and a place on the canvas.
+    """Shear and rotation about the image's centre, isotropic scale, and a place on the canvas.
 
     Attributes:
         rotation: Largest angle either way, in degrees.
@@ -56,12 +56,14 @@ class AffineDistortion:
         largest_scale: Likewise.
         anywhere: Whether the scaled, unrotated frame goes to a random place within the canvas; a
             frame larger than the canvas, and every frame without this, goes to its centre.
+        shear: Largest slant along x before the rotation, either way, in pixels per row.
     """
 
     rotation: float = 0.0
     smallest_scale: float = 1.0
     largest_scale: float = 1.0
     anywhere: bool = False
+    shear: float = 0.0
 
     @property
     def transform(self) -> Affine:
@@ -69,7 +71,7 @@ class AffineDistortion:
         return Affine()
 
     def __call__(self, key: Key[Array, ""], images: Images, canvas: int) -> Distorted:
-        """Turns, scales and places images; see `Distortion`."""
+        """Slants, turns, scales and places images; see `Distortion`."""
         angle_key, scale_key, place_key = jax.random.split(key, 3)
         count, size = images.shape[0], images.shape[1]
         limit = np.deg2rad(self.rotation)
@@ -80,7 +82,13 @@ class AffineDistortion:
             room = jnp.maximum(1.0 - scale, 0.0)[:, None]
             place = room * jax.random.uniform(place_key, (count, 2), minval=-1.0, maxval=1.0)
         cos, sin = jnp.cos(angle) / scale, jnp.sin(angle) / scale
-        linear = jnp.stack([jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)], axis=-2)
+        across, down = jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)
+        if self.shear:
+            # A key of its own, so that distortions without a shear stay as they were.
+            slant_key = jax.random.fold_in(key, 3)
+            slant = jax.random.uniform(slant_key, (count,), minval=-self.shear, maxval=self.shear)
+            across = across + slant[:, None] * down
+        linear = jnp.stack([across, down], axis=-2)
         shift = -jnp.sum(linear * place[:, None, :], axis=-1, keepdims=True)
         theta = jnp.concatenate([linear, shift], axis=-1).reshape(count, 6)
         return paint(images, self.transform, theta, canvas)

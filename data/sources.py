@@ -12,16 +12,16 @@ from typing import Any
 
 import jax
 import numpy as np
-import tensorflow_datasets as tfds
 from absl import logging
 from jaxtyping import Array, Int, Key
 
 from data import idx, preparation
-from data.augmentation import random_shift
+from data.augmentation import random_phase, random_shift
 from data.batches import Batch, DeviceSplit, normalise
 from data.bundled_mnist import BundledMnist
 from data.errors import UserError, first_line
 from data.resizing import middle_square
+from data.subsets import first_images
 from stn.transforms import Transform
 
 # Features that hold the image's channels and the label, where they are not "image" and "label".
@@ -42,7 +42,12 @@ class DatasetConfig:
         train: Split to learn from, in TFDS's slicing notation.
         validation: Split to choose and to watch by, carved from the training images.
         test: Split that only final figures come from.
+        train_images: Learn from so many images of `train` only, nested and stratified (see
+            `data.subsets`); 0 for all of them.
         shift: Training images are shifted by up to this many pixels along each axis.
+        phases: Training images are shifted, in place of `shift`, by one of so many of the
+            `phase_stride`^2 offsets below that stride (see `data.augmentation`); 0 for `shift`.
+        phase_stride: Offsets along an axis, in pixels.
         distortion: Training images then go through it on a canvas of their own size; one of
             `data.distortions`, or None. Validation and test images stay as they are.
         size: Height and width that every image is brought to while it is read, in pixels: the
@@ -54,15 +59,23 @@ class DatasetConfig:
     train: str = "train[:55000]"
     validation: str = "train[55000:]"
     test: str = "test"
+    train_images: int = 0
     shift: int = 2
+    phases: int = 0
+    phase_stride: int = 4
     distortion: Any = None
     size: int = 0
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
-        for name in ("shift", "size"):
+        for name in ("train_images", "shift", "phases", "phase_stride", "size"):
             if getattr(self, name) < 0:
                 raise UserError(f"dataset.{name}={getattr(self, name)}: must be at least 0")
+        if self.phases > self.phase_stride**2:
+            raise UserError(
+                f"dataset.phases={self.phases}: a stride of {self.phase_stride} pixels has "
+                f"{self.phase_stride**2} phases"
+            )
 
     def load(self, data_dir: str | None) -> "Dataset":
         """The splits; see `load`."""
@@ -72,7 +85,12 @@ class DatasetConfig:
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]
     ) -> Batch:
         """The chosen images, each shifted and distorted on its own."""
-        images = normalise(random_shift(key, split.images[chosen], self.shift))
+        images = split.images[chosen]
+        if self.phases:
+            images = random_phase(key, images, self.phases, self.phase_stride)
+        else:
+            images = random_shift(key, images, self.shift)
+        images = normalise(images)
         if self.distortion is not None:
             canvas = images.shape[1]
             images = self.distortion(jax.random.fold_in(key, 1), images, canvas).images
@@ -175,6 +193,9 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
             ) from error
         if not len(labels):
             raise UserError(f"dataset.{role}={spec!r}: no image of {config.name} is in this split")
+        if role == "train" and config.train_images:
+            chosen = first_images(labels, config.train_images)
+            images, labels = images[chosen], labels[chosen]
         splits[role] = Split(images, labels)
     sizes = {split.images.shape[1:] for split in splits.values()}
     if len(sizes) > 1:
@@ -207,33 +228,12 @@ def _open(name: str, folder: pathlib.Path, size: int) -> tuple[Reader, int | Non
     for candidate in (folder / name, SYSTEM_FOLDER / name, SYSTEM_FOLDER / _dashed(name)):
         if idx.holds_idx(candidate):
             logging.info("reading %s from the IDX files in %s", name, candidate)
-            return _idx_reader(candidate, size), None
+            return idx.split_reader(candidate, size), None
     return _tfds_reader(name, preparation.prepare_public(name, folder), size)
 
 
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
-
-
-def _idx_reader(folder: pathlib.Path, size: int) -> Reader:
-    whole = {split: idx.read_split(folder, split) for split in idx.FILES}
-    infos = {
-        split: tfds.core.SplitInfo(
-            name=split, shard_lengths=[len(labels)], num_bytes=0, filename_template=None
-        )
-        for split, (_, labels) in whole.items()
-    }
-
-    def read(spec):
-        parts = tfds.core.ReadInstruction.from_spec(spec).to_absolute(infos)
-        slices = [(whole[part.splitname], slice(part.from_, part.to)) for part in parts]
-        images = np.concatenate([images[chosen] for (images, _), chosen in slices])
-        if size and len(images):
-            images = np.stack([middle_square(image, size) for image in images])
-        labels = np.concatenate([labels[chosen] for (_, labels), chosen in slices])
-        return images, labels
-
-    return read
 
 
 def _tfds_reader(name: str, builder: Any, size: int) -> tuple[Reader, int]:

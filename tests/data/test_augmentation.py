@@ -3,8 +3,12 @@ import collections
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from data.augmentation import random_shift, shift_images
+from data.augmentation import phase_offsets, random_phase, random_shift, shift_images
+from data.batches import DeviceSplit
+from data.errors import UserError
+from data.sources import DatasetConfig
 
 
 def test_a_shift_moves_down_and_right_and_fills_with_zeros():
@@ -37,3 +41,45 @@ def test_all_offsets_are_equally_likely_and_independent_between_images():
     # Neighbours in the batch agree as often as chance has it, 1 in 25.
     same = np.mean((rows[1:] == rows[:-1]) & (columns[1:] == columns[:-1]))
     assert abs(same - 0.04) < 0.014
+
+
+def test_phases_are_all_offsets_below_the_stride_from_none_on():
+    for stride in (1, 2, 4, 8):
+        offsets = phase_offsets(stride)
+        assert offsets[0].tolist() == [0, 0]
+        pairs = {(row, column) for row in range(stride) for column in range(stride)}
+        assert {tuple(offset) for offset in offsets.tolist()} == pairs
+        assert len(offsets) == stride**2
+    # Random rather than row by row, so that a few phases are not all of one row.
+    assert set(phase_offsets(4)[:4, 0]) != {0}
+
+
+def test_few_phases_are_drawn_equally_often_and_no_others():
+    images = jnp.zeros((3000, 9, 9, 1), jnp.uint8).at[:, 4, 4].set(255)
+    shifted = np.asarray(random_phase(jax.random.key(0), images, 3, 4))
+    count, rows, columns, _ = np.nonzero(shifted)
+    assert len(count) == 3000
+    offsets = collections.Counter(zip((rows - 4).tolist(), (columns - 4).tolist(), strict=True))
+    assert set(offsets) == {tuple(offset) for offset in phase_offsets(4)[:3].tolist()}
+    # 1,000 are expected of each; 5 standard deviations are 129.
+    assert all(abs(seen - 1000) < 129 for seen in offsets.values())
+
+
+def test_one_phase_is_no_augmentation():
+    images = jax.random.randint(jax.random.key(0), (20, 6, 6, 1), 0, 256).astype(jnp.uint8)
+    split = DeviceSplit(images, jnp.arange(20) % 10)
+    numbers = jnp.arange(8)
+    for key in jax.random.split(jax.random.key(1), 3):
+        plain = DatasetConfig(shift=0).generate(key, split, numbers)
+        # In place of the shift, not after it.
+        one = DatasetConfig(shift=2, phases=1).generate(key, split, numbers)
+        np.testing.assert_array_equal(one.images, plain.images)
+        np.testing.assert_array_equal(one.labels, plain.labels)
+        all_of_them = DatasetConfig(phases=16).generate(key, split, numbers)
+        assert not np.array_equal(all_of_them.images, plain.images)
+
+
+def test_there_are_no_more_phases_than_the_stride_has():
+    DatasetConfig(phases=4, phase_stride=2).check()
+    with pytest.raises(UserError, match="phases=5: a stride of 2 pixels has 4 phases"):
+        DatasetConfig(phases=5, phase_stride=2).check()

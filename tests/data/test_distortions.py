@@ -85,6 +85,21 @@ def test_affine_distortions_stay_in_their_ranges():
     assert np.abs(centre).max() > 0.4
 
 
+def test_a_shear_is_a_slant_along_x_before_the_rotation():
+    _, theta = AffineDistortion(30.0, shear=0.4)(KEY, jnp.zeros((2000, 28, 28, 1)), 28)
+    forward = np.asarray(Affine().inverse(theta)).reshape(-1, 2, 3)[:, :, :2]
+    # The first column, where x goes, is turned alone; turned back, the second one is the slant.
+    cos, sin = forward[:, 0, 0], forward[:, 1, 0]
+    np.testing.assert_allclose(np.hypot(cos, sin), 1.0, atol=1e-5)
+    slant = cos * forward[:, 0, 1] + sin * forward[:, 1, 1]
+    np.testing.assert_allclose(-sin * forward[:, 0, 1] + cos * forward[:, 1, 1], 1.0, atol=1e-5)
+    assert -0.4 <= slant.min() < -0.39
+    assert 0.39 < slant.max() <= 0.4
+    without = AffineDistortion(30.0)(KEY, jnp.zeros((2000, 28, 28, 1)), 28).theta
+    turned = np.asarray(Affine().inverse(without)).reshape(-1, 2, 3)[:, :, 0]
+    np.testing.assert_allclose(turned, forward[:, :, 0], atol=1e-5)
+
+
 def test_placements_keep_every_pixel_and_reach_every_corner():
     images = smooth(500, 4)
     painted, _ = Placement()(KEY, images, 7)
