@@ -41,7 +41,7 @@ def losses(workdir):
 @pytest.mark.slow
 @pytest.mark.parametrize("config", MODELS)
 def test_losses_do_not_depend_on_the_number_of_devices(command, tmp_path, config):
-    for devices in (1, 2, 8):
+    for devices in (1, 8):
         command(
             "train.py",
             f"--config={config}",
@@ -53,13 +53,10 @@ def test_losses_do_not_depend_on_the_number_of_devices(command, tmp_path, config
         )
     expected = losses(tmp_path / "1")
     assert len(expected) == 12
-    for devices in (2, 8):
-        np.testing.assert_allclose(losses(tmp_path / str(devices)), expected, rtol=1e-5)
-        records = [
-            json.loads((tmp_path / str(n) / "record.json").read_text()) for n in (1, devices)
-        ]
-        assert records[0]["results"] == records[1]["results"]
-        assert records[1]["environment"]["devices"] == devices
+    np.testing.assert_allclose(losses(tmp_path / "8"), expected, rtol=1e-5)
+    records = [json.loads((tmp_path / str(n) / "record.json").read_text()) for n in (1, 8)]
+    assert records[0]["results"] == records[1]["results"]
+    assert records[1]["environment"]["devices"] == 8
 
 
 @pytest.mark.slow
