@@ -148,6 +148,7 @@ def tabulate(records: Sequence[Record]) -> list[Table]:
                 f"there are records of {dataset} with other images or another limit, in a table of "
                 "their own: they are never compared with these"
             )
+        flags += _single_trainings(members)
         rows = [row for suite in _by_suite(_rows(members, numbers)) for row in _contested(suite)]
         tables.append(
             Table(
@@ -189,6 +190,20 @@ def _without_doubles(records: list[Record]) -> tuple[list[Record], list[str]]:
                 f"{facts['run']} is the same model and seed as {first.facts['run']} and left out"
             )
     return list(kept.values()), list(dict.fromkeys(flags))
+
+
+def _single_trainings(records: Sequence[Record]) -> list[str]:
+    """Says whose results are of one training, where those of others are of several."""
+    seeds = {name: set() for name in _models(records)}
+    for record in records:
+        seeds[record.facts["model"]].add(record.facts["seed"])
+    if all(len(found) == 1 for found in seeds.values()):
+        return []
+    return [
+        f"{name} was trained once: how much another seed would differ is not known"
+        for name, found in seeds.items()
+        if found != {None} and len(found) == 1
+    ]
 
 
 def _rows(records: Sequence[Record], numbers: dict[str, int]) -> list[Row]:

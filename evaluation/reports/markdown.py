@@ -1,5 +1,6 @@
 """Comparisons as Markdown: the report's text version, and tables for a README."""
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
@@ -23,17 +24,28 @@ from evaluation.store import RecordStore
 _FLAG = "!"
 
 
-def summarise_headlines(folder: pathlib.Path) -> str:
-    """The headlines of all records below a folder, for a README.
+def summarise_headlines(folder: pathlib.Path, suites: Sequence[str] = ()) -> str:
+    """The headlines of records below a folder, for a README.
 
     Args:
         folder: Has `records/`, as `evaluate.py --out` leaves it.
+        suites: Whose rows are wanted, all by default. What is significant is decided suite by
+            suite, so that it does not depend on this.
 
     Returns:
         For each table a title, and rows of conditions with a column for each model.
     """
-    tables = tabulate(RecordStore(folder).read_all())
-    return "\n\n".join(f"**{name_table(table)}**\n\n{headlines(table)}" for table in tables)
+    tables = [
+        dataclasses.replace(
+            table, rows=tuple(row for row in table.rows if not suites or row.suite in suites)
+        )
+        for table in tabulate(RecordStore(folder).read_all())
+    ]
+    parts = []
+    for table in tables:
+        flags = "\n".join(f"- {_escape(flag)}" for flag in table.flags)
+        parts += [f"**{name_table(table)}**", *([flags] if flags else []), headlines(table)]
+    return "\n\n".join(parts)
 
 
 def headlines(table: Table) -> str:

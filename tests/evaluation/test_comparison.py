@@ -253,3 +253,14 @@ def test_nothing_to_compare_is_no_table():
     assert tabulate([]) == []
     (table,) = tabulate([dataclasses.replace(record("a", clean(0.9)), results=())])
     assert table.rows == ()
+
+
+def test_who_was_trained_once_beside_others_is_flagged():
+    once, thrice = record("once", clean(0.9)), three_seeds("thrice", 0.8)
+    (table,) = tabulate([once, *thrice])
+    assert table.flags == (
+        "once was trained once: how much another seed would differ is not known",
+    )
+    for records in ([once], thrice, [once, record("also", clean(0.8))]):
+        (table,) = tabulate(records)
+        assert not table.flags
