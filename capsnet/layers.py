@@ -68,10 +68,19 @@ class PrimaryCapsules(nnx.Module):
         self, features: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch capsules dim"]:
         """Returns float32 capsules ordered by row, column, type."""
-        outputs = self.convolution(features).astype(jnp.float32)
-        outputs = outputs * self.coupling + self.bias[...]
+        return squash(self._outputs(features).reshape(features.shape[0], -1, self.dim))
+
+    def map(
+        self, features: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch out_height out_width out_channels"]:
+        """The capsules where they are, those of a place one after another."""
+        outputs = self._outputs(features)
+        return squash(outputs.reshape(*outputs.shape[:3], -1, self.dim)).reshape(outputs.shape)
+
+    def _outputs(self, features):
         # NHWC: the last axis holds `types` runs of `dim` neighbouring channels, one run a capsule.
-        return squash(outputs.reshape(outputs.shape[0], -1, self.dim))
+        outputs = self.convolution(features).astype(jnp.float32)
+        return outputs * self.coupling + self.bias[...]
 
 
 class ClassCapsules(nnx.Module):

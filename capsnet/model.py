@@ -198,6 +198,16 @@ class CapsNet(nnx.Module):
             labels = jnp.argmax(output.logits, axis=-1)
         return self.decoder(output.poses, jax.nn.one_hot(labels, self.num_classes))
 
+    def activations(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> dict[str, Float[Array, "batch out_height out_width out_channels"]]:
+        """The maps of "convolution" and "primary capsules"; images may be of any size that fits.
+
+        A place of the primary capsules' map has the components of all capsules there.
+        """
+        features = nnx.relu(self.convolution(images))
+        return {"convolution": features, "primary capsules": self.primary_capsules.map(features)}
+
     def confidences(self, output: CapsNetOutput) -> Float[Array, "batch classes"]:
         """The lengths: how probable it is that an entity of each class is in the image."""
         return output.logits

@@ -12,6 +12,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 KINDS = ("none", "max2", "max3s2", "avg2", "stride2", "max_blur3", "max_blur5", "blur3", "aps")
+UNFILTERED = ("none", "stride2", "aps")
+"""The kinds that take pixels of the feature map itself."""
 EDGES = ("zeros", "circular")
 _BINOMIAL = {3: (1.0, 2.0, 1.0), 5: (1.0, 4.0, 6.0, 4.0, 1.0)}
 _PAD_MODES = {"zeros": "constant", "circular": "wrap"}
@@ -39,14 +41,32 @@ def downsample(
     Raises:
         ValueError: if a name is unknown.
     """
-    if kind not in KINDS:
-        raise ValueError(f"downsampling={kind!r}: choose one of {', '.join(KINDS)}")
-    if edges not in EDGES:
-        raise ValueError(f"edges={edges!r}: choose one of {', '.join(EDGES)}")
+    features = prefilter(features, kind, edges=edges)
     if kind == "none":
         return features
     if kind == "aps":
         return _largest_phase(_even(features, edges))
+    return features[:, ::2, ::2]
+
+
+def prefilter(features: Features, kind: str, *, edges: str = "zeros") -> Features:
+    """What `downsample` takes every other pixel of: the maximum or the filter at every pixel.
+
+    Args:
+        features: As for `downsample`.
+        kind: Likewise.
+        edges: Likewise.
+
+    Returns:
+        NHWC of the same size; the input for the kinds in `UNFILTERED`.
+
+    Raises:
+        ValueError: if a name is unknown.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"downsampling={kind!r}: choose one of {', '.join(KINDS)}")
+    if edges not in EDGES:
+        raise ValueError(f"edges={edges!r}: choose one of {', '.join(EDGES)}")
     if kind.startswith("max"):
         # Windows around a pixel: one after it for 2x2, one before and one after for 3x3.
         features = _window_maximum(features, 3 if kind == "max3s2" else 2, edges)
@@ -54,7 +74,7 @@ def downsample(
         features = _filter(features, (1.0, 1.0), edges)
     if "blur" in kind:
         features = _filter(features, _BINOMIAL[int(kind[-1])], edges)
-    return features[:, ::2, ::2]
+    return features
 
 
 def _even(features, edges):

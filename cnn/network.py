@@ -145,10 +145,24 @@ class ConvolutionalNetwork(nnx.Module):
         self.dropout = nnx.Dropout(config.dropout, rngs=rngs)
         self.classifier = nnx.Linear(widths[-1], num_classes, rngs=rngs)
 
+    def activations(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> dict[str, Float[Array, "batch out_height out_width out_channels"]]:
+        """The feature map behind every convolution and every pooling, in their order.
+
+        Names are "convolution N" and "pooling N", counted from 1 by the convolutions. The images
+        may be of any size, for the dense layers are not asked.
+        """
+        found, features = {}, images.astype(self.dtype)
+        layers = zip(self.convolutions, self.pooling, strict=True)
+        for number, (convolution, kind) in enumerate(layers, start=1):
+            features = found[f"convolution {number}"] = nnx.relu(convolution(features))
+            if kind != "none":
+                features = found[f"pooling {number}"] = pool(features, kind)
+        return found
+
     def _features(self, images):
-        features = images.astype(self.dtype)
-        for convolution, kind in zip(self.convolutions, self.pooling, strict=True):
-            features = pool(nnx.relu(convolution(features)), kind)
+        features = [images.astype(self.dtype), *self.activations(images).values()][-1]
         return features.reshape(features.shape[0], -1)
 
     def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:

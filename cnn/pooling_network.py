@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Num
 
 from cnn.convolution import Convolution
 from cnn.dense_layers import dense
-from cnn.downsampling import EDGES, KINDS, downsample
+from cnn.downsampling import EDGES, KINDS, UNFILTERED, downsample, prefilter
 from cnn.losses import classification_loss
 from cnn.network import NetworkOutput
 
@@ -111,9 +111,10 @@ class PoolingNetwork(nnx.Module):
     def activations(
         self, images: Float[Array, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
-        """The feature map behind every convolution and every subsampling, in their order.
+        """The feature map behind every convolution, and before and behind every subsampling.
 
-        Names are "convolution N" and "downsampling N", counted from 1.
+        Names are "convolution N", "filtered N" (of which every other pixel is taken, where that is
+        not the convolution before) and "downsampling N", counted from 1; in the network's order.
         """
         config, found = self.config, {}
         blocks = config.downsamplings + 1
@@ -124,6 +125,10 @@ class PoolingNetwork(nnx.Module):
                 layer += 1
                 found[f"convolution {layer}"] = features
             if block < config.downsamplings:
+                if config.downsampling not in UNFILTERED:
+                    found[f"filtered {block + 1}"] = prefilter(
+                        features, config.downsampling, edges=config.edges
+                    )
                 features = downsample(features, config.downsampling, edges=config.edges)
                 found[f"downsampling {block + 1}"] = features
         return found

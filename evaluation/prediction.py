@@ -1,7 +1,7 @@
 """What evaluations see of a model, and its answers for every image of a split."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,9 @@ from data.batches import normalise
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """float32 images `[batch, height, width, channels]` in [0, 1] to logits `[batch, classes]`."""
+
+Activations = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+"""Images to what each layer of a model says of them, by name, in the model's order."""
 
 
 class Warp(NamedTuple):
@@ -53,6 +56,10 @@ class Predictor:
         confidences: From images to the probability that the model gives each class; None if that
             is the softmax of its logits.
         differentiable: For attacks that follow gradients; None if it cannot be differentiated.
+        activations: From images to what the model's layers say of them, by name and in their
+            order: feature maps `[batch, height, width, channels]`, or vectors. What is measured
+            against a stride needs maps of images of any size. (Through `jax.jit` an `OrderedDict`
+            keeps its order, a dictionary does not.) None if the model names no layers.
         cost: From a batch size to what the model costs, by name (see `evaluation.suites.cost`);
             None if only its answers are known.
     """
@@ -62,6 +69,7 @@ class Predictor:
     reconstruct: Callable[[np.ndarray], np.ndarray] | None = None
     confidences: Predict | None = None
     differentiable: Differentiable | None = None
+    activations: Activations | None = None
     cost: Callable[[int], dict[str, float]] | None = None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

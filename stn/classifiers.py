@@ -34,8 +34,14 @@ class DenseClassifier(nnx.Module):
         self, images: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch classes"]:
         """Logits of images in [0, 1]."""
-        features = nnx.relu(self.first(images.reshape(images.shape[0], -1)))
-        return self.classifier(nnx.relu(self.second(features)))
+        return self.classifier(self.layers(images)["dense 2"])
+
+    def layers(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> dict[str, Float[Array, "batch width"]]:
+        """Both hidden layers, by name."""
+        first = nnx.relu(self.first(images.reshape(images.shape[0], -1)))
+        return {"dense 1": first, "dense 2": nnx.relu(self.second(first))}
 
 
 class ConvolutionalClassifier(nnx.Module):
@@ -63,7 +69,7 @@ class ConvolutionalClassifier(nnx.Module):
         self, images: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """What the classifier sees of images."""
-        return self._convolve(images)[1]
+        return self._pooled(images)[1]
 
     def activations(
         self, images: Float[Array, "batch height width channels"]
@@ -71,13 +77,23 @@ class ConvolutionalClassifier(nnx.Module):
         Float[Array, "batch first"], Float[Array, "batch second"], Float[Array, "batch classes"]
     ]:
         """What all three layers say of images: the pooled convolutions, and the logits."""
-        first, second = self._convolve(images)
+        first, second = self._pooled(images)
         return first, second, self.classifier(second)
 
-    def _convolve(self, images):
-        first = _halve(nnx.relu(self.first(images)))
-        second = _halve(nnx.relu(self.second(first)))
-        return first.reshape(first.shape[0], -1), second.reshape(second.shape[0], -1)
+    def layers(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> dict[str, Float[Array, "batch out_height out_width filters"]]:
+        """The feature map behind every convolution and every pooling, by name."""
+        found = {"convolution 1": nnx.relu(self.first(images))}
+        found["pooling 1"] = _halve(found["convolution 1"])
+        found["convolution 2"] = nnx.relu(self.second(found["pooling 1"]))
+        found["pooling 2"] = _halve(found["convolution 2"])
+        return found
+
+    def _pooled(self, images):
+        layers = self.layers(images)
+        pooled = layers["pooling 1"], layers["pooling 2"]
+        return tuple(features.reshape(features.shape[0], -1) for features in pooled)
 
     def __call__(
         self, images: Float[Array, "batch height width channels"]

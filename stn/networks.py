@@ -125,6 +125,12 @@ class ClassifierNetwork(nnx.Module):
         """Classifies images in [0, 1]."""
         return NetworkOutput(self.classifier(images))
 
+    def activations(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> dict[str, Float[Array, "batch ..."]]:
+        """What every hidden layer says, by name and in their order."""
+        return self.classifier.layers(images)
+
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy and accuracy of a batch; see `cnn.classification_loss`."""
         return classification_loss(self(batch.images).logits, batch.labels)
@@ -200,6 +206,13 @@ class TransformerNetwork(nnx.Module):
             value = sum(penalty(one.grid) for one in transformed.each) / len(transformed.each)
             loss, metrics = loss + weight * value, {**metrics, penalty.__name__: value}
         return loss, metrics
+
+    def activations(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> dict[str, Float[Array, "batch ..."]]:
+        """What the transformers make of images, and what every hidden layer says of that."""
+        transformed = pool(self.transformers(images).images, self.pooling)
+        return {"transformed": transformed, **self.classifier.layers(transformed)}
 
     def warp(
         self, images: Float[Array, "batch height width channels"]

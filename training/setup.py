@@ -87,6 +87,7 @@ class Setup:
             warp=None if warp is None else lambda images: Warp(*warp(images)),
             reconstruct=on_host(self.program.reconstruct),
             confidences=on_host(self.program.confidences),
+            activations=on_host(self.program.activations),
             differentiable=Differentiable(
                 lambda variables, images: self.program.scores(*variables, images), variables
             ),

@@ -7,6 +7,7 @@ does not depend on how a run was cut into blocks.
 """
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -67,6 +68,8 @@ class Program:
         reconstruct: (params, other, images) -> what the model paints of the class that it sees, or
             None if it has no decoder.
         confidences: (params, other, images) -> the model's `confidences`, or None if it has none.
+        activations: (params, other, images) -> the model's `activations`, in its order, or None if
+            it names none.
         scores: (params, other, images) -> unnormalised log-probabilities: logarithms of the
             `confidences`, where the model has them, else its logits.
         diagnose: The model's `diagnose`, or None.
@@ -79,6 +82,7 @@ class Program:
     warp: jax.stages.Wrapped | None
     reconstruct: jax.stages.Wrapped | None
     confidences: jax.stages.Wrapped | None
+    activations: jax.stages.Wrapped | None
     scores: jax.stages.Wrapped
     diagnose: Callable[[dict[str, float]], str | None] | None
     block_size: int
@@ -137,6 +141,10 @@ def make_program(
         else None,
         confidences=on_images(lambda model, images: model.confidences(model(images)))
         if hasattr(abstract, "confidences")
+        else None,
+        # Through a plain dictionary, JAX would lose the order of the layers.
+        activations=on_images(lambda model, images: OrderedDict(model.activations(images)))
+        if hasattr(abstract, "activations")
         else None,
         scores=on_images(_scores),
         diagnose=getattr(abstract, "diagnose", None),

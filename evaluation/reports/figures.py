@@ -83,10 +83,14 @@ def _plan(table: Table, styles: Styles) -> list[tuple[str, str, Callable[[], Fig
         if any(shifts.shift_maps(row)):
             caption = f"{_title(row)}: the fuller the colour, the more often is the answer wrong"
             plan.append((row.suite, caption, lambda row=row: shifts.draw_shift_maps(row)))
-    for pair in shifts.consistencies(table.rows):
-        caption = f"{_title(pair[0])}: accuracy against consistency, with 95 % intervals"
+    for row, accuracy in shifts.consistencies(table.rows):
+        caption = f"{_title(row)}: accuracy against consistency, with 95 % intervals"
         plan.append(
-            (pair[0].suite, caption, lambda pair=pair: shifts.draw_consistency(*pair, styles))
+            (
+                row.suite,
+                caption,
+                lambda row=row, accuracy=accuracy: shifts.draw_consistency(row, accuracy, styles),
+            )
         )
     return plan
 

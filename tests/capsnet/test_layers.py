@@ -21,6 +21,13 @@ def test_neighbouring_channels_form_a_primary_capsule():
         np.testing.assert_allclose(capsules[:, index], squash(group), atol=1e-5)
 
 
+def test_a_map_has_the_capsules_where_they_are():
+    layer = PrimaryCapsules(3, 4, 8, kernel_size=3, rngs=nnx.Rngs(0))
+    features = jax.random.normal(jax.random.key(0), (2, 9, 7, 3))
+    capsules = layer(features).reshape(2, 4, 3, 4, 8)
+    np.testing.assert_array_equal(layer.map(features).reshape(capsules.shape), capsules)
+
+
 def test_primary_capsules_have_no_relu():
     layer = PrimaryCapsules(1, 2, 4, kernel_size=3, rngs=nnx.Rngs(0))
     assert np.min(layer(jax.random.normal(jax.random.key(0), (4, 7, 7, 1)))) < 0

@@ -38,6 +38,12 @@ def build(image_shape=(28, 28, 1), num_classes=10, **fields):
     return capsnet.CapsNetConfig(**{**SMALL, **fields}).build(image_shape, num_classes, nnx.Rngs(0))
 
 
+def test_activations_are_maps_of_images_of_any_size():
+    layers = jax.eval_shape(lambda: build().activations(jnp.zeros((2, 34, 30, 1))))
+    shapes = {name: layer.shape for name, layer in layers.items()}
+    assert shapes == {"convolution": (2, 30, 26, 8), "primary capsules": (2, 13, 11, 16)}
+
+
 def batch(image_shape=(28, 28, 1), num_classes=10, count=4):
     key = jax.random.key(7)
     return Batch(

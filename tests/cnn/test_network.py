@@ -44,6 +44,19 @@ def test_loss_is_cross_entropy_and_accuracy_is_a_share():
     np.testing.assert_allclose(metrics["accuracy"], (logits.argmax(axis=1) == labels).mean())
 
 
+def test_activations_are_maps_of_images_of_any_size():
+    images = jnp.zeros((2, 24, 20, 3))
+    layers = jax.eval_shape(
+        lambda: TINY.build((12, 10, 3), 5, nnx.Rngs(0)).activations(images),
+    )
+    assert {name: layer.shape for name, layer in layers.items()} == {
+        "convolution 1": (2, 24, 20, 4),
+        "pooling 1": (2, 12, 10, 4),
+        "convolution 2": (2, 12, 10, 8),
+        "pooling 2": (2, 6, 5, 8),
+    }
+
+
 def test_dropout_acts_in_training_only():
     model = TINY.build((12, 12, 1), 5, nnx.Rngs(0))
     images = jax.random.uniform(jax.random.key(0), (2, 12, 12, 1))

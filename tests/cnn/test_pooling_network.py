@@ -18,12 +18,22 @@ def test_blocks_share_the_layers_out():
     assert shapes == {
         "convolution 1": (16, 16, 4),
         "convolution 2": (16, 16, 4),
+        "filtered 1": (16, 16, 4),
         "downsampling 1": (8, 8, 4),
         "convolution 3": (8, 8, 8),
         "convolution 4": (8, 8, 8),
+        "filtered 2": (8, 8, 8),
         "downsampling 2": (4, 4, 8),
         "convolution 5": (4, 4, 8),
     }
+
+
+@pytest.mark.parametrize("kind", ["avg2", "stride2"])
+def test_what_is_subsampled_is_named(kind):
+    maps = build(downsampling=kind).activations(IMAGES)
+    before = maps["filtered 1"] if kind == "avg2" else maps["convolution 2"]
+    assert ("filtered 1" in maps) == (kind == "avg2")
+    np.testing.assert_array_equal(before[:, ::2, ::2], maps["downsampling 1"])
 
 
 @pytest.mark.parametrize("kind", ["max2", "max_blur5", "aps"])

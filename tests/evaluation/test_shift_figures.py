@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 
 from evaluation.comparison import tabulate
 from evaluation.records import rate
@@ -48,7 +49,7 @@ def test_maps_are_means_over_seeds(table):
     maps = shift_maps(row)
     np.testing.assert_allclose(maps["good"]["all images"], (RIGHT + RIGHT[::-1]) / 2)
     figure = draw_shift_maps(row)
-    colours = [axis.images[0].get_array() for axis in figure.axes]
+    colours = [np.asarray(axis.images[0].get_array()) for axis in figure.axes]
     assert len(colours) == 2 * 2
     np.testing.assert_allclose(colours[0][..., 3], 1 - (RIGHT + RIGHT[::-1]) / 2)
     np.testing.assert_array_equal(colours[2][..., 3], 0)
@@ -57,7 +58,12 @@ def test_maps_are_means_over_seeds(table):
 def test_accuracy_is_drawn_against_consistency(table):
     ((row, accuracy),) = consistencies(table.rows)
     axes = draw_consistency(row, accuracy, styles_of(table.models)).axes[0]
-    places = {each.get_label(): each.lines[0].get_xydata().tolist() for each in axes.containers}
+    handles, labels = axes.get_legend_handles_labels()
+    places = {}
+    for label, handle in zip(labels, handles, strict=True):
+        (mark, *_) = handle.get_children()
+        assert isinstance(mark, Line2D)
+        places[label] = np.asarray(mark.get_xydata()).tolist()
     # The model whose consistency is not known has no place.
     assert places == {"good": [[80.0, 90.0]], "bad": [[95.0, pytest.approx(60.0)]]}
     assert consistencies(tabulate(RECORDS[:2])[0].rows) == []

@@ -71,6 +71,30 @@ def test_a_network_starts_as_its_classifier_on_the_image(classifier, steps):
     np.testing.assert_allclose(logits, expected, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("classifier", "transformers", "expected"),
+    [
+        ("fcn", 0, {"dense 1": 2, "dense 2": 2}),
+        ("cnn", 0, {f"{kind} {k}": 4 for k in (1, 2) for kind in ("convolution", "pooling")}),
+        ("fcn", 2, {"transformed": 4, "dense 1": 2, "dense 2": 2}),
+    ],
+)
+def test_every_hidden_layer_is_named(classifier, transformers, expected):
+    config = dataclasses.replace(SMALL, classifier=classifier, transformers=transformers)
+    layers = jax.eval_shape(lambda: build(config).activations(jnp.zeros((2, 28, 28, 1))))
+    assert {name: layer.ndim for name, layer in layers.items()} == expected
+
+
+def test_a_classifier_says_the_same_by_its_layers():
+    classifier = ConvolutionalClassifier((28, 28, 1), 10, width=2, rngs=nnx.Rngs(0))
+    images = batch().images
+    layers = classifier.layers(images)
+    first, second, logits = classifier.activations(images)
+    np.testing.assert_array_equal(first, layers["pooling 1"].reshape(4, -1))
+    np.testing.assert_array_equal(second, layers["pooling 2"].reshape(4, -1))
+    np.testing.assert_array_equal(logits, classifier(images))
+
+
 def test_parallel_transformers_hand_on_all_channels_of_each():
     config = dataclasses.replace(SMALL, classifier="fcn", transformers=2, parameters=130_000)
     network = build(config, (20, 20, 2))

@@ -8,6 +8,7 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType
 
+from cnn.pooling_network import PoolingNetworkConfig
 from data.batches import DeviceSplit, draw, epoch_order
 from data.sources import DatasetConfig
 from tests.training.tiny_model import TinyConfig
@@ -140,6 +141,19 @@ def test_predictions_are_of_the_model_without_dropout():
     first = made.predict(state.evaluated_params, state.other, images)
     np.testing.assert_array_equal(first, made.predict(state.evaluated_params, state.other, images))
     assert first.shape == (4, 3)
+
+
+def test_layers_keep_the_order_of_the_model():
+    made = program(model=PoolingNetworkConfig(channels=2, layers=3, downsampling="avg2"))
+    state = jax.eval_shape(made.create_state)
+    assert made.activations is not None
+    layers = jax.eval_shape(
+        made.activations, state.params, state.other, jnp.zeros((1, 6, 6, 1), jnp.float32)
+    )
+    kinds = ("convolution", "filtered", "downsampling")
+    blocks = [f"{kind} {block}" for block in (1, 2) for kind in kinds]
+    assert list(layers) == [*blocks, "convolution 3"]
+    assert program().activations is None
 
 
 def test_a_model_that_cannot_take_the_images_raises():

@@ -1,0 +1,171 @@
+"""Where in a network a shift of the image gets lost: what it does to every layer that is named.
+
+Of each layer: how much its sums depend on the phase of a shift (the shiftability error), how far
+its map is from moving along (the equivariance error), how much a shift by a pixel changes it, as a
+share of what another image changes (the invariance error over that of random pairs), and the share
+of energy that every subsampling folds onto lower frequencies. The errors are called lacks here:
+less of them need not be better, for a layer that says nothing lacks nothing. Where a network pads
+with zeros or not at all, what happens at the edges is in the sums too: of layers of stride 1 it is
+all that there is.
+
+For models that name their `activations`; all but the change by a pixel needs them to take images
+of any size, from which the strides are found.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from data.sources import Dataset, Split
+from evaluation.curves import SEED
+from evaluation.equivariance import (
+    channel_sums,
+    cumulative_strides,
+    energy_above_nyquist,
+    equivariance_error,
+    on_host,
+    relative_distance,
+    shiftability_error,
+)
+from evaluation.paired import resample, value_interval
+from evaluation.prediction import Activations, Predict, predict_all
+from evaluation.records import Result
+
+SHIFTABILITY = "lack of shiftability"
+EQUIVARIANCE = "lack of equivariance"
+INVARIANCE = "lack of invariance"
+ENERGY = "energy above Nyquist"
+CONTROL = "random pair"
+_UNITS = {
+    SHIFTABILITY: "of the sums",
+    EQUIVARIANCE: "of the map",
+    INVARIANCE: "of a random pair",
+    ENERGY: "rate",
+}
+_LAST = "last layer"
+_IMAGES = 100
+
+Strides = Mapping[str, int | None]
+Numbers = dict[tuple[str, str], np.ndarray]
+"""What was measured of each image, by metric and layer."""
+
+
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+    """What circular shifts do to the layers, on 100 test images, or all if there are fewer.
+
+    Returns:
+        Results of each layer and of the last one once more by a common name, for that is where
+        models can be compared; None for volumes, a single image, and models that name no layers.
+    """
+    activations = getattr(predict, "activations", None)
+    if activations is None or dataset.test.images.ndim != 4 or len(dataset.test) < 2:
+        return None
+    activations = on_host(activations)
+    test = dataset.test.sample(_IMAGES)
+    strides = cumulative_strides(activations, dataset.image_shape)
+    numbers = predict_all(
+        lambda pairs: measure(activations, strides, pairs),
+        np.stack([test.images, test.images[_partners(len(test))]], axis=1),
+        batch_size=min(batch_size, len(test)),
+        name="causes",
+    )
+    return list(_results(numbers, strides, test))
+
+
+def measure(activations: Activations, strides: Strides, pairs: np.ndarray) -> Numbers:
+    """Everything that is measured of each image.
+
+    Args:
+        activations: Of the model.
+        strides: Of its layers.
+        pairs: `[batch, 2, height, width, channels]`, the images, and another for each.
+    """
+    images, layers = pairs[:, 0], activations(pairs[:, 0])
+    found = {
+        (CONTROL, name): relative_distance(other, layers[name])
+        for name, other in activations(pairs[:, 1]).items()
+    }
+    found |= {
+        (ENERGY, after): energy_above_nyquist(layers[before], factor)
+        for before, after, factor in _subsamplings(strides)
+    }
+    sums: dict[str, list[np.ndarray]] = {name: [] for name in strides if strides[name]}
+    errors: dict[tuple[str, str], list[np.ndarray]] = {}
+    phases = math.lcm(*(stride or 1 for stride in strides.values()))
+    for x, y in _shifts(phases, strides):
+        moved = activations(np.roll(images, (y, x), (1, 2)))
+        for name, stride in strides.items():
+            if name in sums and max(x, y) < phases:
+                sums[name].append(channel_sums(moved[name]))
+            if x + y == 1:
+                distance = relative_distance(moved[name], layers[name])
+                errors.setdefault((INVARIANCE, name), []).append(distance)
+            if stride and (x, y) in ((stride, 0), (0, stride)):
+                error = equivariance_error(moved[name], layers[name], axis=2 if x else 1)
+                errors.setdefault((EQUIVARIANCE, name), []).append(error)
+    found |= {(SHIFTABILITY, name): shiftability_error(np.array(of)) for name, of in sums.items()}
+    return found | {key: np.mean(both, axis=0) for key, both in errors.items()}
+
+
+def _shifts(phases: int, strides: Strides) -> list[tuple[int, int]]:
+    """All that are needed: every phase of the network, a pixel and a stride along each axis."""
+    found = set(itertools.product(range(phases), range(phases)))
+    for step in {1, *(stride for stride in strides.values() if stride)}:
+        found |= {(step, 0), (0, step)}
+    return sorted(found)
+
+
+def _subsamplings(strides: Strides) -> Iterator[tuple[str, str, int]]:
+    """The layer before, the layer behind and the factor of every subsampling."""
+    for (before, fine), (after, coarse) in itertools.pairwise(strides.items()):
+        if fine and coarse and coarse > fine and coarse % fine == 0:
+            yield before, after, coarse // fine
+
+
+def _partners(count: int) -> np.ndarray:
+    """Another image for each, drawn at random, so that data sorted by class is no matter."""
+    order = np.random.default_rng(SEED).permutation(count)
+    partners = np.empty(count, int)
+    partners[order] = np.roll(order, 1)
+    return partners
+
+
+def _results(numbers: Numbers, strides: Strides, test: Split) -> Iterator[Result]:
+    conditions = {name: f"{name}, stride {stride}" for name, stride in strides.items() if stride}
+    last = list(strides)[-1]
+    for name in strides:
+        for condition in [conditions.get(name, name)] + [_LAST] * (name == last):
+            for metric in (SHIFTABILITY, EQUIVARIANCE):
+                if (metric, name) in numbers:
+                    yield _mean(metric, condition, numbers[metric, name], test)
+            yield _invariance(condition, numbers[INVARIANCE, name], numbers[CONTROL, name], test)
+    for _, after, factor in _subsamplings(strides):
+        yield _mean(ENERGY, f"before {after}, by {factor}", numbers[ENERGY, after], test)
+
+
+def _invariance(condition: str, changes: np.ndarray, control: np.ndarray, test: Split) -> Result:
+    """The change by a pixel in units of the mean change by another image, which is 1 by this."""
+    unit = float(np.mean(control))
+    flags = () if unit else ("this layer says the same of every image",)
+    return _mean(INVARIANCE, condition, changes / (unit or 1.0), test, flags)
+
+
+def _mean(
+    metric: str, condition: str, outcomes: np.ndarray, test: Split, flags: tuple[str, ...] = ()
+) -> Result:
+    return Result(
+        suite="causes",
+        metric=metric,
+        value=float(np.mean(outcomes)),
+        interval=value_interval(outcomes[None], resample(outcomes[None])),
+        interval_method="bootstrap over images 95 %",
+        count=len(outcomes),
+        data_checksum=test.checksum,
+        unit=_UNITS[metric],
+        condition=condition,
+        parameters={"shifts": "circular", "seed": SEED},
+        flags=flags,
+        outcomes=outcomes,
+    )
