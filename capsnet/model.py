@@ -200,7 +200,7 @@ class CapsNet(nnx.Module):
 
     def activations(
         self, images: Float[Array, "batch height width channels"]
-    ) -> dict[str, Float[Array, "batch out_height out_width out_channels"]]:
+    ) -> dict[str, Float[Array, "batch ..."]]:
         """The maps of "convolution" and "primary capsules"; images may be of any size that fits.
 
         A place of the primary capsules' map has the components of all capsules there.

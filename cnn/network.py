@@ -147,7 +147,7 @@ class ConvolutionalNetwork(nnx.Module):
 
     def activations(
         self, images: Float[Array, "batch height width channels"]
-    ) -> dict[str, Float[Array, "batch out_height out_width out_channels"]]:
+    ) -> dict[str, Float[Array, "batch ..."]]:
         """The feature map behind every convolution and every pooling, in their order.
 
         Names are "convolution N" and "pooling N", counted from 1 by the convolutions. The images

@@ -38,7 +38,7 @@ class DenseClassifier(nnx.Module):
 
     def layers(
         self, images: Float[Array, "batch height width channels"]
-    ) -> dict[str, Float[Array, "batch width"]]:
+    ) -> dict[str, Float[Array, "batch ..."]]:
         """Both hidden layers, by name."""
         first = nnx.relu(self.first(images.reshape(images.shape[0], -1)))
         return {"dense 1": first, "dense 2": nnx.relu(self.second(first))}
@@ -82,7 +82,7 @@ class ConvolutionalClassifier(nnx.Module):
 
     def layers(
         self, images: Float[Array, "batch height width channels"]
-    ) -> dict[str, Float[Array, "batch out_height out_width filters"]]:
+    ) -> dict[str, Float[Array, "batch ..."]]:
         """The feature map behind every convolution and every pooling, by name."""
         found = {"convolution 1": nnx.relu(self.first(images))}
         found["pooling 1"] = _halve(found["convolution 1"])

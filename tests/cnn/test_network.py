@@ -46,9 +46,7 @@ def test_loss_is_cross_entropy_and_accuracy_is_a_share():
 
 def test_activations_are_maps_of_images_of_any_size():
     images = jnp.zeros((2, 24, 20, 3))
-    layers = jax.eval_shape(
-        lambda: TINY.build((12, 10, 3), 5, nnx.Rngs(0)).activations(images),
-    )
+    layers = jax.eval_shape(lambda: TINY.build((12, 10, 3), 5, nnx.Rngs(0)).activations(images))
     assert {name: layer.shape for name, layer in layers.items()} == {
         "convolution 1": (2, 24, 20, 4),
         "pooling 1": (2, 12, 10, 4),

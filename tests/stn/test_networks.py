@@ -85,16 +85,6 @@ def test_every_hidden_layer_is_named(classifier, transformers, expected):
     assert {name: layer.ndim for name, layer in layers.items()} == expected
 
 
-def test_a_classifier_says_the_same_by_its_layers():
-    classifier = ConvolutionalClassifier((28, 28, 1), 10, width=2, rngs=nnx.Rngs(0))
-    images = batch().images
-    layers = classifier.layers(images)
-    first, second, logits = classifier.activations(images)
-    np.testing.assert_array_equal(first, layers["pooling 1"].reshape(4, -1))
-    np.testing.assert_array_equal(second, layers["pooling 2"].reshape(4, -1))
-    np.testing.assert_array_equal(logits, classifier(images))
-
-
 def test_parallel_transformers_hand_on_all_channels_of_each():
     config = dataclasses.replace(SMALL, classifier="fcn", transformers=2, parameters=130_000)
     network = build(config, (20, 20, 2))
