@@ -62,7 +62,7 @@ def _stride(small: Sequence[int], large: Sequence[int]) -> int | None:
 
 def channel_sums(features: np.ndarray) -> np.ndarray:
     """The sum of each channel over all places, `[batch, channels]`."""
-    return np.asarray(features, np.float64).sum(axis=(1, 2))
+    return np.asarray(np.sum(features, axis=(1, 2), dtype=np.float64))
 
 
 def shiftability_error(sums: np.ndarray) -> np.ndarray:
@@ -72,7 +72,8 @@ def shiftability_error(sums: np.ndarray) -> np.ndarray:
     means nothing.
 
     Args:
-        sums: `[phases, batch, channels]`, the `channel_sums` at every phase of the stride.
+        sums: `[phases, batch, channels]`, the `channel_sums` at every phase of the stride; of
+            layers with a bias, what they have over those of a blank image.
 
     Returns:
         `[batch]`: root of the sum over channels of the variance over phases, by the root of the

@@ -4,9 +4,11 @@ Of each layer: how much its sums depend on the phase of a shift (the shiftabilit
 its map is from moving along (the equivariance error), how much a shift by a pixel changes it, as a
 share of what another image changes (the invariance error over that of random pairs), and the share
 of energy that every subsampling folds onto lower frequencies. The errors are called lacks here:
-less of them need not be better, for a layer that says nothing lacks nothing. Where a network pads
-with zeros or not at all, what happens at the edges is in the sums too: of layers of stride 1 it is
-all that there is.
+less of them need not be better, for a layer that says nothing lacks nothing.
+
+The sums are of images in a blank frame, and count from those of a blank image. So no edge is in
+them, which a network that does not pad in circles sees each time elsewhere: it would outweigh what
+subsampling does, and layers of stride 1 would seem to lack shiftability.
 
 For models that name their `activations`; all but the change by a pixel needs them to take images
 of any size, from which the strides are found.
@@ -46,6 +48,10 @@ _UNITS = {
 }
 _LAST = "last layer"
 _IMAGES = 100
+# Framed feature maps of more images at once take gigabytes in wide networks.
+_BATCH = 25
+# Blank pixels on each side: more than a digit's distance to the edge, and most receptive fields.
+_FRAME = 24
 
 Strides = Mapping[str, int | None]
 Numbers = dict[tuple[str, str], np.ndarray]
@@ -68,7 +74,7 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     numbers = predict_all(
         lambda pairs: measure(activations, strides, pairs),
         np.stack([test.images, test.images[_partners(len(test))]], axis=1),
-        batch_size=min(batch_size, len(test)),
+        batch_size=min(batch_size, len(test), _BATCH),
         name="causes",
     )
     return list(_results(numbers, strides, test))
@@ -91,30 +97,36 @@ def measure(activations: Activations, strides: Strides, pairs: np.ndarray) -> Nu
         (ENERGY, after): energy_above_nyquist(layers[before], factor)
         for before, after, factor in _subsamplings(strides)
     }
-    sums: dict[str, list[np.ndarray]] = {name: [] for name in strides if strides[name]}
+    found |= _shiftability(activations, strides, images)
     errors: dict[tuple[str, str], list[np.ndarray]] = {}
-    phases = math.lcm(*(stride or 1 for stride in strides.values()))
-    for x, y in _shifts(phases, strides):
+    steps = {1, *(stride for stride in strides.values() if stride)}
+    for x, y in [shift for step in sorted(steps) for shift in ((step, 0), (0, step))]:
         moved = activations(np.roll(images, (y, x), (1, 2)))
         for name, stride in strides.items():
-            if name in sums and max(x, y) < phases:
-                sums[name].append(channel_sums(moved[name]))
             if x + y == 1:
                 distance = relative_distance(moved[name], layers[name])
                 errors.setdefault((INVARIANCE, name), []).append(distance)
-            if stride and (x, y) in ((stride, 0), (0, stride)):
+            if x + y == stride:
                 error = equivariance_error(moved[name], layers[name], axis=2 if x else 1)
                 errors.setdefault((EQUIVARIANCE, name), []).append(error)
-    found |= {(SHIFTABILITY, name): shiftability_error(np.array(of)) for name, of in sums.items()}
     return found | {key: np.mean(both, axis=0) for key, both in errors.items()}
 
 
-def _shifts(phases: int, strides: Strides) -> list[tuple[int, int]]:
-    """All that are needed: every phase of the network, a pixel and a stride along each axis."""
-    found = set(itertools.product(range(phases), range(phases)))
-    for step in {1, *(stride for stride in strides.values() if stride)}:
-        found |= {(step, 0), (0, step)}
-    return sorted(found)
+def _shiftability(activations: Activations, strides: Strides, images: np.ndarray) -> Numbers:
+    """The errors of all maps over every phase of the whole network, whose stride theirs divide."""
+    known = {name: stride for name, stride in strides.items() if stride}
+    if not known:
+        return {}
+    margin = (_FRAME, _FRAME)
+    framed = np.pad(images, ((0, 0), margin, margin, (0, 0)))
+    blank = activations(np.zeros_like(framed[:1]))
+    sums: dict[str, list[np.ndarray]] = {name: [] for name in known}
+    phases = range(math.lcm(*known.values()))
+    for x, y in itertools.product(phases, phases):
+        moved = activations(np.roll(framed, (y, x), (1, 2)))
+        for name in known:
+            sums[name].append(channel_sums(moved[name]) - channel_sums(blank[name]))
+    return {(SHIFTABILITY, name): shiftability_error(np.array(of)) for name, of in sums.items()}
 
 
 def _subsamplings(strides: Strides) -> Iterator[tuple[str, str, int]]:
@@ -165,7 +177,7 @@ def _mean(
         data_checksum=test.checksum,
         unit=_UNITS[metric],
         condition=condition,
-        parameters={"shifts": "circular", "seed": SEED},
+        parameters={"shifts": "circular", "seed": SEED, "blank frame, pixels": _FRAME},
         flags=flags,
         outcomes=outcomes,
     )

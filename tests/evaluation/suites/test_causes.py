@@ -110,6 +110,16 @@ def test_padding_breaks_equivariance_and_a_circle_does_not():
         assert of_network("max2", "zeros")[EQUIVARIANCE, condition].value > 1e-3
 
 
+def test_the_edges_of_a_frame_do_not_count():
+    """Zeros beyond the edges and biases: what never subsamples is shiftable all the same."""
+    values = {key: result.value for key, result in of_network("max2", "zeros").items()}
+    assert values[SHIFTABILITY, "convolution 1, stride 1"] < 1e-6
+    assert values[SHIFTABILITY, "filtered 1, stride 1"] < 1e-6
+    assert 1e-3 < values[SHIFTABILITY, "downsampling 1, stride 2"] < 0.1
+    circular = of_network("max2", "circular")[SHIFTABILITY, "last layer"].value
+    assert values[SHIFTABILITY, "last layer"] == pytest.approx(circular, rel=1e-4)
+
+
 def test_blurring_takes_energy_before_it_folds():
     for layer in ("before downsampling 1, by 2", "before downsampling 2, by 2"):
         blurred = of_network("max_blur5", "zeros")[ENERGY, layer].value
