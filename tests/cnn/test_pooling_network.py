@@ -14,8 +14,8 @@ def build(**fields):
 
 
 def test_blocks_share_the_layers_out():
-    shapes = {name: value.shape[1:] for name, value in build(layers=5).activations(IMAGES).items()}
-    assert shapes == {
+    maps = jax.eval_shape(lambda: build(layers=5).activations(IMAGES))
+    assert {name: value.shape[1:] for name, value in maps.items()} == {
         "convolution 1": (16, 16, 4),
         "convolution 2": (16, 16, 4),
         "filtered 1": (16, 16, 4),
