@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from flax import nnx
 
-from capsnet.decoder import Decoder
 from capsnet.layers import ClassCapsules, Initializer, PrimaryCapsules
 from capsnet.routing import dynamic_routing
+from cnn.decoder import Decoder
 
 if TYPE_CHECKING:
     from capsnet.model import CapsNetConfig

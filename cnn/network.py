@@ -167,11 +167,20 @@ class ConvolutionalNetwork(nnx.Module):
 
     def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
         """Classifies images in [0, 1]; the logits are float32."""
+        return NetworkOutput(self.classify(self.hidden(images)))
+
+    def hidden(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch features"]:
+        """The last hidden layer of images in [0, 1], before dropout."""
         features = self._features(images)
         for layer in self.dense:
             features = nnx.relu(layer(features))
-        features = self.dropout(features)
-        return NetworkOutput(self.classifier(features.astype(jnp.float32)))
+        return features
+
+    def classify(self, features: Float[Array, "batch features"]) -> Float[Array, "batch classes"]:
+        """Logits from the last hidden layer, with dropout in training."""
+        return self.classifier(self.dropout(features).astype(jnp.float32))
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Mean softmax cross-entropy of a batch (`.images` in [0, 1], `.labels` integers).

@@ -5,21 +5,23 @@
     python train.py --config mnist:cnn --seeds 0,1,2
     python train.py --config mnist:cnn_matched --seeds 0,1,2
     python train.py --config mnist:cnn_9x9 --seeds 0,1,2
+    python train.py --config mnist:cnn_decoder --seeds 0,1,2
     python train.py --config mnist:cnn_400k --seeds 0,1,2
 
 `capsnet` is the network of Sabour et al. (2017), `st_cnn` and `cnn_400k` the CNN of Jaderberg et
 al. (2015) with and without a transformer at 400,000 parameters each, `cnn` a small network,
-`cnn_matched` one with CapsNet's parameters and `cnn_9x9` one with its kernels. Learning rates were
-chosen on validation images. Validation is frequent, so that `evaluate.py --match-accuracy` finds
-checkpoints close to the accuracy that it asks for.
+`cnn_matched` one with CapsNet's parameters, `cnn_9x9` one with its kernels and `cnn_decoder` one
+with its parameters and its decoder. Learning rates were chosen on validation images. Validation is
+frequent, so that `evaluate.py --match-accuracy` finds checkpoints close to the accuracy that it
+asks for.
 
 Expected: the table "Robustness" in the README.
-Cost: 165,000 images; on two CPU cores seven minutes for the three large networks, one or two for
+Cost: 165,000 images; on two CPU cores seven minutes for the four large networks, one or two for
 the others.
 """
 
 import capsnet
-from cnn import network
+from cnn import network, reconstructing_network
 from stn.networks import TransformerNetworkConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule
@@ -30,6 +32,7 @@ MODELS = {
     "cnn": network.small,
     "cnn_matched": network.matched,
     "cnn_9x9": network.wide_kernels,
+    "cnn_decoder": reconstructing_network.matched,
     "cnn_400k": lambda: TransformerNetworkConfig(transformers=0),
 }
 LEARNING_RATES = {"capsnet": 2e-3}

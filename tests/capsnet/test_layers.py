@@ -4,7 +4,6 @@ import numpy as np
 from flax import nnx
 
 from capsnet import ClassCapsules, PrimaryCapsules, squash
-from capsnet.decoder import Decoder
 from cnn import convolve
 
 
@@ -63,14 +62,3 @@ def test_routing_gets_the_bias():
     layer = ClassCapsules(2, 3, 2, 4, bias_init=nnx.initializers.constant(0.1), rngs=nnx.Rngs(0))
     poses = layer(jnp.zeros((1, 2, 3))).poses
     np.testing.assert_allclose(poses[0, 0], squash(jnp.full(4, 0.1)), rtol=1e-6)
-
-
-def test_decoder_sees_the_masked_capsule_alone():
-    decoder = Decoder(3, 4, (5, 6, 2), widths=(7,), rngs=nnx.Rngs(0))
-    poses = jax.random.normal(jax.random.key(0), (2, 3, 4))
-    mask = jax.nn.one_hot(jnp.array([1, 2]), 3)
-    images = decoder(poses, mask)
-    assert images.shape == (2, 5, 6, 2)
-    others = poses + 10.0 * (1 - mask[..., None])
-    np.testing.assert_allclose(decoder(others, mask), images, atol=1e-6)
-    assert not np.allclose(decoder(poses + 10.0 * mask[..., None], mask), images)

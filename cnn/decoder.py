@@ -1,23 +1,24 @@
-"""Reconstruction of the image from the capsule of one class."""
+"""Reconstruction of the image from the vector that a network has of one class."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from capsnet.layers import Initializer
+Initializer = Callable[..., jax.Array]
 
 
 class Decoder(nnx.Module):
-    """Three dense layers from a masked set of class capsules to an image.
+    """Three dense layers from the vectors of all classes, but one of them masked, to an image.
 
-    Section 4.1 and figure 2 of Sabour, Frosst and Hinton (2017): widths 512 and 1024, ReLU, and a
-    sigmoid over the pixels.
+    Section 4.1 and figure 2 of Sabour, Frosst and Hinton (2017), where the vectors are class
+    capsules: widths 512 and 1024, ReLU, and a sigmoid over the pixels.
 
     Args:
-        capsules: Number of class capsules.
-        dim: Components of a class capsule.
+        classes: Number of vectors.
+        dim: Components of each.
         image_shape: Height, width and channels of the decoded image.
         widths: Of the hidden layers.
         kernel_init: Initialiser of the kernels; by default He's for the ReLU layers and LeCun's
@@ -29,7 +30,7 @@ class Decoder(nnx.Module):
 
     def __init__(
         self,
-        capsules: int,
+        classes: int,
         dim: int,
         image_shape: tuple[int, int, int],
         *,
@@ -40,7 +41,7 @@ class Decoder(nnx.Module):
         rngs: nnx.Rngs,
     ):
         height, width, channels = image_shape
-        sizes = (capsules * dim, *widths, height * width * channels)
+        sizes = (classes * dim, *widths, height * width * channels)
         initializers = [kernel_init or nnx.initializers.he_normal()] * len(widths)
         initializers.append(kernel_init or nnx.initializers.lecun_normal())
         self.layers = nnx.List(
@@ -58,11 +59,11 @@ class Decoder(nnx.Module):
 
     def __call__(
         self,
-        poses: Float[Array, "batch capsules dim"],
-        mask: Float[Array, "batch capsules"],
+        vectors: Float[Array, "batch classes dim"],
+        mask: Float[Array, "batch classes"],
     ) -> Float[Array, "batch height width channels"]:
-        """Decodes the capsules that the mask keeps (1) and blanks (0); pixels are in (0, 1)."""
-        hidden = (poses * mask[..., None]).reshape(poses.shape[0], -1)
+        """Decodes the vectors that the mask keeps (1) and blanks (0); pixels are in (0, 1)."""
+        hidden = (vectors * mask[..., None]).reshape(vectors.shape[0], -1)
         for layer in list(self.layers)[:-1]:
             hidden = nnx.relu(layer(hidden))
         pixels = nnx.sigmoid(self.layers[-1](hidden).astype(jnp.float32))
