@@ -4,51 +4,12 @@ A score is the model's number for "face" minus that for "other", logits or capsu
 Everything here pairs images: entry i of every array is of the same face.
 """
 
-from collections.abc import Callable
-
 import numpy as np
-from scipy import stats
 
 # Share of intact faces that the threshold may miss.
 MISSES = 0.05
-_RESAMPLES = 1000
 # Keeps the change of a score that does not change at all from dividing by zero.
 _SMALLEST = 1e-12
-
-
-def auroc(faces: np.ndarray, others: np.ndarray) -> float:
-    """Chance that a random face scores above a random other image, ties counting half.
-
-    Args:
-        faces: `[faces]` scores.
-        others: `[others]` scores.
-    """
-    ranks = stats.rankdata(np.concatenate([faces, others]))[: len(faces)]
-    above = np.sum(ranks) - len(faces) * (len(faces) + 1) / 2
-    return float(above / (len(faces) * len(others)))
-
-
-def paired_interval(
-    statistic: Callable[..., float], *scores: np.ndarray, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Percentile bootstrap over images; all scores of an image are drawn together.
-
-    Args:
-        statistic: Of arrays like `scores`, a finite number.
-        scores: `[images, ...]` each.
-        confidence: In (0, 1).
-
-    Returns:
-        Lower and upper end; the same for the same scores.
-    """
-    random, count = np.random.default_rng(0), len(scores[0])
-    drawn = [
-        statistic(*(score[chosen] for score in scores))
-        for chosen in random.integers(0, count, (_RESAMPLES, count))
-    ]
-    tail = 50.0 * (1.0 - confidence)
-    low, high = np.percentile(drawn, [tail, 100.0 - tail])
-    return float(low), float(high)
 
 
 def face_threshold(scores: np.ndarray) -> float:

@@ -38,10 +38,13 @@ class Differentiable(NamedTuple):
         scores: (variables, images `[batch, height, width, channels]` in [0, 1]) to unnormalised
             log-probabilities `[batch, classes]`; the largest is the model's answer.
         variables: Its weights, a pytree of arrays.
+        reconstruct: (variables, images) to what `Predictor.reconstruct` says; None if the model
+            has no decoder.
     """
 
     scores: Callable[[Any, Any], Any]
     variables: Any
+    reconstruct: Callable[[Any, Any], Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,3 +113,29 @@ def predict_all(
             outputs.append(predict(filled))
             bar.update(len(batch))
     return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(images)], *outputs)
+
+
+def distances(
+    reconstruct: Callable[[np.ndarray], np.ndarray],
+    images: np.ndarray,
+    *,
+    batch_size: int,
+    name: str,
+) -> np.ndarray:
+    """How far images lie from what a model paints of them.
+
+    Args:
+        reconstruct: See `Predictor`.
+        images: As for `predict_all`.
+        batch_size: Images per call of `reconstruct`.
+        name: What the progress bar says.
+
+    Returns:
+        `[count]` Euclidean lengths, where grey levels go from 0 to 1.
+    """
+
+    def far(batch):
+        difference = np.asarray(reconstruct(batch)) - batch
+        return np.linalg.norm(difference.reshape(len(batch), -1), axis=1)
+
+    return predict_all(far, images, batch_size=batch_size, name=name)

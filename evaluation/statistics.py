@@ -1,10 +1,12 @@
 """Intervals for measured values, and corrections for many tests."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+
+_RESAMPLES = 1000
 
 
 def wilson_interval(successes: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -42,6 +44,41 @@ def median_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float
     rank = int(stats.binom.ppf((1.0 - confidence) / 2.0, len(ordered), 0.5))
     rank = max(rank, 1)
     return float(ordered[rank - 1]), float(ordered[len(ordered) - rank])
+
+
+def auroc(positives: np.ndarray, negatives: np.ndarray) -> float:
+    """Chance that a random positive scores above a random negative, ties counting half.
+
+    Args:
+        positives: `[positives]` scores.
+        negatives: `[negatives]` scores.
+    """
+    ranks = stats.rankdata(np.concatenate([positives, negatives]))[: len(positives)]
+    above = np.sum(ranks) - len(positives) * (len(positives) + 1) / 2
+    return float(above / (len(positives) * len(negatives)))
+
+
+def paired_interval(
+    statistic: Callable[..., float], *scores: np.ndarray, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap over images; all scores of an image are drawn together.
+
+    Args:
+        statistic: Of arrays like `scores`, a finite number.
+        scores: `[images, ...]` each.
+        confidence: In (0, 1).
+
+    Returns:
+        Lower and upper end; the same for the same scores.
+    """
+    random, count = np.random.default_rng(0), len(scores[0])
+    drawn = [
+        statistic(*(score[chosen] for score in scores))
+        for chosen in random.integers(0, count, (_RESAMPLES, count))
+    ]
+    tail = 50.0 * (1.0 - confidence)
+    low, high = np.percentile(drawn, [tail, 100.0 - tail])
+    return float(low), float(high)
 
 
 class Spread(NamedTuple):

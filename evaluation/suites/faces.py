@@ -26,8 +26,9 @@ from data.face_parts import LEFT_EYE, MOUTH, NOSE
 from data.faces import FACE, OTHER, FacesConfig
 from data.sources import Dataset, Split
 from evaluation import faces
-from evaluation.prediction import Predict, predict_all
+from evaluation.prediction import Predict, distances, predict_all
 from evaluation.records import Result, rate
+from evaluation.statistics import auroc, paired_interval
 
 SUITE = "faces"
 TRAINED, HELD_OUT = "trained permutations", "held-out permutations"
@@ -57,9 +58,7 @@ class _Model:
 
     def errors(self, split: Split, reconstruct) -> np.ndarray:
         """Distances of images from what the model paints of them."""
-        painted = predict_all(reconstruct, split.images, batch_size=self.batch_size, name=SUITE)
-        difference = painted - split.images / np.float32(255.0)
-        return np.linalg.norm(difference.reshape(len(split), -1), axis=1)
+        return distances(reconstruct, split.images, batch_size=self.batch_size, name=SUITE)
 
     def rate(self, metric, hits, split, *, more_flags=(), **facts) -> Result:
         """A share of images, with what holds of all results of the model."""
@@ -72,7 +71,7 @@ class _Model:
             suite=SUITE,
             metric=metric,
             value=statistic(*scores),
-            interval=faces.paired_interval(statistic, *scores),
+            interval=paired_interval(statistic, *scores),
             interval_method=_METHOD,
             count=len(split),
             data_checksum=split.checksum,
@@ -177,7 +176,7 @@ def _pairs(model: _Model, splits, scores) -> Iterator[Result]:
     """Faces against their own scrambles."""
     for name, faces_name in ((TRAINED, "sham"), (HELD_OUT, "sham"), (WIDE_HELD_OUT, WIDE)):
         pair, split = (scores[faces_name], scores[name]), splits[name]
-        yield model.paired("AUROC", faces.auroc, pair, split, condition=name)
+        yield model.paired("AUROC", auroc, pair, split, condition=name)
         yield model.paired(
             "configural effect",
             lambda whole, scrambled: float(np.mean(whole - scrambled)),
@@ -231,9 +230,7 @@ def _detection(model: _Model, reconstruct, intact, splits, called) -> Iterator[R
         missed = called[name] & (errors <= limit)
         yield model.rate("detected by reconstruction", errors > limit, split, condition=name)
         yield model.rate("fooled and undetected", missed, split, condition=name)
-        yield model.paired(
-            "AUROC of reconstruction", faces.auroc, (errors, whole), split, condition=name
-        )
+        yield model.paired("AUROC of reconstruction", auroc, (errors, whole), split, condition=name)
     yield model.rate(
         "detected by reconstruction", whole > limit, splits["intact"], condition="intact"
     )

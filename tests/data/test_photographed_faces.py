@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data import face_arrangements as arrangements
-from evaluation.faces import auroc
+from evaluation.statistics import auroc
 
 # Rows and columns where the 6x8 pixels of eyes, nose and mouth begin, on images of 25x25.
 CORNERS = np.array([[5, 3], [5, 14], [11, 8], [17, 8]])

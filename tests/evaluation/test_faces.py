@@ -11,37 +11,13 @@ from data import face_arrangements as arrangements
 from data.face_conditions import KEEP, painter, small_moves, widened
 from data.faces import FACE, FacesConfig
 from data.sources import Dataset, Split
-from evaluation import faces as statistics
-from evaluation import suites
-from evaluation.faces import auroc, face_threshold, half_way, paired_interval, selectivity
+from evaluation import statistics, suites
+from evaluation.faces import face_threshold, half_way, selectivity
 from evaluation.prediction import Predictor
+from evaluation.statistics import auroc
 
 COUNT = 120
 SUITE = suites.load("faces")
-
-
-def test_auroc_counts_pairs_and_ties_half():
-    assert auroc(np.array([1.0, 2.0]), np.array([0.0, 1.5])) == 0.75
-    assert auroc(np.array([1.0, 1.0]), np.array([1.0])) == 0.5
-    random = np.random.default_rng(0)
-    faces, others = random.integers(0, 9, 40), random.integers(-2, 7, 30)
-    pairs = np.sign(faces[:, None] - others) / 2 + 0.5
-    assert auroc(faces, others) == pytest.approx(pairs.mean())
-
-
-def test_intervals_of_pairs_keep_pairs_together():
-    base = np.random.default_rng(1).normal(size=300)
-    shifted = base + 0.1
-
-    def mean_difference(one, other):
-        return float(np.mean(one - other))
-
-    # However the images are drawn, each pair differs by as much.
-    np.testing.assert_allclose(paired_interval(mean_difference, shifted, base), (0.1, 0.1))
-    low, high = paired_interval(lambda x: float(np.mean(x)), base)
-    half = 1.96 * base.std() / np.sqrt(300)
-    assert (high - low) / 2 == pytest.approx(half, rel=0.15)
-    assert paired_interval(lambda x: float(np.mean(x)), base) == (low, high)
 
 
 def test_the_threshold_misses_five_percent():

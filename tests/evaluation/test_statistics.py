@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from evaluation.statistics import holm, median_interval, spread, wilson_interval
+from evaluation.statistics import (
+    auroc,
+    holm,
+    median_interval,
+    paired_interval,
+    spread,
+    wilson_interval,
+)
 
 
 def by_hand(successes, count, z=1.959963984540054):
@@ -68,3 +75,27 @@ def test_holm_keeps_any_false_alarm_rare():
     random = np.random.default_rng(0)
     alarms = [np.any(holm(random.random(20)) <= 0.05) for _ in range(2000)]
     assert 0.03 <= np.mean(alarms) <= 0.065
+
+
+def test_auroc_counts_pairs_and_ties_half():
+    assert auroc(np.array([1.0, 2.0]), np.array([0.0, 1.5])) == 0.75
+    assert auroc(np.array([1.0, 1.0]), np.array([1.0])) == 0.5
+    random = np.random.default_rng(0)
+    positives, negatives = random.integers(0, 9, 40), random.integers(-2, 7, 30)
+    pairs = np.sign(positives[:, None] - negatives) / 2 + 0.5
+    assert auroc(positives, negatives) == pytest.approx(pairs.mean())
+
+
+def test_intervals_of_pairs_keep_pairs_together():
+    base = np.random.default_rng(1).normal(size=300)
+    shifted = base + 0.1
+
+    def mean_difference(one, other):
+        return float(np.mean(one - other))
+
+    # However the images are drawn, each pair differs by as much.
+    np.testing.assert_allclose(paired_interval(mean_difference, shifted, base), (0.1, 0.1))
+    low, high = paired_interval(lambda x: float(np.mean(x)), base)
+    half = 1.96 * base.std() / np.sqrt(300)
+    assert (high - low) / 2 == pytest.approx(half, rel=0.15)
+    assert paired_interval(lambda x: float(np.mean(x)), base) == (low, high)
