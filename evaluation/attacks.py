@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
+from data.batches import normalise
 from data.sources import Split
 from evaluation.curves import SEED
 from evaluation.prediction import Differentiable
@@ -89,27 +90,48 @@ def attack_all(
         batch_size: Images that are attacked at once, at most.
         name: What the progress bar says.
     """
+    masks = np.broadcast_to(True if mask is None else mask, split.images.shape[:3])
+
+    def one_batch(images, labels, chosen):
+        hole = masks[chosen][..., None]
+        return _attack(
+            model.scores,
+            attack,
+            model.variables,
+            images,
+            labels,
+            hole,
+            chosen,
+            np.float32(epsilon),
+        )
+
+    return Attacked(*in_batches(one_batch, split, batch_size=batch_size, name=name))
+
+
+def in_batches(
+    function: Callable[..., Any], split: Split, *, batch_size: int, name: str
+) -> list[np.ndarray]:
+    """What a function of batches makes of all images of a split.
+
+    Args:
+        function: From images in [0, 1], their labels and their numbers to a tuple of batches.
+        split: uint8 images and labels.
+        batch_size: Images per call, at most; all calls have one shape.
+        name: What the progress bar says.
+
+    Returns:
+        Each member of the tuple, `[count, ...]`.
+    """
     count, parts = len(split), []
-    shape, batch_size = split.images.shape, min(batch_size, count)
-    masks = np.broadcast_to(True if mask is None else mask, shape[:3])
+    batch_size = min(batch_size, count)
     with tqdm(total=count, desc=name, unit="img", leave=False, disable=None) as bar:
         for start in range(0, count, batch_size):
             # The last batch repeats an image, so that one program does for all.
             chosen = np.minimum(np.arange(start, start + batch_size), count - 1)
-            images = split.images[chosen].astype(np.float32) / np.float32(255.0)
-            part = _attack(
-                model.scores,
-                attack,
-                model.variables,
-                images,
-                split.labels[chosen],
-                masks[chosen][..., None],
-                chosen,
-                np.float32(epsilon),
-            )
-            parts.append(jax.device_get(part))
+            images = normalise(jnp.asarray(split.images[chosen]))
+            parts.append(jax.device_get(function(images, split.labels[chosen], chosen)))
             bar.update(min(batch_size, count - start))
-    return Attacked(*(np.concatenate(column)[:count] for column in zip(*parts, strict=True)))
+    return [np.concatenate(column)[:count] for column in zip(*parts, strict=True)]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -133,14 +155,14 @@ def _attack(
         )
 
     def step(_, candidates):
-        moved = candidates + attack.relative_step * epsilon * _direction(
+        moved = candidates + attack.relative_step * epsilon * direction(
             gradient(candidates), attack.norm
         )
         return project(moved, images, epsilon, attack.norm)
 
     first = images
     if attack.random_start:
-        noise = mask * _draw(numbers, images.shape[1:], attack.norm)
+        noise = mask * draw_start(numbers, images.shape[1:], attack.norm)
         first = project(images + epsilon * noise, images, epsilon, attack.norm)
     found = jax.lax.fori_loop(0, attack.steps, step, first)
     wrong = jnp.argmax(scores(variables, found), axis=-1) != labels
@@ -164,8 +186,8 @@ def margin(
 _LOSSES = {"cross-entropy": _cross_entropy, "margin": margin}
 
 
-def _direction(gradient, norm: str):
-    """A step of length one; none where there is no gradient."""
+def direction(gradient: Images, norm: str) -> Images:
+    """The step of length one that raises a loss most; none where there is no gradient."""
     if norm == "inf":
         return jnp.sign(gradient)
     # Scaled first: the squares of small gradients would vanish.
@@ -195,7 +217,7 @@ def _length(images):
     return jnp.sqrt(jnp.sum(images**2, axis=(1, 2, 3), keepdims=True))
 
 
-def _draw(numbers, shape, norm: str):
+def draw_start(numbers: Int[Array, "batch"], shape: tuple[int, ...], norm: str) -> Images:
     """A point of the unit ball for each image, by the image's number alone."""
 
     def one(number):

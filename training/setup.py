@@ -81,7 +81,7 @@ class Setup:
                 return None
             return lambda images: jax.device_get(function(*variables, images))
 
-        warp = on_host(self.program.warp)
+        warp, paint = on_host(self.program.warp), self.program.reconstruct
         return Predictor(
             predict=lambda images: np.asarray(self.program.predict(*variables, images)),
             warp=None if warp is None else lambda images: Warp(*warp(images)),
@@ -89,7 +89,11 @@ class Setup:
             confidences=on_host(self.program.confidences),
             activations=on_host(self.program.activations),
             differentiable=Differentiable(
-                lambda variables, images: self.program.scores(*variables, images), variables
+                scores=lambda variables, images: self.program.scores(*variables, images),
+                variables=variables,
+                reconstruct=None
+                if paint is None
+                else lambda variables, images: paint(*variables, images),
             ),
         )
 

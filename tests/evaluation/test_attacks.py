@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data.batches import normalise
 from data.sources import Split
 from evaluation.attacks import attack_all, fgsm, margin, pgd, project
 from evaluation.prediction import Differentiable, Predictor
@@ -12,7 +13,7 @@ from evaluation.suites import adversarial
 from tests.evaluation.suites.digits import linear_weights, some_digits
 
 DIGITS = some_digits().test
-IMAGES = DIGITS.images / np.float32(255.0)
+IMAGES = np.asarray(normalise(jnp.asarray(DIGITS.images)))
 
 
 def linear(weights, images):

@@ -62,6 +62,7 @@ def test_every_suite_can_be_loaded_and_evaluates():
         "causes",
         "colocalisation",
         "cost",
+        "detection",
         "faces",
         "pose",
         "sliding_window",

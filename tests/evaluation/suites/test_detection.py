@@ -1,0 +1,134 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from data.sources import Split
+from evaluation.prediction import Predictor, distances
+from evaluation.suites import detection
+from tests.evaluation.suites.digits import dataset, mnist
+from tests.evaluation.suites.painters import painter
+
+COUNT = 24
+IMAGES, LABELS = mnist("test")
+VALIDATION = Split(IMAGES[100:300], LABELS[100:300].astype(np.int32))
+DIGITS = dataclasses.replace(dataset(IMAGES[:COUNT], LABELS[:COUNT]), validation=VALIDATION)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(detection, "EPSILONS", (0.0, 0.05))
+    monkeypatch.setattr(detection, "WEIGHTS", (0.01,))
+    monkeypatch.setattr("evaluation.statistics._RESAMPLES", 20)
+
+
+def measure(model, digits=DIGITS):
+    results = detection.evaluate(model, digits, batch_size=COUNT)
+    return {(each.condition, each.metric, each.strength): each for each in results}
+
+
+def test_distances_by_hand():
+    images = np.zeros((3, 2, 2, 1), np.uint8)
+    images[1, 0, 0] = 255
+    far = distances(lambda seen: np.full_like(seen, 0.5), images, batch_size=2, name="test")
+    np.testing.assert_allclose(far, [1.0, 1.0, 1.0])
+    far = distances(np.zeros_like, images, batch_size=2, name="test")
+    np.testing.assert_allclose(far, [0.0, 1.0, 0.0])
+
+
+def test_without_an_attack_it_counts_false_alarms_and_errors():
+    model = painter()
+    found = measure(model)
+    wrong = np.argmax(model(DIGITS.test.images / np.float32(255.0)), axis=1) != DIGITS.test.labels
+    alarms = found["clean", "false alarm rate", None]
+    far = distances(model.reconstruct, VALIDATION.images, batch_size=COUNT, name="test")
+    limit = np.quantile(far, 0.95)
+    far = distances(model.reconstruct, DIGITS.test.images, batch_size=COUNT, name="test")
+    np.testing.assert_array_equal(alarms.outcomes, far > limit)
+    for condition in (detection.PLAIN, detection.KNOWING):
+        at = {metric: each for (c, metric, e), each in found.items() if (c, e) == (condition, 0.0)}
+        np.testing.assert_array_equal(at["fooled rate"].outcomes, wrong)
+        np.testing.assert_array_equal(at["detected by reconstruction"].outcomes, alarms.outcomes)
+        unseen = wrong & ~alarms.outcomes
+        np.testing.assert_array_equal(at["fooled and undetected"].outcomes, unseen)
+        assert at["AUROC of reconstruction"].value == 0.5
+    # Who knows the detector gets past it at least as often, for it has the other's images too.
+    rates = [
+        found[condition, "fooled and undetected", 0.05].value
+        for condition in (detection.PLAIN, detection.KNOWING)
+    ]
+    assert rates[1] > rates[0] - 1e-9
+    assert found[detection.PLAIN, "fooled rate", 0.05].value > np.mean(wrong)
+    # Noise is far from every digit's mean.
+    assert found["noise", "detected by reconstruction", None].value == 1.0
+    assert found["noise", "AUROC of reconstruction", None].value == 1.0
+
+
+def test_who_paints_everything_perfectly_detects_nothing():
+    found = measure(painter(lambda variables, images: 1.0 * images))
+    for (_, metric, _), each in found.items():
+        if metric in ("detected by reconstruction", "false alarm rate"):
+            assert each.value == 0.0
+        if metric.startswith("AUROC"):
+            assert each.value == 0.5
+    for condition in (detection.PLAIN, detection.KNOWING):
+        fooled = found[condition, "fooled rate", 0.05].value
+        assert found[condition, "fooled and undetected", 0.05].value == fooled > 0.5
+
+
+def test_who_paints_test_images_alone_badly_detects_everything():
+    marked = IMAGES[:COUNT].copy()
+    marked[:, :2, :2] = 255
+    marked = Split(marked, LABELS[:COUNT].astype(np.int32))
+
+    def paint(variables, images):
+        return images + 0.5 * (images[:, :2, :2].mean(axis=(1, 2, 3), keepdims=True) > 0.8)
+
+    found = measure(painter(paint), dataclasses.replace(DIGITS, test=marked))
+    assert found["clean", "false alarm rate", None].value == 1.0
+    for condition in (detection.PLAIN, detection.KNOWING):
+        assert found[condition, "fooled rate", 0.05].value > 0.5
+        assert found[condition, "fooled and undetected", 0.05].value == 0.0
+        detected = found[condition, "detected by reconstruction", 0.05]
+        assert detected.value == detected.details["of those that fool"] == 1.0
+
+
+def test_the_attempt_that_fools_and_costs_least_is_chosen():
+    fooled = np.array([[True, False, False], [True, True, False]])
+    far = np.array([[3.0, 1.0, 2.0], [2.0, 5.0, 4.0]])
+    shown = detection._choose(fooled, far, costs=far)
+    np.testing.assert_array_equal(shown.fooled, [True, True, False])
+    np.testing.assert_array_equal(shown.distances, [2.0, 5.0, 2.0])
+    first = detection._choose(fooled, far, costs=np.zeros_like(far))
+    np.testing.assert_array_equal(first.distances, [3.0, 5.0, 2.0])
+
+
+def test_strangers_are_made_as_they_say():
+    digits = np.stack([DIGITS.test.images[..., 0], 255 - DIGITS.test.images[..., 0]], axis=-1)
+    made = detection.strangers(digits)
+    assert all(each.shape == digits.shape and each.dtype == np.uint8 for each in made.values())
+    np.testing.assert_array_equal(made["negative"], digits[..., ::-1])
+    np.testing.assert_array_equal(made["upside down"][:, 0, 0], digits[:, 27, 27])
+    shuffled = made["shuffled pixels"]
+    np.testing.assert_array_equal(shuffled[..., 0], 255 - shuffled[..., 1])  # pixels stay whole
+    np.testing.assert_array_equal(
+        np.sort(shuffled.reshape(COUNT, -1)), np.sort(digits.reshape(COUNT, -1))
+    )
+    lit = shuffled[..., 0] > 0
+    assert np.mean(lit[:, :4]) == pytest.approx(np.mean(lit), abs=0.03)  # spread to the edges
+    assert 120 < made["noise"].mean() < 135
+
+
+def test_it_needs_a_decoder():
+    model = painter()
+    assert detection.evaluate(model.predict, DIGITS, batch_size=COUNT) is None
+    assert detection.evaluate(Predictor(model.predict), DIGITS, batch_size=COUNT) is None
+    # One that cannot be differentiated is asked for all but attacks.
+    found = measure(Predictor(model.predict, reconstruct=model.reconstruct))
+    assert {condition for condition, _, _ in found} == {
+        "clean",
+        "noise",
+        "negative",
+        "upside down",
+        "shuffled pixels",
+    }

@@ -1,0 +1,70 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data.batches import normalise
+from data.sources import Split
+from evaluation.attacks import attack_all, pgd
+from evaluation.evasion import evade_all
+from tests.evaluation.suites.digits import some_digits
+from tests.evaluation.suites.painters import means, painter
+
+DIGITS = some_digits().test
+IMAGES = np.asarray(normalise(jnp.asarray(DIGITS.images)))
+MODEL = painter()
+SCALED = {"batch_size": 24, "name": "test"}
+
+
+def evade(epsilon, weight, split=DIGITS, **options):
+    return evade_all(MODEL.differentiable, split, epsilon, weight, **{**SCALED, **options})
+
+
+def distances(images):
+    painted = means()[np.argmax(MODEL(images), axis=1)]
+    return np.linalg.norm((images - painted).reshape(len(images), -1), axis=1)
+
+
+def test_without_room_nothing_changes():
+    found = evade(0.0, 0.1)
+    np.testing.assert_array_equal(found.images, IMAGES)
+    np.testing.assert_array_equal(found.fooled, np.argmax(MODEL(IMAGES), axis=1) != DIGITS.labels)
+
+
+def test_changes_stay_in_the_ball_and_in_range():
+    found = evade(0.1, 0.1)
+    assert 0.09 < np.abs(found.images - IMAGES).max() <= 0.1 + 1e-6
+    assert found.images.min() >= 0.0
+    assert found.images.max() <= 1.0
+    np.testing.assert_array_equal(
+        found.fooled, np.argmax(MODEL(found.images), axis=1) != DIGITS.labels
+    )
+
+
+def test_who_knows_the_painter_is_painted_better():
+    plain = attack_all(MODEL.differentiable, DIGITS, pgd("inf", "margin"), 0.1, **SCALED)
+    knowing = evade(0.1, 0.01)
+    assert plain.fooled.all()
+    assert knowing.fooled.all()
+    far, nearer = distances(plain.images), distances(knowing.images)
+    assert np.all(nearer <= far)
+    assert np.mean(nearer) < 0.95 * np.mean(far)
+
+
+def test_the_best_image_on_the_way_is_kept():
+    # Two steps of a fifth are the first two of four: more of the way cannot end worse.
+    short, long = (evade(0.05, 0.01, steps=steps, relative_step=0.2) for steps in (2, 4))
+    assert short.fooled.any()
+    assert np.all(long.fooled >= short.fooled)
+    both = short.fooled
+    assert np.all(distances(long.images)[both] <= distances(short.images)[both] + 1e-5)
+    assert np.any(distances(long.images)[both] < distances(short.images)[both] - 1e-3)
+
+
+def test_an_image_is_attacked_alike_in_every_batch():
+    few = evade(0.1, 0.01, Split(DIGITS.images[:7], DIGITS.labels[:7]), batch_size=5)
+    np.testing.assert_allclose(few.images, evade(0.1, 0.01).images[:7], atol=1e-5)
+
+
+def test_a_model_without_a_decoder_cannot_be_evaded():
+    with pytest.raises(ValueError, match="no decoder"):
+        evade_all(MODEL.differentiable._replace(reconstruct=None), DIGITS, 0.1, 1.0, **SCALED)
