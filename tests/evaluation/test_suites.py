@@ -64,6 +64,7 @@ def test_every_suite_can_be_loaded_and_evaluates():
         "cost",
         "detection",
         "faces",
+        "patch",
         "pose",
         "sliding_window",
     }
