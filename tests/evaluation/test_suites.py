@@ -67,6 +67,7 @@ def test_every_suite_can_be_loaded_and_evaluates():
         "patch",
         "pose",
         "sliding_window",
+        "stickers",
     }
 
 

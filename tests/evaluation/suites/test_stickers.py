@@ -1,0 +1,149 @@
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data.face_parts import NOSE
+from data.faces import FacesConfig
+from data.sources import Dataset, Split
+from evaluation.attacks import attack_all, pgd
+from evaluation.prediction import Predictor
+from evaluation.suites import stickers
+from tests.evaluation.suites.digits import constant, some_digits
+from tests.evaluation.suites.painters import painter
+
+DIGITS = some_digits()
+COUNT = len(DIGITS.test)
+FACES = FacesConfig("configuration", test_images=12, validation_images=1)
+
+
+@jax.jit
+def where(labels):
+    painted = FACES.paint_labels(FACES.keys("test", jnp.arange(12)), labels)
+    return painted.boxes, painted.poses
+
+
+@functools.cache
+def faces():
+    """The boxes of twelve faces, and a dataset that has all of them but the paint."""
+    labels = np.arange(12, dtype=np.int32) % 6
+    boxes, poses = map(np.asarray, where(labels))
+    noise = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 1)).astype(np.uint8)
+    split = Split(noise, labels, poses[:, None])
+    return boxes, Dataset("faces", 6, split, split, split, generator=FACES)
+
+
+def test_stickers_by_hand():
+    mask = stickers.stickers((10, 20), 8.0)  # 16 of 200 pixels: four of 2 x 2
+    expected = np.zeros((10, 20), bool)
+    for top in (2, 6):
+        for left in (5, 13):
+            expected[top : top + 2, left : left + 2] = True
+    np.testing.assert_array_equal(mask, expected)
+    assert not stickers.stickers((28, 28), 0.0).any()
+
+
+@pytest.mark.parametrize("area", stickers.AREAS)
+def test_stickers_have_about_their_area(area):
+    mask = stickers.stickers((28, 28), area)
+    assert 100 * mask.mean() == pytest.approx(area, rel=0.2)
+    np.testing.assert_array_equal(mask, mask.T)
+
+
+def test_noise_stays_in_the_mask():
+    mask = stickers.stickers((28, 28), 10.0)
+    shown = stickers.with_noise(DIGITS.test.images, mask)
+    np.testing.assert_array_equal(shown[:, ~mask], DIGITS.test.images[:, ~mask])
+    assert len(np.unique(shown[:, mask])) > 200
+
+
+def test_accuracy_falls_from_the_clean_one(monkeypatch):
+    monkeypatch.setattr(stickers, "AREAS", (0.0, 10.0))
+    model = painter()
+    results = stickers.evaluate(model, DIGITS, batch_size=COUNT)
+    found = {(each.condition, each.strength): each for each in results}
+    clean = np.argmax(model(DIGITS.test.images / np.float32(255.0)), axis=1) == DIGITS.test.labels
+    for condition in ("stickers", "stickers of noise"):
+        np.testing.assert_array_equal(found[condition, 0.0].outcomes, clean)
+    # No noise is worse than what was chosen, of which the two losses find the worse.
+    assert found["stickers", 10.0].value < found["stickers of noise", 10.0].value
+    mask = stickers.stickers((28, 28), 10.0)
+    each = attack_all(
+        model.differentiable,
+        DIGITS.test,
+        pgd("inf", "margin"),
+        1.0,
+        mask=mask,
+        batch_size=COUNT,
+        name="test",
+    )
+    assert found["stickers", 10.0].value <= np.mean(~each.fooled)
+    assert found["stickers", 10.0].details["share of pixels"] == mask.mean()
+    assert found["stickers", 0.0].details["images without a gradient"] == 1.0  # nothing may change
+
+
+def test_glasses_by_hand():
+    boxes = np.array([[[1.0, 1.0, 4.0, 3.0], [8.0, 1.0, 11.0, 3.0]]])
+    (mask,) = stickers.glasses(boxes, (5, 12))
+    rows = [
+        "............",
+        ".##########.",
+        ".##########.",
+        "............",
+        "............",
+    ]
+    np.testing.assert_array_equal(mask, [[pixel == "#" for pixel in row] for row in rows])
+    tall = np.array([[[0.0, 0.0, 2.0, 5.0], [10.0, 0.0, 12.0, 5.0]]])
+    (mask,) = stickers.glasses(tall, (5, 12))
+    rows = [
+        "##........##",
+        "############",
+        "############",
+        "############",
+        "##........##",
+    ]
+    np.testing.assert_array_equal(mask, [[pixel == "#" for pixel in row] for row in rows])
+
+
+def test_glasses_lie_where_eyes_belong():
+    painted, dataset = faces()
+    boxes = stickers.eye_boxes(dataset)
+    np.testing.assert_allclose(boxes, painted[:, :NOSE], atol=1e-4)
+    some = dataclasses.replace(dataset, test=dataset.test.sample(5))
+    numbers = [
+        int(np.flatnonzero(np.all(dataset.test.images == image, axis=(1, 2, 3)))[0])
+        for image in some.test.images
+    ]
+    np.testing.assert_array_equal(stickers.eye_boxes(some), boxes[numbers])
+
+
+def test_glasses_are_for_the_generators_own_images():
+    _, dataset = faces()
+    other = Split(dataset.test.images, dataset.test.labels, dataset.test.poses + 0.1)
+    assert stickers.eye_boxes(dataclasses.replace(dataset, test=other)) is None
+    assert stickers.eye_boxes(DIGITS) is None
+
+
+def test_faces_wear_glasses(monkeypatch):
+    monkeypatch.setattr(stickers, "AREAS", (0.0,))
+    digits = painter().differentiable
+    _, dataset = faces()
+
+    def scores(variables, images):  # any six numbers of the middle 28 x 28 pixels
+        return digits.scores(variables, images[:, 2:30, 2:30])[:, :6]
+
+    model = Predictor(
+        lambda images: np.asarray(scores(digits.variables, images)),
+        differentiable=digits._replace(scores=scores),
+    )
+    found = {r.condition: r for r in stickers.evaluate(model, dataset, batch_size=12)}
+    assert set(found) == {"stickers", "stickers of noise", "glasses", "glasses of noise"}
+    assert found["glasses"].value <= found["stickers"].value
+    assert 0.05 < found["glasses"].details["share of pixels"] < 0.25
+
+
+def test_it_does_not_apply_to_answers_alone():
+    assert stickers.evaluate(constant, DIGITS, batch_size=COUNT) is None
