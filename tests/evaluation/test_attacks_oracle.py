@@ -1,0 +1,36 @@
+"""FGSM and PGD agree with foolbox, where it is installed."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from evaluation.attacks import Attack, attack_all, fgsm
+from tests.evaluation.suites.digits import some_digits
+from tests.evaluation.suites.painters import painter
+
+foolbox = pytest.importorskip("foolbox", reason="the extra 'oracles' is not installed")
+
+DIGITS = some_digits().test
+MODEL = painter().differentiable
+PGD = Attack("inf", "cross-entropy", steps=40, relative_step=1 / 30, random_start=False)
+
+
+@pytest.mark.parametrize("epsilon", [0.05, 0.3])
+@pytest.mark.parametrize(
+    ("ours", "name", "options"),
+    [
+        (fgsm("cross-entropy"), "FGSM", {}),
+        (PGD, "LinfPGD", {"rel_stepsize": 1 / 30, "steps": 40, "random_start": False}),
+    ],
+)
+def test_attacks_are_those_of_foolbox(ours, name, options, epsilon):
+    theirs = foolbox.models.JAXModel(
+        lambda images: MODEL.scores(MODEL.variables, images), bounds=(0.0, 1.0)
+    )
+    images = jnp.asarray(DIGITS.images / np.float32(255.0))
+    attack = getattr(foolbox.attacks, name)(**options)
+    _, expected, fooled = attack(theirs, images, jnp.asarray(DIGITS.labels), epsilons=epsilon)
+    found = attack_all(MODEL, DIGITS, ours, epsilon, batch_size=24, name="test")
+    np.testing.assert_array_equal(found.fooled, fooled)
+    # A gradient so small that its sign is a matter of rounding may take a pixel elsewhere.
+    assert np.mean(np.abs(found.images - expected) > 1e-5) < 1e-3
