@@ -27,7 +27,7 @@ from evaluation.reports.wording import name_table
 from evaluation.store import Record, RecordStore
 from training import environment, process
 from training.checkpoints import checksum
-from training.experiment import to_json
+from training.experiment import Experiment, to_json
 from training.restoring import restore_run
 
 _SUITES = flags.DEFINE_list(
@@ -130,7 +130,14 @@ def _trained(workdir: str, workdirs: Sequence[str]) -> Subject:
         weights=run.weights,
         parameters=run.state.num_parameters,
         experiment=to_json(experiment),
+        train_images=_train_images(experiment, run.setup.dataset),
     )
+
+
+def _train_images(experiment: Experiment, dataset: Dataset) -> int | None:
+    """How many images a run learnt from; None if they were painted and never repeated."""
+    asked = getattr(experiment.dataset, "train_images", 0)
+    return asked or (len(dataset.train) if dataset.generator is None else None)
 
 
 def _own(name: str) -> Subject:
@@ -152,6 +159,7 @@ def _own(name: str) -> Subject:
         weights=f"{checksum(answers):08x}",
         parameters=None,
         experiment=None,
+        train_images=None,
     )
 
 

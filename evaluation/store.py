@@ -31,7 +31,8 @@ class Record:
             configuration), "model" (what runs that differ in their seed alone have in common),
             "seed", "checkpoint" ("last", "best" or "99.00 % on validation"), "step", "weights"
             (a checksum), "parameters", "dataset", "data" (a checksum), "limit" (images asked for,
-            0 for all), "environment", "experiment" and "seconds".
+            0 for all), "environment", "experiment", "train_images" (None if not known) and
+            "seconds".
         results: With their outcomes.
     """
 

@@ -140,6 +140,8 @@ def draw_curves(row: Row, styles: Styles) -> Figure:
     if chance is not None:
         line = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 2))}
         axes.axhline(scale * chance, label="chance", **line)
+    if row.parameters.get("scale") == "logarithmic":
+        axes.set_xscale("log")
     if "degrees" in row.axis and np.ptp(axes.get_xlim()) >= 180:
         axes.xaxis.set_major_locator(MultipleLocator(45))
     axes.set(xlabel=_sentence(row.axis or "strength"), ylabel=_value_label(row))
