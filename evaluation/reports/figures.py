@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from evaluation.comparison import Row, Table
-from evaluation.reports import answers, shifts
+from evaluation.reports import answers, card, shifts
 from evaluation.reports.style import (
     INK,
     SETTINGS,
@@ -83,6 +83,9 @@ def _plan(table: Table, styles: Styles) -> list[tuple[str, str, Callable[[], Fig
         if any(shifts.shift_maps(row)):
             caption = f"{_title(row)}: the fuller the colour, the more often is the answer wrong"
             plan.append((row.suite, caption, lambda row=row: shifts.draw_shift_maps(row)))
+        if card.card(row):
+            caption = f"{name_suite(row.suite)}: objects of each class, mean and standard deviation"
+            plan.append((row.suite, caption, lambda row=row: card.draw_card(row)))
     for row, accuracy in shifts.consistencies(table.rows):
         caption = f"{_title(row)}: accuracy against consistency, with 95 % intervals"
         plan.append(

@@ -8,6 +8,7 @@ import numpy as np
 from evaluation.answers import is_of_answers
 from evaluation.comparison import Row, Table
 from evaluation.headlines import Headline
+from evaluation.objects import is_of_card
 from evaluation.reports.figures import Drawing
 from evaluation.reports.html import Html, element, join, table
 from evaluation.reports.pictures import data_uri, strip
@@ -190,7 +191,8 @@ def _numbers_of(found: Headline, show: Format) -> list[str]:
 
 def _detail_names(row: Row) -> list[str]:
     names = dict.fromkeys(name for found in row.headlines.values() for name in found.details)
-    return [name for name in names if not is_of_answers(name) and not is_of_map(name)]
+    drawn = (is_of_answers, is_of_map, is_of_card)
+    return [name for name in names if not any(is_part(name) for is_part in drawn)]
 
 
 def _details_of(row: Row, found: Headline) -> list[str]:
