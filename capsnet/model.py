@@ -208,6 +208,14 @@ class CapsNet(nnx.Module):
         features = nnx.relu(self.convolution(images))
         return {"convolution": features, "primary capsules": self.primary_capsules.map(features)}
 
+    def features(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch dim"]:
+        """The class capsule that wins, of each image in [0, 1]: what the decoder paints from."""
+        output = self(images)
+        winner = jnp.argmax(output.logits, axis=-1)[:, None, None]
+        return jnp.take_along_axis(output.poses, winner, axis=1)[:, 0]
+
     def confidences(self, output: CapsNetOutput) -> Float[Array, "batch classes"]:
         """The lengths: how probable it is that an entity of each class is in the image."""
         return output.logits

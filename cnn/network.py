@@ -167,9 +167,9 @@ class ConvolutionalNetwork(nnx.Module):
 
     def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
         """Classifies images in [0, 1]; the logits are float32."""
-        return NetworkOutput(self.classify(self.hidden(images)))
+        return NetworkOutput(self.classify(self.features(images)))
 
-    def hidden(
+    def features(
         self, images: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """The last hidden layer of images in [0, 1], before dropout."""

@@ -144,14 +144,18 @@ class PoolingNetwork(nnx.Module):
     def _features(self, images):
         return list(self.activations(images).values())[-1]
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
-        """Classifies images in [0, 1]."""
+    def features(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch features"]:
+        """What the classifier sees of images in [0, 1]: the vector that the head makes."""
         features = self._features(images)
         if self.hidden is not None:
-            vector = nnx.relu(self.hidden(features.reshape(features.shape[0], -1)))
-        else:
-            vector = (jnp.mean if self.config.head == "average" else jnp.max)(features, axis=(1, 2))
-        return NetworkOutput(self.classifier(vector))
+            return nnx.relu(self.hidden(features.reshape(features.shape[0], -1)))
+        return (jnp.mean if self.config.head == "average" else jnp.max)(features, axis=(1, 2))
+
+    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+        """Classifies images in [0, 1]."""
+        return NetworkOutput(self.classifier(self.features(images)))
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy and accuracy of a batch; see `cnn.classification_loss`."""

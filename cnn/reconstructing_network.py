@@ -104,10 +104,16 @@ class ReconstructingNetwork(nnx.Module):
 
     def __call__(self, images: Float[Array, "batch height width channels"]) -> ReconstructingOutput:
         """Classifies images in [0, 1]."""
-        features = self.network.hidden(images)
+        features = self.network.features(images)
         return ReconstructingOutput(
             self.network.classify(features), features.reshape(-1, *self.shape)
         )
+
+    def features(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch features"]:
+        """What the classifier and the decoder see of images in [0, 1]: the units of all classes."""
+        return self.network.features(images)
 
     def reconstruct(
         self, output: ReconstructingOutput, labels: Int[Array, "batch"] | None = None

@@ -58,6 +58,9 @@ class Predictor:
             the shape of the images; None if it has no decoder.
         confidences: From images to the probability that the model gives each class; None if that
             is the softmax of its logits.
+        features: From images to one vector each, `[batch, features]`, from which the answer is
+            read: a network's last hidden layer, or the class capsule that wins; None if there is
+            no such vector.
         differentiable: For attacks that follow gradients; None if it cannot be differentiated.
         activations: From images to what the model's layers say of them, by name and in their
             order: feature maps `[batch, height, width, channels]`, or vectors. What is measured
@@ -71,6 +74,7 @@ class Predictor:
     warp: Callable[[np.ndarray], Warp] | None = None
     reconstruct: Callable[[np.ndarray], np.ndarray] | None = None
     confidences: Predict | None = None
+    features: Callable[[np.ndarray], np.ndarray] | None = None
     differentiable: Differentiable | None = None
     activations: Activations | None = None
     cost: Callable[[int], dict[str, float]] | None = None

@@ -30,11 +30,17 @@ class DenseClassifier(nnx.Module):
         self.second = dense(width, width, rngs=rngs)
         self.classifier = nnx.Linear(width, num_classes, rngs=rngs)
 
+    def features(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch features"]:
+        """What the classifier sees of images."""
+        return self.layers(images)["dense 2"]
+
     def __call__(
         self, images: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch classes"]:
         """Logits of images in [0, 1]."""
-        return self.classifier(self.layers(images)["dense 2"])
+        return self.classifier(self.features(images))
 
     def layers(
         self, images: Float[Array, "batch height width channels"]

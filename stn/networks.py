@@ -131,6 +131,12 @@ class ClassifierNetwork(nnx.Module):
         """What every hidden layer says, by name and in their order."""
         return self.classifier.layers(images)
 
+    def features(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch features"]:
+        """What the classifier's last layer sees of images in [0, 1]."""
+        return self.classifier.features(images)
+
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy and accuracy of a batch; see `cnn.classification_loss`."""
         return classification_loss(self(batch.images).logits, batch.labels)
@@ -197,6 +203,12 @@ class TransformerNetwork(nnx.Module):
         transformed = self.transformers(images)
         logits = self.classifier(pool(transformed.images, self.pooling))
         return TransformerNetworkOutput(logits, transformed)
+
+    def features(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch features"]:
+        """What the classifier's last layer sees of images in [0, 1], behind the transformers."""
+        return self.classifier.features(pool(self.transformers(images).images, self.pooling))
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy plus the penalties, each a mean over the transformers."""

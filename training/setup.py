@@ -88,6 +88,7 @@ class Setup:
             reconstruct=on_host(self.program.reconstruct),
             confidences=on_host(self.program.confidences),
             activations=on_host(self.program.activations),
+            features=on_host(self.program.features),
             differentiable=Differentiable(
                 scores=lambda variables, images: self.program.scores(*variables, images),
                 variables=variables,

@@ -70,6 +70,7 @@ class Program:
         confidences: (params, other, images) -> the model's `confidences`, or None if it has none.
         activations: (params, other, images) -> the model's `activations`, in its order, or None if
             it names none.
+        features: (params, other, images) -> the model's `features`, or None if it has none.
         scores: (params, other, images) -> unnormalised log-probabilities: logarithms of the
             `confidences`, where the model has them, else its logits.
         diagnose: The model's `diagnose`, or None.
@@ -83,6 +84,7 @@ class Program:
     reconstruct: jax.stages.Wrapped | None
     confidences: jax.stages.Wrapped | None
     activations: jax.stages.Wrapped | None
+    features: jax.stages.Wrapped | None
     scores: jax.stages.Wrapped
     diagnose: Callable[[dict[str, float]], str | None] | None
     block_size: int
@@ -145,6 +147,9 @@ def make_program(
         # Through a plain dictionary, JAX would lose the order of the layers.
         activations=on_images(lambda model, images: OrderedDict(model.activations(images)))
         if hasattr(abstract, "activations")
+        else None,
+        features=on_images(lambda model, images: model.features(images))
+        if hasattr(abstract, "features")
         else None,
         scores=on_images(_scores),
         diagnose=getattr(abstract, "diagnose", None),

@@ -29,7 +29,7 @@ CURVE = Curve(
         "interpolation": "none",
         "padding": "zeros",
     },
-    axis="phase, in training's order",
+    axis="phase in training's order",
     strengths=tuple(float(phase) for phase in range(_STRIDE**2)),
     identity=0.0,
 )

@@ -66,6 +66,7 @@ def test_every_suite_can_be_loaded_and_evaluates():
         "faces",
         "patch",
         "pose",
+        "pose_probe",
         "sliding_window",
         "stickers",
     }
