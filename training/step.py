@@ -135,26 +135,27 @@ def make_program(
         create_state=jax.jit(create_state, out_shardings=replicated),
         train_steps=jax.jit(train_steps, donate_argnums=0, out_shardings=replicated),
         predict=on_images(lambda model, images: model(images).logits),
-        warp=on_images(lambda model, images: tuple(model.warp(images)))
-        if hasattr(abstract, "warp")
-        else None,
         reconstruct=on_images(lambda model, images: model.reconstruct(model(images)))
         if getattr(abstract, "can_reconstruct", False)
         else None,
-        confidences=on_images(lambda model, images: model.confidences(model(images)))
-        if hasattr(abstract, "confidences")
-        else None,
-        # Through a plain dictionary, JAX would lose the order of the layers.
-        activations=on_images(lambda model, images: OrderedDict(model.activations(images)))
-        if hasattr(abstract, "activations")
-        else None,
-        features=on_images(lambda model, images: model.features(images))
-        if hasattr(abstract, "features")
-        else None,
+        **{
+            name: on_images(answer) if hasattr(abstract, name) else None
+            for name, answer in _OPTIONAL.items()
+        },
         scores=on_images(_scores),
         diagnose=getattr(abstract, "diagnose", None),
         block_size=block_size,
     )
+
+
+# What a model may be asked beside its logits, by the name of its method.
+_OPTIONAL: dict[str, Any] = {
+    "warp": lambda model, images: tuple(model.warp(images)),
+    "confidences": lambda model, images: model.confidences(model(images)),
+    # Through a plain dictionary, JAX would lose the order of the layers.
+    "activations": lambda model, images: OrderedDict(model.activations(images)),
+    "features": lambda model, images: model.features(images),
+}
 
 
 def _scores(model, images):

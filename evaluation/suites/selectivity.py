@@ -17,11 +17,11 @@ from jax import lax
 from data.sources import Dataset, Split
 from evaluation.answers import confusion_details
 from evaluation.curves import SEED, distort_all, show_one
-from evaluation.faces import paired_interval
 from evaluation.geometry import SAMPLING, Image, move, turn
 from evaluation.paired import resample, value_interval
 from evaluation.prediction import Predict, predict_all
 from evaluation.records import Result, rate
+from evaluation.statistics import paired_interval
 
 SUITE = "selectivity"
 SMALL = "small map"

@@ -29,6 +29,7 @@ def module(tmp_path, monkeypatch):
 def test_a_model_in_the_working_directory(module):
     predict = own_model.load("a_model_of_mine:create")
     own_model.check("a_model_of_mine:create", predict, DATASET)
+    assert np.asarray(predict(DATASET.test.images[:3])).shape == (3, 4)
 
 
 @pytest.mark.parametrize(
