@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import networks, routing
 from data.batches import DeviceSplit
+from evaluation.reports.markdown import summarise_headlines
 from evaluation.summary import summarise, summarise_budgets
 from tests.conftest import ROOT
 from tests.test_commands import QUICK
@@ -46,6 +47,12 @@ def test_the_tables_are_those_of_the_records():
         name = benchmark.__name__.rpartition(".")[2]
         record = json.loads((ROOT / "results" / "benchmarks" / f"{name}.json").read_text())
         assert table(name) == benchmark.make_table(record["results"])
+
+
+def test_the_robustness_table_is_that_of_the_records():
+    suites = ("clean", "rotation", "translation", "scale", "shear", "affine", "perspective")
+    suites += ("elastic", "spatial_adversary")
+    assert table("robustness") == summarise_headlines(ROOT / "results" / "robustness", suites)
 
 
 def test_the_pictures_exist():
