@@ -101,6 +101,5 @@ def _curve(hits: np.ndarray, far: np.ndarray, dataset: Dataset, reference: str) 
                 "distance": "Mahalanobis, of place, width, height and slant, within classes",
                 "from": f"{reference} images",
                 "headline": float(_SHARES),
-                "chance": 1.0 / dataset.num_classes,
             },
         )
