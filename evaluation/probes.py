@@ -12,7 +12,8 @@ import numpy as np
 
 # Penalties, times the number of images. Features are standardised, so they are what a feature's
 # variance is compared with.
-_STRENGTHS = (*(10.0**power for power in range(-6, 4)), np.inf)
+_STRENGTHS = (*(10.0**power for power in range(-9, 4)), np.inf)
+_LEAST_DEVIATION = 0.1  # of a feature, against that of all
 _HELD_OUT = 5  # every fifth image
 
 
@@ -58,7 +59,9 @@ def _fit(features: np.ndarray, targets: np.ndarray) -> list[LinearProbe]:
     """A probe for each strength, from one decomposition."""
     centre, offset = features.mean(axis=0), targets.mean(axis=0)
     deviation = features.std(axis=0)
-    scale = np.where(deviation > 1e-6 * max(float(deviation.max()), 1e-30), deviation, np.inf)
+    usual = float(np.sqrt(np.mean(deviation**2)))
+    # A pixel or unit that is hardly ever on must not become a giant where it is.
+    scale = np.maximum(deviation, _LEAST_DEVIATION * usual) if usual else np.ones_like(deviation)
     standard, gaps = (features - centre) / scale, targets - offset
     # Whichever of the two Gram matrices is smaller has all that is needed.
     if standard.shape[1] <= len(standard):

@@ -54,10 +54,12 @@ def test_one_strength_is_the_normal_equations():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probes, "_STRENGTHS", (0.1,))
         probe = fit_probe(FEATURES[:COUNT], TARGETS[:COUNT])
-    standard = (FEATURES[:COUNT] - FEATURES[:COUNT].mean(axis=0)) / FEATURES[:COUNT].std(axis=0)
+    deviation = FEATURES[:COUNT].std(axis=0)
+    scale = np.maximum(deviation, 0.1 * np.sqrt(np.mean(deviation**2)))
+    standard = (FEATURES[:COUNT] - FEATURES[:COUNT].mean(axis=0)) / scale
     gram = standard.T @ standard + 0.1 * COUNT * np.eye(12)
     weights = np.linalg.solve(gram, standard.T @ (TARGETS[:COUNT] - TARGETS[:COUNT].mean(axis=0)))
-    expected = weights / FEATURES[:COUNT].std(axis=0)[:, None]
+    expected = weights / scale[:, None]
     np.testing.assert_allclose(probe.weights, expected, rtol=1e-6)
 
 
@@ -67,6 +69,14 @@ def test_dead_features_do_no_harm():
     nothing = np.ones((2 * COUNT, 4))
     found = r2(fit_probe(nothing[:COUNT], TARGETS[:COUNT]), nothing)
     assert np.all((found <= 0.0) & (found > -0.05))
+
+
+def test_features_that_are_hardly_ever_on_do_no_harm():
+    rare = np.zeros((2 * COUNT, 1))
+    rare[3], rare[COUNT + 5] = 1e-3, 10.0
+    both = np.hstack([FEATURES[:, -3:], rare])
+    targets = FEATURES[:, -3:] @ np.ones((3, 1)) + RANDOM.normal(size=(2 * COUNT, 1))
+    assert r2(fit_probe(both[:COUNT], targets[:COUNT]), both, targets) > 0.99
 
 
 def test_classes_with_coordinates_of_their_own_need_a_probe_each():
