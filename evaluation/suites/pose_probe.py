@@ -30,7 +30,7 @@ SUITE = "pose_probe"
 TARGETS = ("angle", "shift in x", "shift in y", "log of scale")
 _LIMITS = np.array([np.deg2rad(30.0), 3.0, 3.0, 0.2], np.float32)
 # Validation images have keys of their own, apart from those of test images.
-_FIRST_VALIDATION = 1_000_000
+FIRST_VALIDATION = 1_000_000
 _FEWEST = 50
 # A single shuffle may have an R2 above 0 by chance, where few features hold all of the pose.
 _SHUFFLES = 20
@@ -42,7 +42,8 @@ def draw_pose(key):
     return jax.random.uniform(key, (4,), minval=-1.0, maxval=1.0) * _LIMITS
 
 
-def _distort(image, key, _):
+def distort(image, key, _):
+    """An image in the pose of its key; see `evaluation.curves.Distort`."""
     angle, x, y, log_scale = draw_pose(key)
     matrix = jnp.exp(log_scale) * turn(jnp.rad2deg(angle))
     return move(image, matrix, jnp.stack([x, y]))
@@ -67,13 +68,13 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
 
     def ask(split: Split, first: int):
         numbers = first + np.arange(len(split))
-        images = distort_all(_distort, split.images, None, numbers=numbers)
+        images = distort_all(distort, split.images, None, numbers=numbers)
         vectors = predict_all(features, images, batch_size=batch_size, name=SUITE)
         logits = predict_all(predict, images, batch_size=batch_size, name=SUITE)
         pixels = images.reshape(len(split), -1) / 255.0
         return np.argmax(logits, axis=-1), vectors, pixels, poses(numbers)
 
-    fitted_on, tested_on = ask(dataset.validation, _FIRST_VALIDATION), ask(dataset.test, 0)
+    fitted_on, tested_on = ask(dataset.validation, FIRST_VALIDATION), ask(dataset.test, 0)
     return list(_results(fitted_on, tested_on, dataset.test))
 
 
@@ -124,17 +125,22 @@ def _result(metric, target, outcomes, shuffled, of_pixels, fitted_images, test: 
         unit="",
         details={"shuffled targets": float(np.mean(shuffled)), "from pixels": of_pixels},
         condition=target,
-        parameters={
-            "largest angle, shifts, log of scale": _LIMITS.tolist(),
-            "images of the probe": fitted_images,
-            "seed": SEED,
-            **SAMPLING,
-        },
+        parameters=parameters(fitted_images),
         flags=("something is read off shuffled targets too",) if leaks else (),
         outcomes=outcomes,
     )
 
 
+def parameters(fitted_images: int) -> dict:
+    """What defines a probe that was fitted to so many images."""
+    return {
+        "largest angle, shifts, log of scale": _LIMITS.tolist(),
+        "images of the probe": fitted_images,
+        "seed": SEED,
+        **SAMPLING,
+    }
+
+
 def examples(images: np.ndarray) -> dict[str, np.ndarray]:
     """Images, each in a pose of its own."""
-    return {"pose": show_one(_distort, images, None)}
+    return {"pose": show_one(distort, images, None)}

@@ -65,6 +65,7 @@ def test_every_suite_can_be_loaded_and_evaluates():
         "detection",
         "faces",
         "patch",
+        "place_probe",
         "pose",
         "pose_probe",
         "sliding_window",

@@ -40,7 +40,7 @@ def test_a_planted_pose_is_read():
     mix = np.random.default_rng(0).normal(size=(4, 16))
     poses = [
         pose_probe.poses(first + np.arange(count))
-        for first, count in ((pose_probe._FIRST_VALIDATION, FITTED), (0, TESTED))
+        for first, count in ((pose_probe.FIRST_VALIDATION, FITTED), (0, TESTED))
     ]
     assert not np.allclose(poses[0][:TESTED], poses[1])
     found = evaluate(served(poses[0] @ mix, padded(poses[1] @ mix)))
@@ -69,7 +69,7 @@ def test_poses_are_those_that_the_images_have():
     # A disc in the middle moves with the image, counted from its centre.
     y, x = np.mgrid[:28, :28] - 13.5
     disc = np.where(x**2 + y**2 < 16, 255, 0).astype(np.uint8)[None, ..., None]
-    images = distort_all(pose_probe._distort, np.repeat(disc, 20, axis=0), None)[..., 0]
+    images = distort_all(pose_probe.distort, np.repeat(disc, 20, axis=0), None)[..., 0]
     mass = images.sum(axis=(1, 2), dtype=float)
     angle, shift_x, shift_y, log_scale = pose_probe.poses(np.arange(20)).T
     np.testing.assert_allclose((images * x).sum(axis=(1, 2)) / mass, shift_x, atol=0.1)
@@ -79,7 +79,7 @@ def test_poses_are_those_that_the_images_have():
     # A bar at the right of the centre goes up under a turn counter-clockwise.
     bar = np.zeros((20, 28, 28, 1), np.uint8)
     bar[:, 13:15, 20:24] = 255
-    turned = distort_all(pose_probe._distort, bar, None)[..., 0]
+    turned = distort_all(pose_probe.distort, bar, None)[..., 0]
     mass = turned.sum(axis=(1, 2), dtype=float)
     right = (turned * x).sum(axis=(1, 2)) / mass - shift_x
     down = (turned * y).sum(axis=(1, 2)) / mass - shift_y
