@@ -40,7 +40,7 @@ class RunDirectory:
             UserError: if it holds another experiment that has got anywhere, or other files.
         """
         if self._config.is_file():
-            found = differences(self._read_config(), _stored(name, experiment))
+            found = differences(_up_to_date(self._read_config()), _stored(name, experiment))
             if found and self._has_progress():
                 raise UserError(
                     f"--workdir={self.path} holds another experiment ({'; '.join(found)}); choose "
@@ -123,6 +123,14 @@ class RunDirectory:
     def read_record(self) -> dict[str, Any] | None:
         """The final record, or None while the run is not complete."""
         return json.loads(self._record.read_text()) if self._record.is_file() else None
+
+
+def _up_to_date(stored: dict[str, Any]) -> dict[str, Any]:
+    """A stored configuration with the defaults of fields that it is older than."""
+    try:
+        return _stored(stored["name"], from_json(stored["experiment"]))
+    except (UserError, KeyError):  # what it names is no longer there, so it is another experiment
+        return stored
 
 
 def _stored(name: str, experiment: Experiment) -> dict[str, Any]:

@@ -110,6 +110,19 @@ def test_a_complete_run_is_not_trained_again(train, capsys):
     assert "is complete" in capsys.readouterr().out
 
 
+def test_a_run_that_is_older_than_a_field_goes_on(train, tmp_path):
+    record = train()
+    path = tmp_path / "run" / "config.json"
+    stored = json.loads(path.read_text())
+    del stored["experiment"]["milestones"], stored["experiment"]["dataset"]["size"]
+    path.write_text(json.dumps(stored))
+    assert train()["step"] == record["step"]
+    stored["experiment"]["_type"] = "training.experiment.NoLongerThere"
+    path.write_text(json.dumps(stored))
+    with pytest.raises(UserError, match="holds another experiment"):
+        train()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("stop_at", [2, 8, 10])
 def test_a_stopped_and_resumed_run_ends_bit_identical(
