@@ -159,10 +159,13 @@ def test_one_run_does_not_change_the_next():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--config is missing; choose one of capsnet_mnist"),
+        ([], "--config is missing; choose one of augmentation, capsnet_mnist"),
         (["--config"], "--config is missing"),
         (["--config=capsnet_mnits"], "no such configuration; did you mean capsnet_mnist"),
-        (["--config=zzz"], "--config=zzz: no such configuration; there are capsnet_mnist"),
+        (
+            ["--config=zzz"],
+            "--config=zzz: no such configuration; there are augmentation, capsnet_mnist",
+        ),
         (["--config=cnn_mnist:max2"], "cnn_mnist takes no argument; leave out :max2"),
         (["--config=cnn_mnist", "--config.sede=1"], "unknown field 'sede'; did you mean seed?"),
         (

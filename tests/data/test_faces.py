@@ -13,7 +13,7 @@ from data.errors import UserError
 from data.face_conditions import INVERT, cut_and_paste, painter, small_moves, widened
 from data.face_parts import FACE_SLOTS, SQUARE_SLOTS, face_points, part_boxes, pose_of
 from data.faces import FACE, FacesConfig
-from evaluation.faces import auroc
+from evaluation.statistics import auroc
 from stn.transforms import Similarity
 
 COUNT = 1000
