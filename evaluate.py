@@ -143,9 +143,8 @@ def _train_images(experiment: Experiment, dataset: Dataset) -> int | None:
 def _own(name: str) -> Subject:
     experiment = configs.load(_DATA.value)
     dataset, predict = experiment.dataset.load(_DATA_DIR.value), own_model.load(name)
-    own_model.check(name, predict, dataset)
     # What it says of some images stands in for its weights, which are not known.
-    answers = predict(dataset.test.images[:2].astype("float32") / 255.0)
+    answers = own_model.check(name, predict, dataset)
     return _subject(
         predict,
         dataset,

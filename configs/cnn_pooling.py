@@ -17,8 +17,8 @@ import dataclasses
 
 from cnn.downsampling import KINDS
 from cnn.pooling_network import PoolingNetworkConfig
+from configs import mnist
 from training.experiment import Experiment
-from training.optimizers import AdamConfig, CosineSchedule
 
 MODELS = {
     **{kind: PoolingNetworkConfig(downsampling=kind) for kind in KINDS if kind != "none"},
@@ -36,10 +36,4 @@ def get_config(argument: str = "") -> Experiment:
     name = argument or "max2"
     if name not in MODELS:
         raise ValueError(f"{name!r} is not one of {', '.join(MODELS)}")
-    return Experiment(
-        model=dataclasses.replace(MODELS[name]),
-        steps=3 * 429,
-        optimizer=AdamConfig(schedule=CosineSchedule(warmup_steps=100)),
-        validate_every=143,
-        checkpoint_every=143,
-    )
+    return mnist.on_equal_terms(dataclasses.replace(MODELS[name]))

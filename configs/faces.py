@@ -21,7 +21,6 @@ from cnn.bag_of_parts import BagOfPartsConfig
 from configs import mnist
 from data.faces import TASKS, FacesConfig
 from training.experiment import Experiment
-from training.optimizers import AdamConfig, CosineSchedule
 
 NETWORKS = {
     "capsnet": mnist.MODELS["capsnet"],
@@ -45,15 +44,9 @@ def get_config(argument: str = "") -> Experiment:
     for name, choices in ((network, NETWORKS), (task, TASKS)):
         if name not in choices:
             raise ValueError(f"{name!r} is not one of {', '.join(choices)}")
-    return Experiment(
-        model=NETWORKS[network](),
-        steps=3 * 429,
+    return mnist.on_equal_terms(
+        NETWORKS[network](),
+        mnist.LEARNING_RATES.get(network, 1e-3),
         dataset=FacesConfig(task),
-        optimizer=AdamConfig(
-            learning_rate=mnist.LEARNING_RATES.get(network, 1e-3),
-            schedule=CosineSchedule(warmup_steps=100),
-        ),
-        validate_every=143,
-        checkpoint_every=143,
         suites=("clean", "faces"),
     )

@@ -6,7 +6,7 @@ FGSM is the single step of Goodfellow et al. (2015), PGD the iterated, projected
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -108,6 +108,30 @@ def attack_all(
     return Attacked(*in_batches(one_batch, split, batch_size=batch_size, name=name))
 
 
+def attack_with_all(
+    model: Differentiable, split: Split, attacks: Sequence[Attack], epsilon: float, **options: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """The strongest of several attacks at each image.
+
+    Args:
+        model: The model.
+        split: uint8 images and labels.
+        attacks: What is tried.
+        epsilon: Radius of the ball.
+        options: Those of `attack_all`; the loss is added to the progress bar's name.
+
+    Returns:
+        `[count]` each: whether any attack fools the model, and whether none has a gradient.
+    """
+    name = options.pop("name")
+    found = [
+        attack_all(model, split, attack, epsilon, name=f"{name} {attack.loss}", **options)
+        for attack in attacks
+    ]
+    fooled = np.any([each.fooled for each in found], axis=0)
+    return fooled, np.all([each.without_gradient for each in found], axis=0)
+
+
 def in_batches(
     function: Callable[..., Any], split: Split, *, batch_size: int, name: str
 ) -> list[np.ndarray]:
@@ -184,6 +208,8 @@ def margin(
 
 
 _LOSSES = {"cross-entropy": _cross_entropy, "margin": margin}
+LOSSES = tuple(_LOSSES)
+"""What an attack can raise."""
 
 
 def direction(gradient: Images, norm: str) -> Images:

@@ -36,8 +36,8 @@ def load(name: str) -> Predict:
     return cast(Predict, predict)
 
 
-def check(name: str, predict: Predict, dataset: Dataset) -> None:
-    """Asks a model for the logits of two images.
+def check(name: str, predict: Predict, dataset: Dataset) -> np.ndarray:
+    """Asks a model for the logits of two images, and returns them.
 
     Raises:
         UserError: if it cannot say, or says something of another shape, or no numbers.
@@ -57,3 +57,4 @@ def check(name: str, predict: Predict, dataset: Dataset) -> None:
         )
     if not np.all(np.isfinite(logits)):
         raise UserError(f"--model={name} answers images of {dataset.name} with NaN or infinity")
+    return logits

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from data.sources import Split
+from evaluation.paired import resample, value_interval
 from evaluation.statistics import wilson_interval
 
 SCHEMA = 2
@@ -104,6 +105,38 @@ def rate(
         data_checksum=split.checksum,
         details=details or {},
         outcomes=np.asarray(hits, bool),
+        **facts,
+    )
+
+
+def mean(
+    suite: str,
+    metric: str,
+    outcomes: np.ndarray,
+    split: Split,
+    *,
+    interval_method: str = "bootstrap over images 95 %",
+    **facts: Any,
+) -> Result:
+    """A mean over images, with a bootstrap interval.
+
+    Args:
+        suite: Its name.
+        metric: What is averaged.
+        outcomes: `[count]` numbers, one for each image in order.
+        split: The images.
+        interval_method: What the bootstrap is called, where the numbers are not of single images.
+        facts: Further fields of a `Result`.
+    """
+    return Result(
+        suite=suite,
+        metric=metric,
+        value=float(np.mean(outcomes)),
+        interval=value_interval(outcomes[None], resample(outcomes[None])),
+        interval_method=interval_method,
+        count=len(outcomes),
+        data_checksum=split.checksum,
+        outcomes=outcomes,
         **facts,
     )
 

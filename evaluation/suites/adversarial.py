@@ -12,12 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from data.sources import Dataset
-from evaluation.attacks import Attack, attack_all, fgsm, pgd
+from evaluation.attacks import LOSSES, Attack, attack_with_all, fgsm, pgd
 from evaluation.prediction import Differentiable, Predict
 from evaluation.records import Result, rate
 
 EXPENSIVE = True
-LOSSES = ("cross-entropy", "margin")
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 LENGTHS = (0.0, 0.5, 1.0, 2.0, 3.0)
 # At the full range of grey levels an attack can paint any image, so no model should stand.
@@ -82,19 +81,15 @@ def _stand(
     batch_size: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which images no attack fools, and which have no gradient for any."""
-    found = [
-        attack_all(
-            model,
-            dataset.test,
-            attack,
-            radius,
-            batch_size=batch_size,
-            name=f"adversarial {attack.loss} {radius:g}",
-        )
-        for attack in attacks
-    ]
-    fooled = np.any([each.fooled for each in found], axis=0)
-    return ~fooled, np.all([each.without_gradient for each in found], axis=0)
+    fooled, still = attack_with_all(
+        model,
+        dataset.test,
+        attacks,
+        radius,
+        batch_size=batch_size,
+        name=f"adversarial {radius:g}",
+    )
+    return ~fooled, still
 
 
 def _suspicions(model, dataset, attacks, stood, batch_size) -> tuple[str, ...]:

@@ -31,9 +31,8 @@ from evaluation.equivariance import (
     relative_distance,
     shiftability_error,
 )
-from evaluation.paired import resample, value_interval
 from evaluation.prediction import Activations, Predict, predict_all
-from evaluation.records import Result
+from evaluation.records import Result, mean
 
 SHIFTABILITY = "lack of shiftability"
 EQUIVARIANCE = "lack of equivariance"
@@ -167,17 +166,13 @@ def _invariance(condition: str, changes: np.ndarray, control: np.ndarray, test: 
 def _mean(
     metric: str, condition: str, outcomes: np.ndarray, test: Split, flags: tuple[str, ...] = ()
 ) -> Result:
-    return Result(
-        suite="causes",
-        metric=metric,
-        value=float(np.mean(outcomes)),
-        interval=value_interval(outcomes[None], resample(outcomes[None])),
-        interval_method="bootstrap over images 95 %",
-        count=len(outcomes),
-        data_checksum=test.checksum,
+    return mean(
+        "causes",
+        metric,
+        outcomes,
+        test,
         unit=_UNITS[metric],
         condition=condition,
         parameters={"shifts": "circular", "seed": SEED, "blank frame, pixels": _FRAME},
         flags=flags,
-        outcomes=outcomes,
     )

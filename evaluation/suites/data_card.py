@@ -15,9 +15,8 @@ import numpy as np
 
 from data.sources import Dataset, Split
 from evaluation.objects import Objects, card_details, distances, find_objects
-from evaluation.paired import resample, value_interval
 from evaluation.prediction import Predict, predict_all
-from evaluation.records import Result, rate
+from evaluation.records import Result, mean, rate
 
 SUITE = "data_card"
 _SHARES = 5
@@ -62,18 +61,14 @@ def _places(objects: dict[str, Objects], splits: dict[str, Split], classes: int)
     if classes <= _MOST_CLASSES:
         for name, split in splits.items():
             details |= card_details(name, objects[name], split.labels)
-    return Result(
-        suite=SUITE,
-        metric="distance from the mean place",
-        value=float(offsets.mean()),
-        interval=value_interval(offsets[None], resample(offsets[None])),
-        interval_method="bootstrap over images 95 %",
-        count=len(test),
-        data_checksum=test.checksum,
+    return mean(
+        SUITE,
+        "distance from the mean place",
+        offsets,
+        test,
         unit="px",
         details=details,
         parameters={"object": "all light of an image", "place": "its centre of mass"},
-        outcomes=offsets,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data.sources import Dataset, Split
-from evaluation.attacks import attack_all, pgd
+from evaluation.attacks import LOSSES, attack_all, pgd
 from evaluation.curves import SEED
 from evaluation.evasion import evade_all
 from evaluation.prediction import Differentiable, Predict, distances
@@ -25,7 +25,6 @@ from evaluation.statistics import auroc, paired_interval
 EXPENSIVE = True
 FALSE_ALARMS = 0.05
 EPSILONS = (0.0, 0.1, 0.2, 0.3)
-LOSSES = ("cross-entropy", "margin")
 # Of the squared distance against the margin of the scores, whose scales differ between models.
 WEIGHTS = (0.01, 0.1, 1.0)
 PLAIN, KNOWING = "PGD", "PGD that knows the detector"

@@ -17,9 +17,8 @@ from data.sources import Dataset, Split
 from evaluation import patches
 from evaluation.attacks import in_batches
 from evaluation.curves import SEED
-from evaluation.paired import resample, value_interval
 from evaluation.prediction import Differentiable, Predict, predict_all
-from evaluation.records import Result
+from evaluation.records import Result, mean
 
 EXPENSIVE = True
 AREAS = (0.0, 2.0, 5.0, 10.0, 20.0)
@@ -145,14 +144,12 @@ def _suspicions(shares: Mapping[tuple[str, float], np.ndarray]) -> tuple[str, ..
 
 def _result(name, area, hits, others, test: Split, targets, flags) -> Result:
     share = _share(hits, others)
-    return Result(
-        suite="patch",
-        metric="fooled into the target class",
-        value=float(np.mean(share)),
-        interval=value_interval(share[None], resample(share[None])),
+    return mean(
+        "patch",
+        "fooled into the target class",
+        share,
+        test,
         interval_method="bootstrap of images 95 %",
-        count=len(test),
-        data_checksum=test.checksum,
         details={
             f"class {target}": float(np.mean(hit[other]))
             for target, hit, other in zip(targets, hits, others, strict=True)
@@ -163,7 +160,6 @@ def _result(name, area, hits, others, test: Split, targets, flags) -> Result:
         axis="area of the patch, % of the image",
         parameters=_parameters(name, targets),
         flags=flags,
-        outcomes=share,
     )
 
 

@@ -12,10 +12,9 @@ from scipy import sparse
 
 from data.sources import Dataset, Split
 from evaluation.curves import SEED, distort_all
-from evaluation.paired import resample, value_interval
 from evaluation.prediction import Predict, predict_all
 from evaluation.probes import explained, fit_probe
-from evaluation.records import Result
+from evaluation.records import Result, mean
 from evaluation.suites.pose_probe import FIRST_VALIDATION, TARGETS, distort, parameters, poses
 
 SUITE = "place_probe"
@@ -78,17 +77,13 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
 
 def _result(layer: str, outcomes: np.ndarray, fitted: int, test: Split) -> Result:
     place = outcomes[:, : len(_PLACE)].mean(axis=1).astype(np.float32)
-    return Result(
-        suite=SUITE,
-        metric="R2",
-        value=float(place.mean()),
-        interval=value_interval(place[None], resample(place[None])),
-        interval_method="bootstrap over images 95 %",
-        count=len(test),
-        data_checksum=test.checksum,
+    return mean(
+        SUITE,
+        "R2",
+        place,
+        test,
         unit="",
         details={"shuffled targets": float(outcomes[:, len(_PLACE) :].mean())},
         condition=layer,
         parameters={**parameters(fitted), "features of a layer, at most": _FEATURES},
-        outcomes=place,
     )

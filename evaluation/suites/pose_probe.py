@@ -21,10 +21,9 @@ import numpy as np
 from data.sources import Dataset, Split
 from evaluation.curves import SEED, distort_all, show_one
 from evaluation.geometry import SAMPLING, move, turn
-from evaluation.paired import resample, value_interval
 from evaluation.prediction import Predict, predict_all
 from evaluation.probes import explained, fit_probe, fit_probes_within, read_within
-from evaluation.records import Result
+from evaluation.records import Result, mean
 
 SUITE = "pose_probe"
 TARGETS = ("angle", "shift in x", "shift in y", "log of scale")
@@ -114,20 +113,16 @@ def _result(metric, target, outcomes, shuffled, of_pixels, fitted_images, test: 
     outcomes = np.asarray(outcomes, np.float32)
     error = float(np.std(shuffled, ddof=1)) / len(shuffled) ** 0.5
     leaks = float(np.mean(shuffled)) > _STANDARD_ERRORS * error
-    return Result(
-        suite=SUITE,
-        metric=metric,
-        value=float(outcomes.mean()),
-        interval=value_interval(outcomes[None], resample(outcomes[None])),
-        interval_method="bootstrap over images 95 %",
-        count=len(test),
-        data_checksum=test.checksum,
+    return mean(
+        SUITE,
+        metric,
+        outcomes,
+        test,
         unit="",
         details={"shuffled targets": float(np.mean(shuffled)), "from pixels": of_pixels},
         condition=target,
         parameters=parameters(fitted_images),
         flags=("something is read off shuffled targets too",) if leaks else (),
-        outcomes=outcomes,
     )
 
 

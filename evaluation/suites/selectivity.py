@@ -20,9 +20,8 @@ from data.sources import Dataset, Split
 from evaluation.answers import confusion_details
 from evaluation.curves import SEED, distort_all, show_one
 from evaluation.geometry import SAMPLING, Image, move, turn
-from evaluation.paired import resample, value_interval
 from evaluation.prediction import Predict, predict_all
-from evaluation.records import Result, rate
+from evaluation.records import Result, mean, rate
 from evaluation.statistics import paired_interval
 
 SUITE = "selectivity"
@@ -121,17 +120,13 @@ def _results(before: np.ndarray, after: dict[str, np.ndarray], dataset: Dataset)
 
 
 def _change(name: str, distances: np.ndarray, test: Split) -> Result:
-    return Result(
-        suite=SUITE,
-        metric="change of the probabilities",
-        value=float(distances.mean()),
-        interval=value_interval(distances[None], resample(distances[None])),
-        interval_method="bootstrap over images 95 %",
-        count=len(test),
-        data_checksum=test.checksum,
+    return mean(
+        SUITE,
+        "change of the probabilities",
+        distances,
+        test,
         condition=name,
         parameters=_parameters(),
-        outcomes=distances,
     )
 
 

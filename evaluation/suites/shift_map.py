@@ -13,9 +13,8 @@ import numpy as np
 from data.sources import Dataset
 from evaluation.curves import distort_all, show_one
 from evaluation.geometry import SAMPLING, move
-from evaluation.paired import resample, value_interval
 from evaluation.prediction import Predict, predict_all
-from evaluation.records import Result
+from evaluation.records import Result, mean
 from evaluation.shift_maps import changes, shift_details
 
 REACH = 6
@@ -47,18 +46,14 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result |
     details |= shift_details("all images", np.mean(right, axis=0))
     for number, label in enumerate(test.labels[:_SHOWN]):
         details |= shift_details(f"image {number + 1}, a {label},", right[number])
-    return Result(
-        suite="shift_map",
-        metric="accuracy",
-        value=float(np.mean(outcomes)),
-        interval=value_interval(outcomes[None], resample(outcomes[None])),
-        interval_method="bootstrap over images 95 %",
-        count=len(outcomes),
-        data_checksum=test.checksum,
+    return mean(
+        "shift_map",
+        "accuracy",
+        outcomes,
+        test,
         details=details,
         condition="all shifts",
         parameters={**SAMPLING, "largest shift along x and y": REACH},
-        outcomes=outcomes,
     )
 
 

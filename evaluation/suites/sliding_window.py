@@ -15,9 +15,8 @@ import numpy as np
 
 from data.sources import Dataset, Split
 from evaluation.equivariance import cumulative_strides, on_host, relative_distance
-from evaluation.paired import resample, value_interval
 from evaluation.prediction import Activations, Predict, predict_all
-from evaluation.records import Result
+from evaluation.records import Result, mean
 
 _CANVASES = 25
 _SIDE = 2  # images along each side of a canvas
@@ -125,17 +124,14 @@ def _results(
     for name, stride in strides.items():
         distances, broken = found[name]
         for condition in [f"{name}, stride {stride}"] + [_LAST] * (name == last):
-            yield Result(
-                suite="sliding_window",
-                metric="distance of windows",
-                value=float(np.mean(distances)),
-                interval=value_interval(distances[None], resample(distances[None])),
+            yield mean(
+                "sliding_window",
+                "distance of windows",
+                distances,
+                test,
                 interval_method="bootstrap over canvases 95 %",
-                count=len(distances),
-                data_checksum=test.checksum,
                 unit="of the map",
                 details={"share of places that differ": float(np.mean(broken))},
                 condition=condition,
                 parameters={"images in a canvas": _SIDE**2, "windows": "at its edges and halfway"},
-                outcomes=distances,
             )

@@ -16,9 +16,8 @@ import numpy as np
 from data.sources import Dataset, Split
 from evaluation.curves import SEED, Curve, Distort, distort_all, show
 from evaluation.geometry import SAMPLING, move, turn
-from evaluation.paired import resample, value_interval
 from evaluation.prediction import Predict, predict_all
-from evaluation.records import Result
+from evaluation.records import Result, mean
 from evaluation.trajectories import flips, jumps, logits_along
 
 # Pairs of shifts of each image that are compared.
@@ -179,15 +178,4 @@ def _consistency(
 
 
 def _mean(metric: str, outcomes: np.ndarray, test: Split, **facts: Any) -> Result:
-    outcomes = np.asarray(outcomes, float)
-    return Result(
-        suite="small_shifts",
-        metric=metric,
-        value=float(np.mean(outcomes)),
-        interval=value_interval(outcomes[None], resample(outcomes[None])),
-        interval_method="bootstrap over images 95 %",
-        count=len(outcomes),
-        data_checksum=test.checksum,
-        outcomes=outcomes,
-        **facts,
-    )
+    return mean("small_shifts", metric, np.asarray(outcomes, float), test, **facts)

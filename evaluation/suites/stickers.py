@@ -16,13 +16,12 @@ import numpy as np
 from data.face_parts import LEFT_EYE, RIGHT_EYE, part_boxes
 from data.faces import FacesConfig, in_chunks
 from data.sources import Dataset, Split
-from evaluation.attacks import attack_all, pgd
+from evaluation.attacks import LOSSES, attack_with_all, pgd
 from evaluation.curves import SEED
 from evaluation.prediction import Differentiable, Predict, predict_all
 from evaluation.records import Result, rate
 
 EXPENSIVE = True
-LOSSES = ("cross-entropy", "margin")
 AREAS = (0.0, 2.0, 5.0, 10.0)
 """Of all stickers together, in per cent of the image; each is a whole number of pixels wide."""
 # Middles of the stickers along each axis, as shares of the image: within it, where objects are.
@@ -72,24 +71,17 @@ def _measure(
     facts: dict[str, Any],
 ) -> Iterator[Result]:
     """Accuracy with the mask painted by an adversary, and with noise in it."""
-    found = [
-        attack_all(
-            model,
-            test,
-            pgd("inf", loss),
-            1.0,
-            mask=mask,
-            batch_size=batch_size,
-            name=f"{condition} {loss}",
-        )
-        for loss in LOSSES
-    ]
-    attack = pgd("inf", LOSSES[0])
-    how = {"steps": attack.steps, "step": attack.relative_step, "losses": list(LOSSES)}
-    fooled = np.any([each.fooled for each in found], axis=0)
-    still = np.mean(np.all([each.without_gradient for each in found], axis=0))
+    attacks = [pgd("inf", loss) for loss in LOSSES]
+    fooled, still = attack_with_all(
+        model, test, attacks, 1.0, mask=mask, batch_size=batch_size, name=condition
+    )
+    how = {
+        "steps": attacks[0].steps,
+        "step": attacks[0].relative_step,
+        "losses": list(LOSSES),
+    }
     details = {
-        "images without a gradient": float(still),
+        "images without a gradient": float(np.mean(still)),
         "share of pixels": float(np.mean(mask)),
     }
     yield _accuracy(condition, ~fooled, test, details, facts, how)

@@ -7,7 +7,7 @@ import pytest
 
 from data.batches import normalise
 from data.sources import Split
-from evaluation.attacks import attack_all, fgsm, margin, pgd, project
+from evaluation.attacks import LOSSES, attack_all, fgsm, margin, pgd, project
 from evaluation.prediction import Differentiable, Predictor
 from evaluation.suites import adversarial
 from tests.evaluation.suites.digits import linear_weights, some_digits
@@ -48,7 +48,7 @@ def test_fgsm_on_a_linear_model_is_known():
     np.testing.assert_array_equal(found.fooled, answers != DIGITS.labels)
 
 
-@pytest.mark.parametrize("loss", adversarial.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("how", [fgsm, lambda loss: pgd("inf", loss), lambda loss: pgd("2", loss)])
 def test_without_room_nothing_changes(how, loss):
     found = attack(how(loss), 0.0)
