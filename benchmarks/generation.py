@@ -1,4 +1,4 @@
-"""Times the generation of a batch of every generated task.
+"""Times what comes before a training step: MNIST's shifted batches, and every generated task's.
 
 python -m benchmarks.generation --json generation.json
 """
@@ -11,12 +11,19 @@ from benchmarks.reporting import make_parser, write_figures
 from benchmarks.timing import measure
 from configs import stn_mnist
 from data.batches import DeviceSplit
+from data.faces import FacesConfig
 from data.generated import AdditionConfig
+from data.sources import DatasetConfig
 from evaluation.records import markdown_table
 from training import process
 
 BATCH = 128
-TASKS = {**stn_mnist.TASKS, "addition": AdditionConfig}
+TASKS = {
+    "mnist": DatasetConfig,
+    **stn_mnist.TASKS,
+    "addition": AdditionConfig,
+    "faces": FacesConfig,
+}
 
 
 def make_contender(task: str):
@@ -24,7 +31,7 @@ def make_contender(task: str):
     random = np.random.default_rng(0)
     split = DeviceSplit(
         jnp.asarray(random.integers(0, 256, (10_000, 28, 28, 1), np.uint8)),
-        jnp.asarray(random.integers(0, 10, 10_000), jnp.int32),
+        jnp.asarray(random.integers(0, 6, 10_000), jnp.int32),
     )
     chosen = jnp.asarray(random.integers(0, 10_000, BATCH), jnp.int32)
     paint = jax.jit(TASKS[task]().generate)

@@ -6,7 +6,9 @@
 A training step is loss, gradients and Adam on one batch of 128 images; inference is the logits of
 it. A call is five of either, ours in one dispatch as in the training loop. The peers in
 `benchmarks.peers` do the same arithmetic with the same parameters. PyTorch runs with its images in
-either memory format, and compiled too with --compile; the best counts.
+either memory format, and compiled too with --compile; the best counts. Beside them stands the
+floor: the time of the textbook's arithmetic at the machine's own matrix rate (see
+`benchmarks.floors`).
 """
 
 import functools
@@ -22,6 +24,7 @@ from flax import nnx
 from jax import lax
 
 import cnn.network
+from benchmarks.floors import count_work, floor_ms, measure_machine
 from benchmarks.reporting import describe_torch, has_torch, make_parser, write_figures
 from benchmarks.timing import Contender, Times, measure
 from capsnet.model import CapsNetConfig
@@ -151,9 +154,10 @@ def _make_peer(config, image_shape):
     return getattr(peers, name)(model)
 
 
-def compare(name: str, rounds: int, *, compiled: bool) -> dict[str, Any]:
+def compare(name: str, rounds: int, machine: dict[str, float], *, compiled: bool) -> dict[str, Any]:
     """Times one network, ours and every way to run PyTorch's, in turns."""
     config, image_shape = NETWORKS[name]
+    work = count_work(config, *make_batch(image_shape))
     ours = our_contenders(config, image_shape)
     theirs = {task: {} for task in TASKS}
     if has_torch():
@@ -164,12 +168,14 @@ def compare(name: str, rounds: int, *, compiled: bool) -> dict[str, Any]:
         "batch": BATCH,
         "steps": STEPS,
         "parameters": count_parameters(lambda: config.build(image_shape, 10, nnx.Rngs(0))),
+        "work": work,
+        "floors_ms": {task: STEPS * floor_ms(work[task], machine) for task in TASKS},
         "times": {task: measure({OURS: ours[task], **theirs[task]}, rounds) for task in TASKS},
     }
 
 
 def make_table(results: list[dict[str, Any]]) -> str:
-    """A line for each network and task: images a second by medians, and the ratio of times."""
+    """A line for each network and task: images a second by medians, and ratios of times."""
     return markdown_table(
         [_as_row(result, task, result["times"][task]) for result in results for task in TASKS]
     )
@@ -180,6 +186,7 @@ def _as_row(result, task: str, times: Times) -> dict[str, str]:
     ours = times[OURS]["median_ms"]
     images = result["batch"] * result["steps"]
     row["images/s"] = f"{1e3 * images / ours:,.0f}"
+    row["floor / ours, time"] = f"{result['floors_ms'][task] / ours:.2f}"
     peers = {way: taken["median_ms"] for way, taken in times.items() if way != OURS}
     if peers:
         best = min(peers, key=lambda way: peers[way])
@@ -199,13 +206,18 @@ def main(arguments: list[str] | None = None) -> None:
         if name not in NETWORKS:
             parser.error(f"argument networks: {name!r}: choose from {', '.join(NETWORKS)}")
     process.keep_freed_memory()
+    machine = measure_machine(flags.rounds)
     results = []
     for name in flags.networks or NETWORKS:
-        results.append(compare(name, flags.rounds, compiled=flags.compile))
+        results.append(compare(name, flags.rounds, machine, compiled=flags.compile))
         print(make_table(results[-1:]), file=sys.stderr)
-    print(f"Batch {BATCH}, float32; by median times.\n")
+    rate, bandwidth = (machine[f"{unit}_per_second"] / 1e9 for unit in ("flops", "bytes"))
+    print(f"Batch {BATCH}, float32; by median times.")
+    print(f"The machine at best: {rate:.0f} GFLOP/s, {bandwidth:.1f} GB/s.\n")
     print(make_table(results))
-    write_figures(flags.json, "networks", arguments, **describe_torch(), results=results)
+    write_figures(
+        flags.json, "networks", arguments, **describe_torch(), machine=machine, results=results
+    )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ SMALL = {
 def small(monkeypatch):
     monkeypatch.setattr(networks, "NETWORKS", SMALL)
     monkeypatch.setattr(networks, "BATCH", 4)
+    machine = {"flops_per_second": 1e15, "bytes_per_second": 1e15}
+    monkeypatch.setattr(networks, "measure_machine", lambda rounds: machine)
 
 
 def test_it_prints_a_table_and_writes_the_figures(small, tmp_path, capsys):
@@ -28,7 +30,10 @@ def test_it_prints_a_table_and_writes_the_figures(small, tmp_path, capsys):
     assert "| `capsnet` | training  |" in capsys.readouterr().out
     record = json.loads(path.read_text())
     assert [result["network"] for result in record["results"]] == list(SMALL)
+    assert record["machine"] == {"flops_per_second": 1e15, "bytes_per_second": 1e15}
     for result in record["results"]:
+        for task in networks.TASKS:
+            assert 0 < result["floors_ms"][task] < result["times"][task]["ours"]["minimum_ms"]
         for task in networks.TASKS:
             for taken in result["times"][task].values():
                 assert 0 < taken["minimum_ms"] <= taken["median_ms"]

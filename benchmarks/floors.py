@@ -1,0 +1,96 @@
+"""The least time that a network's arithmetic and its weights' traffic take on a machine."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from benchmarks.timing import measure
+from cnn.convolution import Convolution
+from data.batches import Batch
+
+_MATRIX_SIDE = 2048
+_STREAM_BYTES = 256 * 2**20  # far more than a cache holds
+
+
+def measure_machine(rounds: int) -> dict[str, float]:
+    """What this machine can do at best.
+
+    Args:
+        rounds: How often each measurement is taken; the fastest counts.
+
+    Returns:
+        "flops_per_second" of a float32 product of two 2,048 x 2,048 matrices, and
+        "bytes_per_second", read and written, of adding one to 256 MB.
+    """
+    matrix = jnp.ones((_MATRIX_SIDE, _MATRIX_SIDE), jnp.float32)
+    stream = jnp.ones(_STREAM_BYTES // 4, jnp.float32)
+    multiply = jax.jit(jnp.matmul)
+    add = jax.jit(lambda stream: stream + 1.0)
+    times = measure(
+        {
+            "product": lambda: jax.block_until_ready(multiply(matrix, matrix)),
+            "stream": lambda: jax.block_until_ready(add(stream)),
+        },
+        rounds,
+    )
+    return {
+        "flops_per_second": 2e3 * _MATRIX_SIDE**3 / times["product"]["minimum_ms"],
+        "bytes_per_second": 2e3 * _STREAM_BYTES / times["stream"]["minimum_ms"],
+    }
+
+
+def count_work(config: Any, images: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, float]]:
+    """Arithmetic and compulsory memory traffic of one call, by task.
+
+    Arithmetic is that of direct convolutions, whatever the layers would choose, counted by XLA
+    before it optimises; products of spectra can take less. Traffic is each weight read once and,
+    in training, weights and both of Adam's moments read and written, as if all activations stayed
+    in caches.
+
+    Args:
+        config: Of the network.
+        images: One batch, [batch, height, width, channels].
+        labels: Its labels.
+
+    Returns:
+        "flops" and "bytes" for "training" (one step) and "inference".
+    """
+    model = config.build(images.shape[1:], 10, nnx.Rngs(0))
+    for _, module in nnx.iter_graph(model):
+        if isinstance(module, Convolution):
+            module.lowering = "native"
+    graph, params, other = nnx.split(model, nnx.Param, ...)
+    images, labels = jnp.asarray(images), jnp.asarray(labels)
+
+    def loss(params):
+        return nnx.merge(graph, params, other, copy=True).loss(Batch(images, labels))[0]
+
+    def logits(params):
+        return nnx.merge(graph, params, other, copy=True)(images).logits
+
+    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
+    return {
+        "training": {
+            "flops": _count_flops(jax.value_and_grad(loss), params),
+            "bytes": images.nbytes + 6.0 * weights,
+        },
+        "inference": {
+            "flops": _count_flops(logits, params),
+            "bytes": images.nbytes + 1.0 * weights,
+        },
+    }
+
+
+def floor_ms(work: dict[str, float], machine: dict[str, float]) -> float:
+    """The time that the longer of arithmetic and traffic takes at the machine's best, in ms."""
+    seconds = max(
+        work["flops"] / machine["flops_per_second"], work["bytes"] / machine["bytes_per_second"]
+    )
+    return 1e3 * seconds
+
+
+def _count_flops(function, params) -> float:
+    return float(jax.jit(function).lower(params).cost_analysis()["flops"])
