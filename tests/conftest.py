@@ -8,12 +8,22 @@ import sys
 import jaxtyping
 import pytest
 
+# Most of a test's time goes into compiling what runs for milliseconds. Commands are compiled as
+# for users (see `command`).
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 # Shapes and types in signatures are checked at run time here, and only here.
 jaxtyping.install_import_hook(
     ["capsnet", "cnn", "stn", "data.augmentation", "data.batches"], "beartype.beartype"
 )
 
 ROOT = pathlib.Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items):
+    """Files with slow tests go first, so that no process is left with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -294,8 +294,9 @@ def _say(line: str) -> None:
 def _say_results(record: dict[str, Any]) -> None:
     for result in record["results"]:
         unit = result.get("unit", "rate")
+        condition = f" ({result['condition']})" if result.get("condition") else ""
         _say(
-            f"{record['name']}: {result['suite']} {result['metric']} "
+            f"{record['name']}: {result['suite']}{condition} {result['metric']} "
             f"{show_value(result['value'], unit)} [{show_interval(result['interval'], unit)}] on "
             f"{result['count']} {record['dataset']} test images at step {record['step']}, "
             f"{record['images_per_second']:,.0f} images/s"
