@@ -6,13 +6,14 @@
 A training step is loss, gradients and Adam on one batch of 128 images; inference is the logits of
 it. A call is five of either, ours in one dispatch as in the training loop. The peers in
 `benchmarks.peers` do the same arithmetic with the same parameters. PyTorch runs with its images in
-either memory format, and compiled too with --compile; the best counts. Beside them stands the
-floor: the time of the textbook's arithmetic at the machine's own matrix rate (see
-`benchmarks.floors`).
+either memory format, and compiled too with --compile; the best counts. With --xifeng_guo the most
+used public CapsNet is timed too (see `benchmarks.peers.xifeng_guo`). Beside them stands the floor:
+the time of the textbook's arithmetic at the machine's own matrix rate (see `benchmarks.floors`).
 """
 
 import functools
 import importlib
+import pathlib
 import sys
 from typing import Any
 
@@ -37,6 +38,7 @@ from training import process
 BATCH = 128
 STEPS = 5
 OURS = "ours"
+PUBLIC = "XifengGuo/CapsNet-Pytorch"
 TASKS = ("training", "inference")
 # Name: configuration, image [height, width, channels].
 NETWORKS: dict[str, tuple[Any, tuple[int, int, int]]] = {
@@ -97,24 +99,39 @@ def our_contenders(config, image_shape) -> dict[str, Contender]:
     return {"training": train, "inference": lambda: jax.block_until_ready(passes(jnp.zeros(())))}
 
 
-def their_contenders(config, image_shape, *, compiled: bool) -> dict[str, dict[str, Contender]]:
-    """PyTorch's calls for each of `TASKS`, by the way in which it is run."""
+def their_contenders(
+    config, image_shape, *, compiled: bool = False, checkout: pathlib.Path | None = None
+) -> dict[str, dict[str, Contender]]:
+    """PyTorch's calls for each of `TASKS`, by the way in which it is run.
+
+    Args:
+        config: Of our network.
+        image_shape: Of one image.
+        compiled: Whether torch.compile is tried too.
+        checkout: Of XifengGuo/CapsNet-Pytorch; None if it is not to be timed.
+    """
     torch = importlib.import_module("torch")  # optional, for the type checker too
     steps = importlib.import_module("benchmarks.peers.steps")
     pixels, classes = make_batch(image_shape)
-    ways = {"channels last": torch.channels_last, "contiguous": torch.contiguous_format}
-    contenders = {task: {} for task in TASKS}
-    for way, memory_format in ways.items():
-        network = _make_peer(config, image_shape).to(memory_format=memory_format)
+    labels = torch.tensor(classes, dtype=torch.int64)
+    contenders: dict[str, dict[str, Contender]] = {task: {} for task in TASKS}
+
+    def enter(name, network, memory_format, wrap=lambda network: network):
+        network = network.to(memory_format=memory_format)
         images = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
-        labels = torch.tensor(classes, dtype=torch.int64)
-        variants = {way: network}
+        step = steps.training_step(wrap(network), steps.adam(network, 1e-4))
+        contenders["training"][name] = _repeated(functools.partial(step, images, labels))
+        contenders["inference"][name] = _repeated(_inference(torch, wrap(network), images))
+
+    ways = {"channels last": torch.channels_last, "contiguous": torch.contiguous_format}
+    for way, memory_format in ways.items():
+        enter(way, _make_peer(config, image_shape), memory_format)
         if compiled:
-            variants[f"{way}, compiled"] = _Compiled(torch, network)
-        for name, variant in variants.items():
-            step = steps.training_step(variant, steps.adam(network, 1e-4))
-            contenders["training"][name] = _repeated(functools.partial(step, images, labels))
-            contenders["inference"][name] = _repeated(_inference(torch, variant, images))
+            peer = _make_peer(config, image_shape)
+            enter(f"{way}, compiled", peer, memory_format, functools.partial(_Compiled, torch))
+    if checkout is not None:
+        public = importlib.import_module("benchmarks.peers.xifeng_guo").XifengGuo(checkout)
+        enter(PUBLIC, public, torch.contiguous_format)
     return contenders
 
 
@@ -161,7 +178,8 @@ def compare(name: str, rounds: int, machine: dict[str, float], *, compiled: bool
     ours = our_contenders(config, image_shape)
     theirs = {task: {} for task in TASKS}
     if has_torch():
-        theirs = their_contenders(config, image_shape, compiled=compiled)
+        checkout = checkout if name == "capsnet" else None
+        theirs = their_contenders(config, image_shape, compiled=compiled, checkout=checkout)
     return {
         "network": name,
         "image": list(image_shape),
@@ -201,15 +219,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser = make_parser(__doc__, rounds=7)
     parser.add_argument("networks", nargs="*", help=f"of {', '.join(NETWORKS)}; all by default")
     parser.add_argument("--compile", action="store_true", help="try torch.compile too")
+    parser.add_argument(
+        "--xifeng_guo", type=pathlib.Path, help="a checkout of XifengGuo/CapsNet-Pytorch to time"
+    )
     flags = parser.parse_args(arguments)
     for name in flags.networks:
         if name not in NETWORKS:
             parser.error(f"argument networks: {name!r}: choose from {', '.join(NETWORKS)}")
+    if flags.xifeng_guo is not None and not (flags.xifeng_guo / "capsulenet.py").is_file():
+        parser.error(
+            f"argument --xifeng_guo: {flags.xifeng_guo}: no capsulenet.py there; give a checkout "
+            "of XifengGuo/CapsNet-Pytorch"
+        )
     process.keep_freed_memory()
     machine = measure_machine(flags.rounds)
     results = []
     for name in flags.networks or NETWORKS:
-        results.append(compare(name, flags.rounds, machine, compiled=flags.compile))
+        results.append(
+            compare(name, flags.rounds, machine, compiled=flags.compile, checkout=flags.xifeng_guo)
+        )
         print(make_table(results[-1:]), file=sys.stderr)
     rate, bandwidth = (machine[f"{unit}_per_second"] / 1e9 for unit in ("flops", "bytes"))
     print(f"Batch {BATCH}, float32; by median times.")

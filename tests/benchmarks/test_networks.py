@@ -51,3 +51,9 @@ def test_an_unknown_network_is_named(capsys):
     with pytest.raises(SystemExit):
         networks.main(["capsnett"])
     assert "'capsnett': choose from capsnet, " in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_checkout_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        networks.main(["capsnet", f"--xifeng_guo={tmp_path}"])
+    assert f"--xifeng_guo: {tmp_path}: no capsulenet.py there" in capsys.readouterr().err

@@ -66,6 +66,8 @@ def test_two_processes_train_as_one(command, data_dir, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    # Compiled as `command` compiles, or losses would differ in their last digits.
+    environment = {"TFDS_DATA_DIR": data_dir, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     processes = [
         subprocess.Popen(
             [
@@ -77,7 +79,7 @@ def test_two_processes_train_as_one(command, data_dir, tmp_path):
                 f"--process={number}",
             ],
             cwd=ROOT,
-            env={**os.environ, "TFDS_DATA_DIR": data_dir, "JAX_PLATFORMS": "cpu"},
+            env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
