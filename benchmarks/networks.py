@@ -118,7 +118,9 @@ def their_contenders(
 
     def enter(name, network, memory_format, wrap=lambda network: network):
         network = network.to(memory_format=memory_format)
-        images = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
+        images = torch.tensor(np.moveaxis(pixels, -1, 1).copy()).contiguous(
+            memory_format=memory_format
+        )
         step = steps.training_step(wrap(network), steps.adam(network, 1e-4))
         contenders["training"][name] = _repeated(functools.partial(step, images, labels))
         contenders["inference"][name] = _repeated(_inference(torch, wrap(network), images))
@@ -171,8 +173,23 @@ def _make_peer(config, image_shape):
     return getattr(peers, name)(model)
 
 
-def compare(name: str, rounds: int, machine: dict[str, float], *, compiled: bool) -> dict[str, Any]:
-    """Times one network, ours and every way to run PyTorch's, in turns."""
+def compare(
+    name: str,
+    rounds: int,
+    machine: dict[str, float],
+    *,
+    compiled: bool = False,
+    checkout: pathlib.Path | None = None,
+) -> dict[str, Any]:
+    """Times one network, ours and every way to run PyTorch's, in turns.
+
+    Args:
+        name: Of `NETWORKS`.
+        rounds: Turns of every contender.
+        machine: See `benchmarks.floors.measure_machine`.
+        compiled: Whether torch.compile is tried too.
+        checkout: Of the public CapsNet, for ours; None to do without.
+    """
     config, image_shape = NETWORKS[name]
     work = count_work(config, *make_batch(image_shape))
     ours = our_contenders(config, image_shape)
