@@ -94,7 +94,7 @@ def initializers(name: str) -> Initializers:
         return {
             "convolution": nnx.initializers.he_normal(),
             "primary": nnx.initializers.lecun_normal(),  # no ReLU follows
-            "class": normal(0.1),
+            "class": None,
             "decoder": None,
             "bias": nnx.initializers.zeros_init(),
         }

@@ -44,8 +44,8 @@ class CapsNetConfig:
         margin_reduction: Over classes: "sum" (the paper) or "mean" (the released code).
         reconstruction_weight: Weight of the summed squared pixel error; 0 leaves the decoder out.
         decoder_widths: Of the decoder's hidden layers.
-        initializers: "he" (He's normal, biases zero) or "sabour_code" (truncated normals of
-            deviation 0.05 and 0.1, biases 0.1).
+        initializers: "he" (He's normal, biases zero; see `ClassCapsules` for its matrices) or
+            "sabour_code" (truncated normals of deviation 0.05 and 0.1, biases 0.1).
         dtype: Compute type of convolutions, votes and decoder, "float32" or "bfloat16"; squash,
             routing and losses stay in float32.
     """

@@ -1,9 +1,12 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from capsnet import ClassCapsules, PrimaryCapsules, squash
+from capsnet.routing import dynamic_routing
 from cnn import convolve
 
 
@@ -62,3 +65,17 @@ def test_routing_gets_the_bias():
     layer = ClassCapsules(2, 3, 2, 4, bias_init=nnx.initializers.constant(0.1), rngs=nnx.Rngs(0))
     poses = layer(jnp.zeros((1, 2, 3))).poses
     np.testing.assert_allclose(poses[0, 0], squash(jnp.full(4, 0.1)), rtol=1e-6)
+
+
+def test_capsules_start_as_long_whatever_their_number():
+    capsules = squash(jax.random.normal(jax.random.key(0), (4, 200, 8)))
+    evenly = functools.partial(dynamic_routing, iterations=1)
+    means = [
+        np.linalg.norm(
+            ClassCapsules(200, 8, classes, 16, routing=evenly, rngs=nnx.Rngs(1))(capsules).poses,
+            axis=-1,
+        ).mean()
+        for classes in (2, 10, 40)
+    ]
+    assert 0.1 < means[1] < 0.6
+    np.testing.assert_allclose(means, means[1], rtol=0.1)
