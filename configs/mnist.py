@@ -52,20 +52,17 @@ def get_config(argument: str = "") -> Experiment:
     return on_equal_terms(MODELS[name](), LEARNING_RATES.get(name, 1e-3))
 
 
-def on_equal_terms(
-    model: Any, learning_rate: float = 1e-3, *, steps: int = 3 * 429, **fields: Any
-) -> Experiment:
-    """One schedule for any model.
+def on_equal_terms(model: Any, learning_rate: float = 1e-3, **fields: Any) -> Experiment:
+    """Three epochs of 429 steps, for any model.
 
     Args:
         model: See `training.experiment.ModelConfig`.
         learning_rate: At its highest.
-        steps: Three epochs of MNIST by default.
         fields: Others of the experiment.
     """
     return Experiment(
         model=model,
-        steps=steps,
+        steps=3 * 429,
         optimizer=AdamConfig(
             learning_rate=learning_rate, schedule=CosineSchedule(warmup_steps=100)
         ),
