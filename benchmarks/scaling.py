@@ -106,17 +106,21 @@ def measure_apart(point: Point, rounds: int) -> dict[str, float]:
     return json.loads(finished.stdout.splitlines()[-1])
 
 
-def as_row(point: Point, figures: dict[str, float]) -> dict[str, str]:
-    """One line of the table."""
-    milliseconds = figures["median_ms"]
+def make_table(results: list[dict[str, float]]) -> str:
+    """A line for each point with its figures."""
+    return markdown_table([_as_row(result) for result in results])
+
+
+def _as_row(result: dict[str, float]) -> dict[str, str]:
+    milliseconds, side = result["median_ms"], result["side"]
     return {
-        "batch": str(point.batch),
-        "image": f"{point.side}x{point.side}",
-        "capsule types": str(point.types),
-        "devices": str(point.devices),
+        "batch": f"{result['batch']}",
+        "image": f"{side}x{side}",
+        "capsule types": f"{result['types']}",
+        "devices": f"{result['devices']}",
         "step, ms": f"{milliseconds:.0f}",
-        "images/s": f"{1e3 * point.batch / milliseconds:.0f}",
-        "peak memory, GB": f"{figures['peak_bytes'] / 1e9:.1f}",
+        "images/s": f"{1e3 * result['batch'] / milliseconds:.0f}",
+        "peak memory, GB": f"{result['peak_bytes'] / 1e9:.1f}",
     }
 
 
@@ -128,13 +132,11 @@ def main(arguments: list[str] | None = None) -> None:
     if flags.point is not None:
         print(json.dumps(measure_here(Point(**flags.point), flags.rounds)))
         return
-    rows, results = [], []
+    results = []
     for point in points():
-        figures = measure_apart(point, flags.rounds)
-        rows.append(as_row(point, figures))
-        results.append({**dataclasses.asdict(point), **figures})
-        print(markdown_table(rows[-1:]), file=sys.stderr)
-    print(markdown_table(rows))
+        results.append({**dataclasses.asdict(point), **measure_apart(point, flags.rounds)})
+        print(make_table(results[-1:]), file=sys.stderr)
+    print(make_table(results))
     write_figures(flags.json, "scaling", arguments, results=results)
 
 

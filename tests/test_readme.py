@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from benchmarks import networks, routing
+from benchmarks import networks, routing, scaling
 from data.batches import DeviceSplit
 from evaluation.reports.markdown import summarise_headlines
 from evaluation.summary import summarise, summarise_budgets
@@ -43,16 +43,17 @@ def table(name):
 def test_the_tables_are_those_of_the_records():
     assert table("results") == summarise(ROOT / "results")
     assert table("transformers") == summarise_budgets(ROOT / "results" / "transformers")
-    for benchmark in (networks, routing):
+    for benchmark in (networks, routing, scaling):
         name = benchmark.__name__.rpartition(".")[2]
         record = json.loads((ROOT / "results" / "benchmarks" / f"{name}.json").read_text())
         assert table(name) == benchmark.make_table(record["results"])
 
 
-def test_the_robustness_table_is_that_of_the_records():
+def test_the_robustness_tables_are_those_of_the_records():
     suites = ("clean", "rotation", "translation", "scale", "shear", "affine", "perspective")
     suites += ("elastic", "spatial_adversary")
     assert table("robustness") == summarise_headlines(ROOT / "results" / "robustness", suites)
+    assert table("clean") == summarise_headlines(ROOT / "results" / "clean", ("clean", "affine"))
 
 
 def test_the_pictures_exist():
