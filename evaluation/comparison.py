@@ -63,6 +63,7 @@ class Row:
         headlines: By model; models that were not measured are left out.
         contests: Of the best model against each other one, where the metric has a good side and
             outcomes per image.
+        distinction: The parameters that tell it from others of this suite, condition and metric.
     """
 
     suite: str
@@ -73,6 +74,7 @@ class Row:
     parameters: dict
     headlines: dict[str, Headline]
     contests: tuple[Contest, ...] = ()
+    distinction: str = ""
 
     @property
     def is_curve(self) -> bool:
@@ -216,7 +218,24 @@ def _rows(records: Sequence[Record], numbers: dict[str, int]) -> list[Row]:
     by_place = [(key[:3], models) for key, models in found.items()]
     places = list(dict.fromkeys(place for place, _ in by_place))
     by_place.sort(key=lambda item: (item[0][0] != "clean", places.index(item[0])))
-    return [_row(models, numbers) for _, models in by_place]
+    return _distinguished([_row(models, numbers) for _, models in by_place])
+
+
+def _distinguished(rows: Sequence[Row]) -> list[Row]:
+    """The same rows; those with the same names say which parameters differ."""
+    alike: dict[tuple, list[Row]] = {}
+    for row in rows:
+        alike.setdefault((row.suite, row.condition, row.metric), []).append(row)
+
+    def distinction(row: Row) -> str:
+        others = alike[row.suite, row.condition, row.metric]
+        return ", ".join(
+            f"{name}: {value}"
+            for name, value in row.parameters.items()
+            if any(other.parameters.get(name) != value for other in others)
+        )
+
+    return [dataclasses.replace(row, distinction=distinction(row)) for row in rows]
 
 
 def _curves(record: Record) -> dict[tuple, list[Result]]:

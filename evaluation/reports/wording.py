@@ -74,7 +74,8 @@ def name_suite(suite: str) -> str:
 def name_row(row: Row) -> str:
     """Suite, condition and metric of a row, and what its headline is."""
     title = ", ".join(filter(None, (name_suite(row.suite), row.condition)))
-    return f"{title}: {row.metric}{_of_which_strengths(row)}"
+    which = f" ({row.distinction})" if row.distinction else ""
+    return f"{title}: {row.metric}{_of_which_strengths(row)}{which}"
 
 
 def name_strength(strength: float | None, axis: str) -> str:

@@ -230,6 +230,12 @@ def test_rows_and_tables_are_named():
     assert name_row(row_of(curve)) == "rotation: accuracy, mean of 2 strengths"
     chosen = record("a", rotation((0.5, 1.0, 0.5), parameters={"headline": 90.0}))
     assert name_row(row_of(chosen)) == "rotation: accuracy at 90 degrees"
+    other = record("b", rotation((0.5, 1.0, 0.5), parameters={"identity": 0.0, "step": 90.0}))
+    names = [name_row(row) for row in tabulate([curve, other])[0].rows]
+    assert names == [
+        "rotation: accuracy, mean of 2 strengths",
+        "rotation: accuracy, mean of 2 strengths (step: 90.0)",
+    ]
     (table,) = tabulate([record("a", clean(0.5), limit=1000)])
     assert name_table(table) == "mnist, at the end of training, 1,000 images"
 
