@@ -43,7 +43,7 @@ class XifengGuo(torch.nn.Module):
 def _import(folder: pathlib.Path) -> types.ModuleType:
     if not torch.cuda.is_available():
         # It moves tensors to the GPU by name; without one they stay where they are.
-        torch.Tensor.cuda = lambda self: self
+        torch.Tensor.cuda = lambda self: self  # pyright: ignore
     if importlib.util.find_spec("torchvision") is None:
         # It imports its datasets from there, which are not asked for.
         torchvision = types.ModuleType("torchvision")
