@@ -16,9 +16,9 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from data.batches import normalise
-from data.sources import Split
+from data.sources import Dataset, Split
 from evaluation.curves import SEED
-from evaluation.prediction import Differentiable
+from evaluation.prediction import Differentiable, Predict
 
 Images = Float[Array, "batch height width channels"]
 
@@ -130,6 +130,13 @@ def attack_with_all(
     ]
     fooled = np.any([each.fooled for each in found], axis=0)
     return fooled, np.all([each.without_gradient for each in found], axis=0)
+
+
+def differentiable_on_images(predict: Predict, dataset: Dataset) -> Differentiable | None:
+    """What an attack on single images needs; None if there is no gradient, and for volumes."""
+    if dataset.test.images.ndim != 4:
+        return None
+    return getattr(predict, "differentiable", None)
 
 
 def in_batches(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from data.sources import Dataset
-from evaluation.attacks import LOSSES, Attack, attack_with_all, fgsm, pgd
+from evaluation.attacks import LOSSES, Attack, attack_with_all, differentiable_on_images, fgsm, pgd
 from evaluation.prediction import Differentiable, Predict
 from evaluation.records import Result, rate
 
@@ -30,8 +30,8 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     Returns:
         The results; None for volumes and for models that cannot be differentiated.
     """
-    model = getattr(predict, "differentiable", None)
-    if model is None or dataset.test.images.ndim != 4:
+    model = differentiable_on_images(predict, dataset)
+    if model is None:
         return None
     results = []
     for condition, axis, radii, attacks in _plan():

@@ -15,7 +15,7 @@ import numpy as np
 
 from data.sources import Dataset, Split
 from evaluation import patches
-from evaluation.attacks import in_batches
+from evaluation.attacks import differentiable_on_images, in_batches
 from evaluation.curves import SEED
 from evaluation.prediction import Differentiable, Predict, predict_all
 from evaluation.records import Result, mean
@@ -37,8 +37,8 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     Returns:
         The results; None for volumes and for models that cannot be differentiated.
     """
-    model = getattr(predict, "differentiable", None)
-    if model is None or dataset.test.images.ndim != 4:
+    model = differentiable_on_images(predict, dataset)
+    if model is None:
         return None
     targets = _targets(dataset.num_classes)
     shown = _controls(dataset, targets) | {TRAINED: _train(model, dataset, targets)}

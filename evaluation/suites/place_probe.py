@@ -11,11 +11,11 @@ import numpy as np
 from scipy import sparse
 
 from data.sources import Dataset, Split
-from evaluation.curves import SEED, distort_all
+from evaluation.curves import SEED
 from evaluation.prediction import Predict, predict_all
 from evaluation.probes import explained, fit_probe
 from evaluation.records import Result, mean
-from evaluation.suites.pose_probe import FIRST_VALIDATION, TARGETS, distort, parameters, poses
+from evaluation.suites.pose_probe import FIRST_VALIDATION, TARGETS, in_poses, parameters
 
 SUITE = "place_probe"
 _PLACE = [TARGETS.index("shift in x"), TARGETS.index("shift in y")]
@@ -50,8 +50,7 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
         return None
 
     def ask(split: Split, first: int):
-        numbers = first + np.arange(len(split))
-        images = distort_all(distort, split.images, None, numbers=numbers)
+        images, targets = in_poses(split, first)
 
         def sketches(batch):
             layers = {"pixels": batch, **activations(batch)}
@@ -60,7 +59,7 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
             return [sketch(np.asarray(each)) for each in layers.values()]
 
         found = predict_all(sketches, images, batch_size=batch_size, name=SUITE)
-        return found, poses(numbers)[:, _PLACE]
+        return found, targets[:, _PLACE]
 
     names: list[str] = []
     fitted, targets = ask(dataset.validation.sample(_FITTED), FIRST_VALIDATION)

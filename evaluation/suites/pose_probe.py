@@ -54,6 +54,12 @@ def poses(numbers: np.ndarray) -> np.ndarray:
     return np.asarray(jax.vmap(lambda number: draw_pose(jax.random.fold_in(seed, number)))(numbers))
 
 
+def in_poses(split: Split, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """A split's images, numbered from `first`, each in the pose of its number; and the poses."""
+    numbers = first + np.arange(len(split))
+    return distort_all(distort, split.images, None, numbers=numbers), poses(numbers)
+
+
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
     """R2 of angle, shifts and logarithm of the scale, over all classes and within them.
 
@@ -66,12 +72,11 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
         return None
 
     def ask(split: Split, first: int):
-        numbers = first + np.arange(len(split))
-        images = distort_all(distort, split.images, None, numbers=numbers)
+        images, targets = in_poses(split, first)
         vectors = predict_all(features, images, batch_size=batch_size, name=SUITE)
         logits = predict_all(predict, images, batch_size=batch_size, name=SUITE)
         pixels = images.reshape(len(split), -1) / 255.0
-        return np.argmax(logits, axis=-1), vectors, pixels, poses(numbers)
+        return np.argmax(logits, axis=-1), vectors, pixels, targets
 
     fitted_on, tested_on = ask(dataset.validation, FIRST_VALIDATION), ask(dataset.test, 0)
     return list(_results(fitted_on, tested_on, dataset.test))

@@ -16,7 +16,7 @@ import numpy as np
 from data.face_parts import LEFT_EYE, RIGHT_EYE, part_boxes
 from data.faces import FacesConfig, in_chunks
 from data.sources import Dataset, Split
-from evaluation.attacks import LOSSES, attack_with_all, pgd
+from evaluation.attacks import LOSSES, attack_with_all, differentiable_on_images, pgd
 from evaluation.curves import SEED
 from evaluation.prediction import Differentiable, Predict, predict_all
 from evaluation.records import Result, rate
@@ -36,8 +36,8 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     Returns:
         The results; None for volumes and for models that cannot be differentiated.
     """
-    model = getattr(predict, "differentiable", None)
-    if model is None or dataset.test.images.ndim != 4:
+    model = differentiable_on_images(predict, dataset)
+    if model is None:
         return None
     results, test = [], dataset.test
     for area in AREAS:
