@@ -52,17 +52,20 @@ def get_config(argument: str = "") -> Experiment:
     return on_equal_terms(MODELS[name](), LEARNING_RATES.get(name, 1e-3))
 
 
-def on_equal_terms(model: Any, learning_rate: float = 1e-3, **fields: Any) -> Experiment:
-    """Three epochs of 429 steps, for any model.
+def on_equal_terms(
+    model: Any, learning_rate: float = 1e-3, epochs: int = 3, **fields: Any
+) -> Experiment:
+    """A schedule for any model.
 
     Args:
         model: See `training.experiment.ModelConfig`.
         learning_rate: At its highest.
+        epochs: Of 429 steps.
         fields: Others of the experiment.
     """
     return Experiment(
         model=model,
-        steps=3 * 429,
+        steps=429 * epochs,
         optimizer=AdamConfig(
             learning_rate=learning_rate, schedule=CosineSchedule(warmup_steps=100)
         ),

@@ -75,10 +75,11 @@ def attack_all(
     epsilon: float,
     *,
     mask: np.ndarray | None = None,
+    numbers: np.ndarray | None = None,
     batch_size: int,
     name: str,
 ) -> Attacked:
-    """Attacks every image of a split.
+    """Attacks images of a split.
 
     Args:
         model: The model.
@@ -87,10 +88,13 @@ def attack_all(
         epsilon: Radius of the ball, where grey levels go from 0 to 1.
         mask: `[height, width]` or `[count, height, width]` booleans, the pixels that may change;
             None lets all of them.
+        numbers: Of the images that are attacked; None stands for all.
         batch_size: Images that are attacked at once, at most.
         name: What the progress bar says.
     """
     masks = np.broadcast_to(True if mask is None else mask, split.images.shape[:3])
+    # In a ball without radius there is nowhere to go.
+    steps = np.int32(attack.steps if epsilon > 0.0 else 0)
 
     def one_batch(images, labels, chosen):
         hole = masks[chosen][..., None]
@@ -103,9 +107,10 @@ def attack_all(
             hole,
             chosen,
             np.float32(epsilon),
+            steps,
         )
 
-    return Attacked(*in_batches(one_batch, split, batch_size=batch_size, name=name))
+    return Attacked(*in_batches(one_batch, split, numbers, batch_size=batch_size, name=name))
 
 
 def attack_with_all(
@@ -116,20 +121,25 @@ def attack_with_all(
     Args:
         model: The model.
         split: uint8 images and labels.
-        attacks: What is tried.
+        attacks: What is tried, each on the images that those before it do not fool.
         epsilon: Radius of the ball.
         options: Those of `attack_all`; the loss is added to the progress bar's name.
 
     Returns:
-        `[count]` each: whether any attack fools the model, and whether none has a gradient.
+        `[count]` each: whether any attack fools the model, and whether none that was tried has a
+        gradient.
     """
     name = options.pop("name")
-    found = [
-        attack_all(model, split, attack, epsilon, name=f"{name} {attack.loss}", **options)
-        for attack in attacks
-    ]
-    fooled = np.any([each.fooled for each in found], axis=0)
-    return fooled, np.all([each.without_gradient for each in found], axis=0)
+    fooled, still = np.zeros(len(split), bool), np.ones(len(split), bool)
+    for attack in attacks:
+        standing = np.flatnonzero(~fooled)
+        if not len(standing):
+            break
+        options |= {"numbers": standing, "name": f"{name} {attack.loss}"}
+        found = attack_all(model, split, attack, epsilon, **options)
+        fooled[standing] = found.fooled
+        still[standing] &= found.without_gradient
+    return fooled, still
 
 
 def differentiable_on_images(predict: Predict, dataset: Dataset) -> Differentiable | None:
@@ -140,25 +150,32 @@ def differentiable_on_images(predict: Predict, dataset: Dataset) -> Differentiab
 
 
 def in_batches(
-    function: Callable[..., Any], split: Split, *, batch_size: int, name: str
+    function: Callable[..., Any],
+    split: Split,
+    numbers: np.ndarray | None = None,
+    *,
+    batch_size: int,
+    name: str,
 ) -> list[np.ndarray]:
-    """What a function of batches makes of all images of a split.
+    """What a function of batches makes of images of a split.
 
     Args:
         function: From images in [0, 1], their labels and their numbers to a tuple of batches.
         split: uint8 images and labels.
-        batch_size: Images per call, at most; all calls have one shape.
+        numbers: Of the images, at least one; None stands for all.
+        batch_size: Images per call, at most; all calls have one shape, whatever the numbers.
         name: What the progress bar says.
 
     Returns:
         Each member of the tuple, `[count, ...]`.
     """
-    count, parts = len(split), []
-    batch_size = min(batch_size, count)
+    numbers = np.arange(len(split)) if numbers is None else numbers
+    count, parts = len(numbers), []
+    batch_size = min(batch_size, len(split))
     with tqdm(total=count, desc=name, unit="img", leave=False, disable=None) as bar:
         for start in range(0, count, batch_size):
             # The last batch repeats an image, so that one program does for all.
-            chosen = np.minimum(np.arange(start, start + batch_size), count - 1)
+            chosen = numbers[np.minimum(np.arange(start, start + batch_size), count - 1)]
             images = normalise(jnp.asarray(split.images[chosen]))
             parts.append(jax.device_get(function(images, split.labels[chosen], chosen)))
             bar.update(min(batch_size, count - start))
@@ -175,8 +192,9 @@ def _attack(
     mask: Array,
     numbers: Int[Array, "batch"],
     epsilon: Float[Array, ""],
+    steps: Int[Array, ""],
 ) -> Attacked:
-    """Attacks a batch; the arguments are those of `attack_all`."""
+    """Attacks a batch in so many steps; else the arguments are those of `attack_all`."""
 
     def gradient(candidates):
         loss = _LOSSES[attack.loss]
@@ -195,7 +213,7 @@ def _attack(
     if attack.random_start:
         noise = mask * draw_start(numbers, images.shape[1:], attack.norm)
         first = project(images + epsilon * noise, images, epsilon, attack.norm)
-    found = jax.lax.fori_loop(0, attack.steps, step, first)
+    found = jax.lax.fori_loop(0, steps, step, first)
     wrong = jnp.argmax(scores(variables, found), axis=-1) != labels
     still = jnp.all(gradient(images) == 0.0, axis=(1, 2, 3))
     return Attacked(found, wrong, still)  # pyright: ignore[reportArgumentType]

@@ -71,7 +71,6 @@ def evade_all(
         stride = np.float32(relative_step) * radius
         return _evade(
             functions,
-            steps,
             model.variables,
             images,
             labels,
@@ -79,15 +78,16 @@ def evade_all(
             radius,
             stride,
             np.float32(weight),
+            # In a ball without radius there is nowhere to go.
+            np.int32(steps if epsilon > 0.0 else 0),
         )
 
     return Evaded(*in_batches(one_batch, split, batch_size=batch_size, name=name))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=0)
 def _evade(
     functions: tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]],
-    steps: int,
     variables: Any,
     images: Images,
     labels: Int[Array, "batch"],
@@ -95,6 +95,7 @@ def _evade(
     radius: Float[Array, ""],
     stride: Float[Array, ""],
     weight: Float[Array, ""],
+    steps: Int[Array, ""],
 ) -> Evaded:
     """Attacks a batch; the arguments are those of `evade_all`, a stride being a step's length."""
     scores, reconstruct = functions

@@ -7,7 +7,16 @@ import pytest
 
 from data.batches import normalise
 from data.sources import Split
-from evaluation.attacks import LOSSES, attack_all, fgsm, margin, pgd, project
+from evaluation.attacks import (
+    LOSSES,
+    Attack,
+    attack_all,
+    attack_with_all,
+    fgsm,
+    margin,
+    pgd,
+    project,
+)
 from evaluation.prediction import Differentiable, Predictor
 from evaluation.suites import adversarial
 from tests.evaluation.suites.digits import linear_weights, some_digits
@@ -82,6 +91,21 @@ def test_an_image_is_attacked_alike_in_every_batch():
     few = attack(pgd("2", "margin"), 1.0, Split(DIGITS.images[:7], DIGITS.labels[:7]))
     all_of_them = attack(pgd("2", "margin"), 1.0)
     np.testing.assert_allclose(few.images, all_of_them.images[:7], atol=1e-6)
+
+
+def test_the_strongest_of_several_attacks_is_that_of_all_on_all_images():
+    mask = np.random.default_rng(0).random(DIGITS.images.shape[:3]) < 0.7
+    # The first fools a part of the images: the others see batches that it did not.
+    tried = [
+        Attack("inf", "margin", steps=1, relative_step=0.1, random_start=True),
+        *(pgd("inf", loss, steps=20) for loss in LOSSES),
+    ]
+    options = {"mask": mask, "batch_size": 10, "name": "test"}
+    each = [attack_all(MODEL, DIGITS, how, 0.1, **options).fooled for how in tried]
+    fooled, still = attack_with_all(MODEL, DIGITS, tried, 0.1, **options)
+    np.testing.assert_array_equal(fooled, np.any(each, axis=0))
+    assert 0 < each[0].sum() < fooled.sum() < len(DIGITS)
+    assert not still.any()
 
 
 def test_only_what_the_mask_shows_changes():
