@@ -21,6 +21,8 @@ from evaluation.curves import SEED
 from evaluation.prediction import Differentiable, Predict
 
 Images = Float[Array, "batch height width channels"]
+SHOWN = 8
+"""Images of an attack that reports show."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Attacked(NamedTuple):
     Attributes:
         images: `[count, height, width, channels]`, float32 in [0, 1].
         fooled: `[count]`, whether the model's answer for them is wrong.
-        without_gradient: `[count]`, whether the loss has no gradient at the image itself.
+        without_gradient: `[count]`, whether the loss, or each loss that was tried, has no gradient
+            at the image itself.
     """
 
     images: np.ndarray
@@ -115,8 +118,8 @@ def attack_all(
 
 def attack_with_all(
     model: Differentiable, split: Split, attacks: Sequence[Attack], epsilon: float, **options: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """The strongest of several attacks at each image.
+) -> Attacked:
+    """The first of several attacks that fools the model, at each image; the last if none does.
 
     Args:
         model: The model.
@@ -124,22 +127,19 @@ def attack_with_all(
         attacks: What is tried, each on the images that those before it do not fool.
         epsilon: Radius of the ball.
         options: Those of `attack_all`; the loss is added to the progress bar's name.
-
-    Returns:
-        `[count]` each: whether any attack fools the model, and whether none that was tried has a
-        gradient.
     """
     name = options.pop("name")
     fooled, still = np.zeros(len(split), bool), np.ones(len(split), bool)
+    images = np.empty(split.images.shape, np.float32)
     for attack in attacks:
         standing = np.flatnonzero(~fooled)
         if not len(standing):
             break
         options |= {"numbers": standing, "name": f"{name} {attack.loss}"}
         found = attack_all(model, split, attack, epsilon, **options)
-        fooled[standing] = found.fooled
+        images[standing], fooled[standing] = found.images, found.fooled
         still[standing] &= found.without_gradient
-    return fooled, still
+    return Attacked(images, fooled, still)
 
 
 def differentiable_on_images(predict: Predict, dataset: Dataset) -> Differentiable | None:

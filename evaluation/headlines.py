@@ -7,7 +7,7 @@ which has a row of its own.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class Headline:
         details: Further numbers, as means over seeds and strengths.
         flags: Of all results, each once.
         sample: For comparisons; None where the value is no mean over images.
+        pictures: Of the first seed, at all strengths; see `evaluation.records.Result`.
     """
 
     value: float
@@ -62,6 +63,7 @@ class Headline:
     details: dict[str, float]
     flags: tuple[str, ...]
     sample: Sample | None
+    pictures: Mapping[str, np.ndarray]
 
 
 def make_headline(
@@ -101,6 +103,7 @@ def make_headline(
         details=_mean_details(everything),
         flags=tuple(dict.fromkeys(flag for result in everything for flag in result.flags)),
         sample=sample,
+        pictures={name: shown for result in curve for name, shown in result.pictures.items()},
     )
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class Result:
         flags: What a reader must know before trusting the value, as short sentences.
         outcomes: `[count]` numbers or booleans, one for each image in order, whose mean is the
             value; for tests that pair images. None where the value is no such mean.
+        pictures: Images to look at, by what they show: `[count, height, width, channels]` in
+            [0, 1], stored with 8 bits.
     """
 
     suite: str
@@ -56,10 +58,13 @@ class Result:
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     flags: tuple[str, ...] = ()
     outcomes: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
+    pictures: Mapping[str, np.ndarray] = dataclasses.field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def to_json(self) -> dict[str, Any]:
-        """All but the outcomes, ready for JSON."""
-        fields = (f.name for f in dataclasses.fields(self) if f.name != "outcomes")
+        """All but the arrays, ready for JSON."""
+        fields = (f.name for f in dataclasses.fields(self) if f.compare)
         return {name: getattr(self, name) for name in fields}
 
 

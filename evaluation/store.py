@@ -1,7 +1,8 @@
 """The records of an evaluation: one JSON file for each model, seed, checkpoint and suite.
 
     OUT/records/RUN/CHECKPOINT/SUITE.json   facts and results, under a schema version
-    OUT/records/RUN/CHECKPOINT/SUITE.npz    each result's outcome for every image, by its number
+    OUT/records/RUN/CHECKPOINT/SUITE.npz    each result's outcome for every image, by its number,
+                                            and its pictures, by its number and what they show
 
 A record is found again by its facts, so that an interrupted evaluation goes on where it was.
 """
@@ -10,7 +11,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class Record:
             (a checksum), "parameters", "dataset", "data" (a checksum), "limit" (images asked for,
             0 for all), "environment", "experiment", "train_images" (None if not known) and
             "seconds".
-        results: With their outcomes.
+        results: With their outcomes and pictures.
     """
 
     facts: dict[str, Any]
@@ -63,16 +64,17 @@ class RecordStore:
         """Writes a record whole or not at all."""
         path = self._path(facts)
         path.parent.mkdir(parents=True, exist_ok=True)
-        outcomes: dict[str, Any] = {
-            str(number): result.outcomes
-            for number, result in enumerate(results)
-            if result.outcomes is not None
-        }
-        arrays = path.with_suffix(".npz")
-        temporary = arrays.with_name(arrays.name + PARTIAL)
+        arrays: dict[str, Any] = {}
+        for number, result in enumerate(results):
+            if result.outcomes is not None:
+                arrays[str(number)] = result.outcomes
+            for name, shown in result.pictures.items():
+                arrays[f"{number} {name}"] = np.round(255.0 * shown).astype(np.uint8)
+        beside = path.with_suffix(".npz")
+        temporary = beside.with_name(beside.name + PARTIAL)
         with temporary.open("wb") as file:
-            np.savez_compressed(file, **outcomes)
-        os.replace(temporary, arrays)
+            np.savez_compressed(file, **arrays)
+        os.replace(temporary, beside)
         write_text(path, _one_result_a_line(make_record(results, **facts)))
         return Record(facts, tuple(results))
 
@@ -99,9 +101,13 @@ def _read(path: pathlib.Path) -> Record:
         if content.pop("schema") != SCHEMA:
             raise UserError(f"{path} has another schema than {SCHEMA}; delete it to measure again")
         stored = content.pop("results")
-        with np.load(path.with_suffix(".npz")) as outcomes:
+        with np.load(path.with_suffix(".npz")) as arrays:
             results = tuple(
-                Result(**_as_tuples(result), outcomes=outcomes.get(str(number)))
+                Result(
+                    **_as_tuples(result),
+                    outcomes=arrays.get(str(number)),
+                    pictures=_pictures(arrays, number),
+                )
                 for number, result in enumerate(stored)
             )
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -109,6 +115,12 @@ def _read(path: pathlib.Path) -> Record:
             f"record {path} is damaged ({error}); delete it to measure again"
         ) from error
     return Record(content, results)
+
+
+def _pictures(arrays: Mapping[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
+    """Those of one result."""
+    named = [(key, *key.split(" ", 1)) for key in arrays if " " in key]
+    return {name: arrays[key] / np.float32(255.0) for key, of, name in named if of == str(number)}
 
 
 def _as_tuples(result: dict[str, Any]) -> dict[str, Any]:

@@ -62,15 +62,22 @@ def suite(
     figures = [_figure(drawing) for drawing in drawings if drawing.suite == name]
     numbers = [part for row in rows for part in _numbers(row)]
     contests = [_contests(row) for row in rows if row.contests]
+    pictures = {
+        f"{model}: {name}": shown
+        for row in rows
+        for model, found in row.headlines.items()
+        for name, shown in found.pictures.items()
+    }
     shown = element("div", *figures, class_="figures")
     parts = [shown if figures else headlines(content, rows, styles)]
+    parts += [samples(pictures)] if pictures else []
     parts.append(_folded("All numbers", numbers))
     parts += [_folded("All comparisons", contests)] if contests else []
     return join(parts)
 
 
 def samples(images: Mapping[str, np.ndarray]) -> Html:
-    """Sample images under each condition.
+    """Images to look at, under each condition or for each model.
 
     Args:
         images: By label, `[count, height, width, channels]`, in [0, 1].
@@ -83,7 +90,7 @@ def samples(images: Mapping[str, np.ndarray]) -> Html:
                 element(
                     "img",
                     src=strip(shown),
-                    alt=f"{len(shown)} sample images, {label}",
+                    alt=f"{len(shown)} images, {label}",
                     width=str(_LARGER * shown.shape[0] * shown.shape[2]),
                 ),
                 element("figcaption", label),

@@ -12,7 +12,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from data.sources import Dataset
-from evaluation.attacks import LOSSES, Attack, attack_with_all, differentiable_on_images, fgsm, pgd
+from evaluation.attacks import (
+    LOSSES,
+    SHOWN,
+    Attack,
+    Attacked,
+    attack_with_all,
+    differentiable_on_images,
+    fgsm,
+    pgd,
+)
 from evaluation.prediction import Differentiable, Predict
 from evaluation.records import Result, rate
 
@@ -35,16 +44,17 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
         return None
     results = []
     for condition, axis, radii, attacks in _plan():
-        stood = {radius: _stand(model, dataset, attacks, radius, batch_size) for radius in radii}
-        flags = _suspicions(model, dataset, attacks, stood, batch_size)
-        for radius, (hits, still) in stood.items():
+        found = {radius: _attack(model, dataset, attacks, radius, batch_size) for radius in radii}
+        flags = _suspicions(model, dataset, attacks, found, batch_size)
+        for radius, each in found.items():
             results.append(
                 rate(
                     "adversarial",
                     "robust accuracy",
-                    hits,
+                    ~each.fooled,
                     dataset.test,
-                    details={"images without a gradient": float(np.mean(still))},
+                    details={"images without a gradient": float(np.mean(each.without_gradient))},
+                    pictures={f"{condition}, {radius:g}": each.images[:SHOWN]},
                     condition=condition,
                     axis=axis,
                     strength=radius,
@@ -73,40 +83,31 @@ def _plan():
     )
 
 
-def _stand(
+def _attack(
     model: Differentiable,
     dataset: Dataset,
     attacks: Sequence[Attack],
     radius: float,
     batch_size: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which images no attack fools, and which have no gradient for any."""
-    fooled, still = attack_with_all(
-        model,
-        dataset.test,
-        attacks,
-        radius,
-        batch_size=batch_size,
-        name=f"adversarial {radius:g}",
-    )
-    return ~fooled, still
+) -> Attacked:
+    name = f"adversarial {radius:g}"
+    return attack_with_all(model, dataset.test, attacks, radius, batch_size=batch_size, name=name)
 
 
-def _suspicions(model, dataset, attacks, stood, batch_size) -> tuple[str, ...]:
+def _suspicions(model, dataset, attacks, found, batch_size) -> tuple[str, ...]:
     """Why the accuracies may be too high."""
     flags = []
-    rates = [float(np.mean(hits)) for hits, _ in stood.values()]
+    rates = [float(np.mean(~each.fooled)) for each in found.values()]
     if any(after > before + _ROOM for before, after in itertools.pairwise(rates)):
         flags.append("a larger radius fools fewer images: gradients may mislead")
-    still = float(np.mean(next(iter(stood.values()))[1]))
+    still = float(np.mean(next(iter(found.values())).without_gradient))
     if still > _ROOM:
         flags.append(f"{100 * still:.0f} % of the images have no gradient to follow")
     if attacks[0].norm == "inf" and attacks[0].steps > 1:
-        hits, _ = _stand(model, dataset, attacks, _FULL_RANGE, batch_size)
-        chance = 1.0 / dataset.num_classes
-        if float(np.mean(hits)) > chance:
+        stand = np.mean(~_attack(model, dataset, attacks, _FULL_RANGE, batch_size).fooled)
+        if stand > 1.0 / dataset.num_classes:
             flags.append(
-                f"{100 * np.mean(hits):.0f} % of the images stand where any change is allowed: "
+                f"{100 * stand:.0f} % of the images stand where any change is allowed: "
                 "gradients may be masked"
             )
     return tuple(flags)

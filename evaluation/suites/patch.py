@@ -15,7 +15,7 @@ import numpy as np
 
 from data.sources import Dataset, Split
 from evaluation import patches
-from evaluation.attacks import differentiable_on_images, in_batches
+from evaluation.attacks import SHOWN, differentiable_on_images, in_batches
 from evaluation.curves import SEED
 from evaluation.prediction import Differentiable, Predict, predict_all
 from evaluation.records import Result, mean
@@ -49,8 +49,11 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     }
     others = dataset.test.labels != targets[:, None]
     flags = _suspicions({key: _share(each, others) for key, each in hits.items()})
+    facts: dict[tuple[str, float], dict[str, Any]]
+    facts = {(TRAINED, area): {"flags": flags} for area in AREAS}
+    facts[TRAINED, max(AREAS)]["pictures"] = _pictures(dataset.test, shown[TRAINED], targets)
     return [
-        _result(name, area, each, others, dataset.test, targets, flags if name == TRAINED else ())
+        _result(name, area, each, others, dataset.test, targets, facts.get((name, area), {}))
         for (name, area), each in hits.items()
     ]
 
@@ -124,6 +127,16 @@ def paste_all(split: Split, shown: np.ndarray, area: float) -> np.ndarray:
     return in_batches(one_batch, split, batch_size=_CHUNK, name="paste")[0]
 
 
+def _pictures(test: Split, trained: list[np.ndarray], targets: np.ndarray) -> dict[str, np.ndarray]:
+    """The patches, and a few images with each."""
+    few = Split(test.images[:SHOWN], test.labels[:SHOWN])
+    area, classes = max(AREAS), ", ".join(str(target) for target in targets)
+    return {f"trained patches for classes {classes}": np.concatenate(trained)} | {
+        f"patch for class {target}, {area:g} % of the image": paste_all(few, each, area)
+        for target, each in zip(targets, trained, strict=True)
+    }
+
+
 def _share(hits: np.ndarray, others: np.ndarray) -> np.ndarray:
     """`[images]`: of the targets that are not an image's own class, how many the model sees."""
     return np.sum(hits & others, axis=0) / np.maximum(np.sum(others, axis=0), 1)
@@ -142,7 +155,7 @@ def _suspicions(shares: Mapping[tuple[str, float], np.ndarray]) -> tuple[str, ..
     return ()
 
 
-def _result(name, area, hits, others, test: Split, targets, flags) -> Result:
+def _result(name, area, hits, others, test: Split, targets, facts) -> Result:
     share = _share(hits, others)
     return mean(
         "patch",
@@ -159,7 +172,7 @@ def _result(name, area, hits, others, test: Split, targets, flags) -> Result:
         strength=area,
         axis="area of the patch, % of the image",
         parameters=_parameters(name, targets),
-        flags=flags,
+        **facts,
     )
 
 

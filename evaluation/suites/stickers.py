@@ -16,7 +16,7 @@ import numpy as np
 from data.face_parts import LEFT_EYE, RIGHT_EYE, part_boxes
 from data.faces import FacesConfig, in_chunks
 from data.sources import Dataset, Split
-from evaluation.attacks import LOSSES, attack_with_all, differentiable_on_images, pgd
+from evaluation.attacks import LOSSES, SHOWN, attack_with_all, differentiable_on_images, pgd
 from evaluation.curves import SEED
 from evaluation.prediction import Differentiable, Predict, predict_all
 from evaluation.records import Result, rate
@@ -72,7 +72,7 @@ def _measure(
 ) -> Iterator[Result]:
     """Accuracy with the mask painted by an adversary, and with noise in it."""
     attacks = [pgd("inf", loss) for loss in LOSSES]
-    fooled, still = attack_with_all(
+    found = attack_with_all(
         model, test, attacks, 1.0, mask=mask, batch_size=batch_size, name=condition
     )
     how = {
@@ -81,10 +81,13 @@ def _measure(
         "losses": list(LOSSES),
     }
     details = {
-        "images without a gradient": float(np.mean(still)),
+        "images without a gradient": float(np.mean(found.without_gradient)),
         "share of pixels": float(np.mean(mask)),
     }
-    yield _accuracy(condition, ~fooled, test, details, facts, how)
+    area = facts.get("strength")
+    label = condition if area is None else f"{condition}, {area:g} %"
+    shown = facts | {"pictures": {label: found.images[:SHOWN]}}
+    yield _accuracy(condition, ~found.fooled, test, details, shown, how)
     images = with_noise(test.images, mask)
     logits = predict_all(predict, images, batch_size=batch_size, name=f"{condition} of noise")
     hits = np.argmax(logits, axis=-1) == test.labels

@@ -102,10 +102,12 @@ def test_the_strongest_of_several_attacks_is_that_of_all_on_all_images():
     ]
     options = {"mask": mask, "batch_size": 10, "name": "test"}
     each = [attack_all(MODEL, DIGITS, how, 0.1, **options).fooled for how in tried]
-    fooled, still = attack_with_all(MODEL, DIGITS, tried, 0.1, **options)
-    np.testing.assert_array_equal(fooled, np.any(each, axis=0))
-    assert 0 < each[0].sum() < fooled.sum() < len(DIGITS)
-    assert not still.any()
+    found = attack_with_all(MODEL, DIGITS, tried, 0.1, **options)
+    np.testing.assert_array_equal(found.fooled, np.any(each, axis=0))
+    assert 0 < each[0].sum() < found.fooled.sum() < len(DIGITS)
+    assert not found.without_gradient.any()
+    answers = np.argmax(linear(MODEL.variables, found.images), axis=1)
+    np.testing.assert_array_equal(found.fooled, answers != DIGITS.labels)
 
 
 def test_only_what_the_mask_shows_changes():
@@ -151,6 +153,11 @@ def test_a_model_that_follows_is_not_suspected(quick):
         assert values[condition, 0.0] == np.mean(clean_hits()[:8])
     assert values["PGD", 0.3] <= values["FGSM", 0.3] == 0.0
     assert not any(result.flags for result in results)
+    for result in results:
+        (shown,) = result.pictures.values()
+        change = np.abs(shown - IMAGES[:8]).reshape(8, -1)
+        size = np.linalg.norm(change, axis=1) if "Eu" in result.condition else change.max(axis=1)
+        np.testing.assert_allclose(size.max(), result.strength, rtol=1e-3)
 
 
 def test_a_model_that_hides_its_gradient_is_flagged(quick):

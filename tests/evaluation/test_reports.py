@@ -23,6 +23,9 @@ ANSWERS = {
 }
 
 
+PICTURES = {"what <it> saw": np.full((3, 4, 5, 1), 0.5)}
+
+
 class WellFormed(html.parser.HTMLParser):
     """Collects what a page consists of, and insists that every element is closed."""
 
@@ -69,6 +72,7 @@ def some_records():
         record("bad", rotation((0.4, 1.0, 0.1), parameters={"chance": 0.1})),
         record("good", [clean(0.7), clean(0.6, details=ANSWERS, condition="sure")], "", MATCHED),
         record("good", number("pose", "median error", 1.234, "px", interval=(1.1, 1.3))),
+        *(record("bad", number("tilt", "error", 1.0, "px", pictures=PICTURES), n) for n in (0, 1)),
     ]
 
 
@@ -114,6 +118,16 @@ def test_the_page_is_accessible(page):
     assert parser.all("html") == [{"lang": "en"}]
     assert {"name": "color-scheme", "content": "light dark"} in parser.all("meta")
     assert "prefers-color-scheme: dark" in page
+
+
+def test_pictures_of_the_first_seed_are_shown_with_their_model(page):
+    parser = read(page)
+    assert [text for text in parser.texts if "it" in text and "saw" in text] == [
+        "bad: what <it> saw"
+    ]
+    (shown,) = (each for each in parser.all("img") if "saw" in each["alt"])
+    assert shown["src"] == strip(PICTURES["what <it> saw"])
+    assert shown["alt"] == "3 images, bad: what <it> saw"
 
 
 def test_names_and_flags_are_escaped(page):

@@ -21,13 +21,21 @@ FACTS = {
     "seconds": 1.5,
 }
 HITS = np.arange(23) % 3 > 0
+PICTURES = {"turned, 15": np.arange(12.0).reshape(2, 2, 3, 1) / 11.0, "3 words more": np.ones((1,))}
 CURVE = rate(
-    "rotation", "accuracy", HITS, SPLIT, condition="turned", strength=15.0, axis="angle, degrees"
+    "rotation",
+    "accuracy",
+    HITS,
+    SPLIT,
+    condition="turned",
+    strength=15.0,
+    axis="angle, degrees",
+    pictures=PICTURES,
 )
 NUMBER = Result("rotation", "auroc", 0.75, (0.7, 0.8), "bootstrap", 23, "x", flags=("few images",))
 
 
-def test_a_record_comes_back_with_its_outcomes(tmp_path):
+def test_a_record_comes_back_with_its_outcomes_and_pictures(tmp_path):
     store = RecordStore(tmp_path)
     assert store.find(FACTS) is None
     store.write(FACTS, [CURVE, NUMBER])
@@ -36,6 +44,10 @@ def test_a_record_comes_back_with_its_outcomes(tmp_path):
         assert record.results == (CURVE, NUMBER)
         np.testing.assert_array_equal(record.results[0].outcomes, HITS)
         assert record.results[1].outcomes is None
+        assert record.results[0].pictures.keys() == PICTURES.keys()
+        for name, shown in PICTURES.items():
+            np.testing.assert_allclose(record.results[0].pictures[name], shown, atol=0.5 / 255)
+        assert not record.results[1].pictures
     assert np.mean(HITS) == CURVE.value
     path = tmp_path / "records" / "mnist_cnn_seed0" / "99.00" / "rotation.json"
     assert "outcomes" not in json.loads(path.read_text())["results"][0]

@@ -38,6 +38,9 @@ def test_the_trained_patch_beside_its_controls():
     white = patch.paste_all(STRIPES.test, np.ones((1, 14, 14, 1), np.float32), 20.0)
     wrong = np.argmax(stripes.PREDICTOR(white), axis=1) != LABELS
     np.testing.assert_array_equal(found[patch.WHITE, 20.0].outcomes, wrong)
+    shown = found[patch.TRAINED, 20.0].pictures
+    assert [len(images) for images in shown.values()] == [2, 8, 8]
+    assert not found[patch.TRAINED, 0.0].pictures
     hits = found[patch.WHITE, 20.0].details
     assert hits["class 0"] == wrong[LABELS == 1].mean()
     assert hits["class 1"] == wrong[LABELS == 0].mean()

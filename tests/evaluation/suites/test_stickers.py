@@ -81,6 +81,10 @@ def test_accuracy_falls_from_the_clean_one(monkeypatch):
         name="test",
     )
     assert found["stickers", 10.0].value <= np.mean(~each.fooled)
+    (shown,) = found["stickers", 10.0].pictures.values()
+    changed = np.abs(shown * 255.0 - DIGITS.test.images[: len(shown)]) > 0.5
+    assert changed.any()
+    assert not changed[:, ~mask].any()
     assert found["stickers", 10.0].details["share of pixels"] == mask.mean()
     assert found["stickers", 0.0].details["images without a gradient"] == 1.0  # nothing may change
 
