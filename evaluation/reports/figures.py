@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from evaluation.comparison import Row, Table
-from evaluation.reports import answers, card, shifts
+from evaluation.reports import answers, card, glance, shifts
 from evaluation.reports.style import (
     INK,
     SETTINGS,
@@ -22,7 +22,7 @@ from evaluation.reports.style import (
     legend_height,
     save,
 )
-from evaluation.reports.wording import name_suite
+from evaluation.reports.wording import label_value, name_suite, scale_of, sentence
 
 Styles = Mapping[str, Style]
 
@@ -86,6 +86,9 @@ def _plan(table: Table, styles: Styles) -> list[tuple[str, str, Callable[[], Fig
         if card.card(row):
             caption = f"{name_suite(row.suite)}: objects of each class, mean and standard deviation"
             plan.append((row.suite, caption, lambda row=row: card.draw_card(row)))
+    if rows := glance.rows_at_a_glance(table.rows):
+        caption = f"{name_suite(glance.SUITE)} at a glance, with 95 % intervals"
+        plan.append((glance.SUITE, caption, lambda: glance.draw_at_a_glance(rows, styles)))
     for row, accuracy in shifts.consistencies(table.rows):
         caption = f"{_title(row)}: accuracy against consistency, with 95 % intervals"
         plan.append(
@@ -121,7 +124,7 @@ def _in_one_picture(table: Table) -> list[list[Row]]:
 def draw_curves(row: Row, styles: Styles) -> Figure:
     """Values over strength, with intervals as bands."""
     figure, axes = canvas(3.3 + legend_height(list(row.headlines)))
-    scale = _scale(row)
+    scale = scale_of(row)
     for model, found in row.headlines.items():
         style = styles[model]
         strengths = np.array([point.strength for point in found.points], float)
@@ -147,7 +150,7 @@ def draw_curves(row: Row, styles: Styles) -> Figure:
         axes.set_xscale("log")
     if "degrees" in row.axis and np.ptp(axes.get_xlim()) >= 180:
         axes.xaxis.set_major_locator(MultipleLocator(45))
-    axes.set(xlabel=_sentence(row.axis or "strength"), ylabel=_value_label(row))
+    axes.set(xlabel=sentence(row.axis or "strength"), ylabel=label_value(row))
     grid(axes, "y")
     legend(figure, axes)
     return figure
@@ -160,7 +163,7 @@ def draw_dots(rows: Sequence[Row], styles: Styles) -> Figure:
     step = 1.0 if lone else 0.7 / len(models)
     lines = 0.3 * len(models) if lone else (0.16 + 0.09 * len(models)) * len(rows)
     figure, axes = canvas(0.7 + lines + (0.0 if lone else legend_height(models)))
-    scale = _scale(rows[0])
+    scale = scale_of(rows[0])
     offsets = step * (np.arange(len(models)) - (len(models) - 1) / 2)
     for model, offset in zip(models, offsets, strict=True):
         style = styles[model]
@@ -191,22 +194,9 @@ def draw_dots(rows: Sequence[Row], styles: Styles) -> Figure:
         legend(figure, axes)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.set_xlabel(_value_label(rows[0]))
+    axes.set_xlabel(label_value(rows[0]))
     grid(axes, "x")
     return figure
-
-
-def _scale(row: Row) -> float:
-    return 100.0 if row.unit == "rate" else 1.0
-
-
-def _value_label(row: Row) -> str:
-    return _sentence(f"{row.metric}, {'%' if row.unit == 'rate' else row.unit}".removesuffix(", "))
-
-
-def _sentence(text: str) -> str:
-    """A capital letter in front, unless the text starts with a symbol such as k."""
-    return text if text[1:2] == "," else text[:1].upper() + text[1:]
 
 
 def _slug(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from evaluation.comparison import Row, Table, tabulate
 from evaluation.records import markdown_table
 from evaluation.reports.figures import Drawing
+from evaluation.reports.glance import SUITE, column_of, models_of, rows_at_a_glance
 from evaluation.reports.guide import GUIDE
 from evaluation.reports.wording import (
     TIE,
@@ -48,6 +49,20 @@ def summarise_headlines(folder: pathlib.Path, suites: Sequence[str] = ()) -> str
     return "\n\n".join(parts)
 
 
+def summarise_shifts(folder: pathlib.Path) -> str:
+    """The few numbers of each model that say what shifts do to it, for a README.
+
+    Args:
+        folder: Has `records/`, as `evaluate.py --out` leaves it.
+    """
+    tables = tabulate(RecordStore(folder).read_all())
+    return "\n\n".join(
+        f"**{name_table(table)}**\n\n{_glance(rows)}"
+        for table in tables
+        if (rows := rows_at_a_glance(table.rows))
+    )
+
+
 def headlines(table: Table) -> str:
     """A row for each condition, a column for each model, winners in bold; notes below."""
     rows = [
@@ -86,9 +101,21 @@ def report(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]]) -> st
                 for drawing in figures
                 if drawing.suite == suite
             ]
+            if suite == SUITE and (rows := rows_at_a_glance(table.rows)):
+                parts.append(_glance(rows))
             parts += [_details(row) for row in table.rows if row.suite == suite]
         parts += ["### Facts", _facts(table)]
     return "\n\n".join(parts) + "\n"
+
+
+def _glance(rows: Sequence[Row]) -> str:
+    """A line for each model, a column for each row."""
+    return _table(
+        [
+            {"model": _code(model), **{column_of(row): _cell(row, model) for row in rows}}
+            for model in models_of(rows)
+        ]
+    )
 
 
 def _cell(row: Row, model: str) -> str:

@@ -9,6 +9,7 @@ from evaluation.answers import is_of_answers
 from evaluation.comparison import Row, Table
 from evaluation.headlines import Headline
 from evaluation.objects import is_of_card
+from evaluation.reports import glance
 from evaluation.reports.figures import Drawing
 from evaluation.reports.html import Html, element, join, table
 from evaluation.reports.pictures import data_uri, strip
@@ -47,11 +48,7 @@ def headlines(content: Table, rows: Sequence[Row], styles: Mapping[str, Style]) 
     caption = "Headlines above their 95 % intervals"
     if any(len(row.leaders()) > 1 for row in rows):
         caption += f"; {TIE} marks the best that cannot be told apart"
-    shown = table(caption, header, cells)
-    if not flags:
-        return shown
-    notes = (element("li", flag) for flag in flags)
-    return join([shown, element("p", "Flags"), element("ol", *notes, class_="flags")])
+    return _with_flags(table(caption, header, cells), flags)
 
 
 def suite(
@@ -71,6 +68,8 @@ def suite(
     shown = element("div", *figures, class_="figures")
     parts = [shown if figures else headlines(content, rows, styles)]
     parts += [samples(pictures)] if pictures else []
+    if name == glance.SUITE and (chosen := glance.rows_at_a_glance(content.rows)):
+        parts.append(_by_model(chosen, styles))
     parts.append(_folded("All numbers", numbers))
     parts += [_folded("All comparisons", contests)] if contests else []
     return join(parts)
@@ -137,6 +136,25 @@ def facts(content: Table) -> Html:
             _folded("Definitions", [_definitions(content)]),
         ]
     )
+
+
+def _by_model(rows: Sequence[Row], styles: Mapping[str, Style]) -> Html:
+    """A line for each model, a column for each row."""
+    flags: dict[str, int] = {}
+    header = ["model", *map(glance.column_of, rows)]
+    cells = [
+        [_model(model, styles), *(_headline(row, model, flags) for row in rows)]
+        for model in glance.models_of(rows)
+    ]
+    return _with_flags(table("At a glance, above 95 % intervals", header, cells), flags)
+
+
+def _with_flags(shown: Html, flags: Mapping[str, int]) -> Html:
+    """A table with the flags that its cells refer to by their numbers."""
+    if not flags:
+        return shown
+    notes = (element("li", flag) for flag in flags)
+    return join([shown, element("p", "Flags"), element("ol", *notes, class_="flags")])
 
 
 def _model(model: str, styles: Mapping[str, Style]) -> Html:

@@ -98,6 +98,21 @@ def verdict(row: Row) -> str:
     return f"tie of {len(leaders)}" if len(leaders) > 1 else "".join(leaders)
 
 
+def scale_of(row: Row) -> float:
+    """What the values of a row are multiplied by where they are drawn."""
+    return 100.0 if row.unit == "rate" else 1.0
+
+
+def label_value(row: Row) -> str:
+    """Metric and unit of a row, for the axis of a figure."""
+    return sentence(f"{row.metric}, {'%' if row.unit == 'rate' else row.unit}".removesuffix(", "))
+
+
+def sentence(text: str) -> str:
+    """A capital letter in front, unless the text starts with a symbol such as k."""
+    return text if text[1:2] == "," else text[:1].upper() + text[1:]
+
+
 def mark_of(row: Row, model: str) -> str:
     """What a number of a model that is among several best ones is marked with; else empty."""
     leaders = row.leaders()

@@ -5,6 +5,8 @@ from matplotlib.lines import Line2D
 from evaluation.comparison import tabulate
 from evaluation.records import rate
 from evaluation.reports import write_report
+from evaluation.reports.glance import draw_at_a_glance, rows_at_a_glance
+from evaluation.reports.markdown import summarise_shifts
 from evaluation.reports.shifts import (
     consistencies,
     draw_consistency,
@@ -13,6 +15,7 @@ from evaluation.reports.shifts import (
 )
 from evaluation.reports.style import styles_of
 from evaluation.shift_maps import shift_details
+from evaluation.store import RecordStore
 from tests.evaluation.made_up import SPLIT, clean, hits, record
 
 
@@ -77,3 +80,34 @@ def test_the_report_has_the_pictures_and_no_column_for_each_shift(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "shifted by" not in page
     assert ">steps<" in page
+    assert any("at_a_glance" in name for name in names)
+    assert "At a glance" in page
+
+
+def test_few_numbers_of_each_model_at_a_glance(table, tmp_path):
+    rows = rows_at_a_glance(table.rows)
+    assert [(row.suite, row.metric) for row in rows] == [
+        ("clean", "accuracy"),
+        ("small_shifts", "consistency"),
+    ]
+    assert rows_at_a_glance([row for row in table.rows if row.suite != "small_shifts"]) == []
+    panels = draw_at_a_glance(rows, styles_of(table.models)).axes
+    models = [label.get_text() for label in panels[0].get_yticklabels()]
+    places = [
+        {models[int(y)]: x for (line, *_) in panel.containers for x, y in line.get_xydata()}
+        for panel in panels
+    ]
+    assert places[0] == {"good": 90.0, "bad": pytest.approx(60.0), "lone": 50.0}
+    assert places[1] == {"good": 80.0, "bad": 95.0}
+    store = RecordStore(tmp_path)
+    for each in RECORDS:
+        store.write(each.facts, each.results)
+    lines = summarise_shifts(tmp_path).splitlines()
+    header = lines.index("**mnist, at the end of training**") + 2
+    assert [cell.strip() for cell in lines[header].split("|")[1:-1]] == [
+        "model",
+        "accuracy",
+        "consistency, realistic shifts",
+    ]
+    (lone,) = (line for line in lines if line.startswith("| `lone`"))
+    assert lone.split("|")[3].strip() == "-"
