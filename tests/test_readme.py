@@ -54,6 +54,13 @@ def test_the_robustness_tables_are_those_of_the_records():
     suites += ("elastic", "spatial_adversary")
     assert table("robustness") == summarise_headlines(ROOT / "results" / "robustness", suites)
     assert table("clean") == summarise_headlines(ROOT / "results" / "clean", ("clean", "affine"))
+    matched = summarise_headlines(ROOT / "results" / "matched", ("clean", "affine"))
+    assert table("matched") == matched
+
+
+def test_the_tables_of_faces_are_those_of_the_records():
+    metrics = ("accuracy", "fooled rate", "AUROC")
+    assert table("faces") == summarise_headlines(ROOT / "results" / "faces", metrics=metrics)
 
 
 def test_the_pictures_exist():

@@ -25,20 +25,28 @@ from evaluation.store import RecordStore
 _FLAG = "!"
 
 
-def summarise_headlines(folder: pathlib.Path, suites: Sequence[str] = ()) -> str:
+def summarise_headlines(
+    folder: pathlib.Path, suites: Sequence[str] = (), metrics: Sequence[str] = ()
+) -> str:
     """The headlines of records below a folder, for a README.
 
     Args:
         folder: Has `records/`, as `evaluate.py --out` leaves it.
         suites: Whose rows are wanted, all by default. What is significant is decided suite by
             suite, so that it does not depend on this.
+        metrics: Which of these rows are wanted, all by default.
 
     Returns:
         For each table a title, and rows of conditions with a column for each model.
     """
     tables = [
         dataclasses.replace(
-            table, rows=tuple(row for row in table.rows if not suites or row.suite in suites)
+            table,
+            rows=tuple(
+                row
+                for row in table.rows
+                if (not suites or row.suite in suites) and (not metrics or row.metric in metrics)
+            ),
         )
         for table in tabulate(RecordStore(folder).read_all())
     ]

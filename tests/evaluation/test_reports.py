@@ -192,6 +192,17 @@ def test_one_model_and_nothing_at_all_make_reports(tmp_path):
     read((tmp_path / "none" / "report.html").read_text())
 
 
+def test_headlines_of_some_metrics(tmp_path):
+    store = RecordStore(tmp_path)
+    for each in some_records():
+        store.write(each.facts, each.results)
+    lines = summarise_headlines(tmp_path, metrics=("median error",)).splitlines()
+    assert [line.split("|")[1].strip() for line in lines if line.startswith("| pose")] == [
+        "pose: median error"
+    ]
+    assert not any(line.startswith(("| clean", "| rotation", "| tilt")) for line in lines)
+
+
 def test_headlines_for_a_readme(tmp_path):
     store = RecordStore(tmp_path)
     records = three_seeds("good", 0.95) + three_seeds("bad", 0.4)
