@@ -13,7 +13,7 @@ def test_every_network_has_the_same_images_and_budget(network):
     assert configs.load(f"faces:{network}").dataset.task == "configuration"
     assert [experiment.dataset.task for experiment in experiments] == list(TASKS)
     for experiment in experiments:
-        assert experiment.steps * experiment.batch_size == 164_736
+        assert experiment.steps * experiment.batch_size == 109_824
         assert experiment.suites == ("clean", "faces")
         assert experiment.optimizer.schedule == configs.load("mnist:cnn").optimizer.schedule
 
