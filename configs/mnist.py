@@ -53,7 +53,7 @@ def get_config(argument: str = "") -> Experiment:
 
 
 def on_equal_terms(
-    model: Any, learning_rate: float = 1e-3, epochs: int = 3, **fields: Any
+    model: Any, learning_rate: float = 1e-3, *, epochs: int = 3, **fields: Any
 ) -> Experiment:
     """A schedule for any model.
 

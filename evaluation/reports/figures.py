@@ -158,7 +158,7 @@ def draw_curves(row: Row, styles: Styles) -> Figure:
 
 def draw_dots(rows: Sequence[Row], styles: Styles) -> Figure:
     """Values with intervals side by side: conditions, and within each its models."""
-    models = list(dict.fromkeys(model for row in rows for model in row.headlines))
+    models = glance.models_of(rows)
     lone = len(rows) == 1
     step = 1.0 if lone else 0.7 / len(models)
     lines = 0.3 * len(models) if lone else (0.16 + 0.09 * len(models)) * len(rows)
