@@ -7,7 +7,7 @@ random comes from a fixed seed, so that every model meets the same images.
 
 A suite that takes much longer than the others says `EXPENSIVE = True` and runs only by its name.
 A suite of distorted images may have `examples(images) -> {name: images}`, which shows what it does
-to some, for pictures.
+to some, for pictures; one that draws images of its own, `scenes(dataset, count) -> {name: images}`.
 """
 
 import difflib
@@ -67,8 +67,13 @@ def describe() -> str:
 
 
 def examples(name: str, dataset: Dataset) -> dict[str, np.ndarray]:
-    """What a suite's `examples` makes of some test images; nothing where it has none."""
-    show = getattr(load(name), "examples", None)
-    if show is None:
-        return {}
-    return show(dataset.test.images[:_SHOWN].astype(np.float32) / 255.0)
+    """Pictures of what a suite shows: test images as it changes them, or images of its own.
+
+    Returns:
+        `[count, height, width, channels]` in [0, 1], by what they show; nothing for other suites.
+    """
+    suite = load(name)
+    if hasattr(suite, "scenes"):
+        return suite.scenes(dataset, _SHOWN)
+    show = getattr(suite, "examples", None)
+    return show(dataset.test.images[:_SHOWN].astype(np.float32) / 255.0) if show else {}

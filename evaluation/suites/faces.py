@@ -99,7 +99,7 @@ def _flags(model: _Model, dataset: Dataset) -> tuple[str, ...]:
     chance = 1.0 / dataset.num_classes
     own = rate(SUITE, "accuracy", hits, dataset.test)
     if own.interval[0] <= chance + 0.05:
-        return (f"near chance on its own task ({100 * own.value:.1f} %): has learnt nothing",)
+        return ("near chance on its own task: has learnt nothing",)
     if own.value >= 0.995:
         return ("at the ceiling of its own task",)
     return ()
@@ -107,28 +107,35 @@ def _flags(model: _Model, dataset: Dataset) -> tuple[str, ...]:
 
 def _configurations(model: _Model, config: FacesConfig, dataset: Dataset) -> Iterator[Result]:
     """Accuracies on the six arrangements."""
-    count, classes = len(dataset.test), arrangements.CONFIGURATIONS
-    labels = (np.arange(count) % len(classes)).astype(np.int32)
-    show, wide = (painter(c, "test pairs", count) for c in (config, widened(config)))
-    conditions = {
-        "intact": show(classes),
-        "eye swap": show(arrangements.swap_eyes(classes)),
-        WIDE: wide(classes),
-        "only the nose": show(arrangements.only(NOSE, classes)),
-        "only the mouth": show(arrangements.only(MOUTH, classes)),
-        "no part": show(arrangements.EMPTY),
-    }
-    for condition, images in conditions.items():
+    count = len(dataset.test)
+    labels = (np.arange(count) % len(arrangements.CONFIGURATIONS)).astype(np.int32)
+    for condition, images in _arranged(*_painters(config, count)):
         split = Split(images, labels)
         hits = np.argmax(model.logits(split), axis=-1) == labels
         each = {f"class {k}": float(np.mean(hits[labels == k])) for k in np.unique(labels)}
         yield model.rate("accuracy", hits, split, details=each, condition=condition)
 
 
+def _painters(config: FacesConfig, count: int):
+    """What shows the test faces, and what shows them in wide poses."""
+    return tuple(painter(each, "test pairs", count) for each in (config, widened(config)))
+
+
+def _arranged(show, wide) -> Iterator[tuple[str, np.ndarray]]:
+    """The name and the images of each condition of "configuration"."""
+    classes = arrangements.CONFIGURATIONS
+    yield "intact", show(classes)
+    yield "eye swap", show(arrangements.swap_eyes(classes))
+    yield WIDE, wide(classes)
+    yield "only the nose", show(arrangements.only(NOSE, classes))
+    yield "only the mouth", show(arrangements.only(MOUTH, classes))
+    yield "no part", show(arrangements.EMPTY)
+
+
 def _scrambles(model: _Model, config: FacesConfig, dataset: Dataset) -> Iterator[Result]:
     """All that is measured of a model that tells faces from other things."""
     count = len(dataset.test)
-    show, wide = (painter(c, "test pairs", count) for c in (config, widened(config)))
+    show, wide = _painters(config, count)
     splits = {
         name: _split(images, name in FACES) for name, images in _conditions(show, wide, count)
     }
@@ -150,7 +157,7 @@ def _scrambles(model: _Model, config: FacesConfig, dataset: Dataset) -> Iterator
 
 
 def _conditions(show, wide, count: int) -> Iterator[tuple[str, np.ndarray]]:
-    """The name and the images of each condition."""
+    """The name and the images of each condition of "presence" and "relation"."""
     home = arrangements.HOME
     yield "intact", show(home)
     yield "sham", cut_and_paste(show)
@@ -196,8 +203,8 @@ def _pairs(model: _Model, splits, scores) -> Iterator[Result]:
 def _slide(model: _Model, show, threshold: float) -> Iterator[Result]:
     """How far parts slide towards their slots in a scramble until it is no face any more."""
     slides = [
-        _split(show(arrangements.HELD_OUT, progress=float(strength)), strength == 0.0)
-        for strength in STRENGTHS
+        _split(images, strength == 0.0)
+        for strength, images in zip(STRENGTHS, _slides(show), strict=True)
     ]
     curve = [model.scores(split) >= threshold for split in slides]
     for strength, split, hits in zip(STRENGTHS, slides, curve, strict=True):
@@ -221,6 +228,11 @@ def _slide(model: _Model, show, threshold: float) -> Iterator[Result]:
     )
 
 
+def _slides(show) -> Iterator[np.ndarray]:
+    """Images of every strength."""
+    return (show(arrangements.HELD_OUT, progress=float(strength)) for strength in STRENGTHS)
+
+
 def _detection(model: _Model, reconstruct, intact, splits, called) -> Iterator[Result]:
     """Whether scrambles are painted worse than faces are, so that they can be refused."""
     limit = float(np.quantile(intact, 1.0 - faces.MISSES))
@@ -234,3 +246,19 @@ def _detection(model: _Model, reconstruct, intact, splits, called) -> Iterator[R
     yield model.rate(
         "detected by reconstruction", whole > limit, splits["intact"], condition="intact"
     )
+
+
+def scenes(dataset: Dataset, count: int) -> dict[str, np.ndarray]:
+    """A few test faces in every condition of the dataset's task; nothing for other images."""
+    config = dataset.generator
+    if not isinstance(config, FacesConfig):
+        return {}
+    show, wide = _painters(config, count)
+    if config.task == "configuration":
+        shown = dict(_arranged(show, wide))
+    else:
+        shown = dict(_conditions(show, wide, count)) | {
+            f"displacement, {strength:g} of the way": images
+            for strength, images in zip(STRENGTHS, _slides(show), strict=True)
+        }
+    return {name: images / np.float32(255.0) for name, images in shown.items()}

@@ -215,3 +215,22 @@ def test_an_untrained_network_is_at_chance():
     )
     difference = [logits[:, 1] - logits[:, 0] for logits in (whole, scrambled)]
     assert 0.45 <= auroc(*difference) <= 0.55
+
+
+def test_pictures_show_the_faces_that_are_asked_about():
+    scrambles = suites.examples("faces", dataset("relation"))
+    assert np.array_equal(scrambles["intact"], scrambles["sham"])
+    assert np.array_equal(scrambles["intact"], scrambles["displacement, 0 of the way"])
+    held_out = scrambles[SUITE.HELD_OUT]
+    assert np.array_equal(held_out, scrambles["displacement, 1 of the way"])
+    assert np.any(held_out != scrambles["intact"])
+    show = shared_painter(dataset("relation").generator, "test pairs", len(held_out))
+    assert np.array_equal(np.round(255.0 * held_out), show(arrangements.HELD_OUT))
+    arranged = suites.examples("faces", dataset("configuration"))
+    assert np.array_equal(arranged["intact"], arranged["eye swap"])
+    assert len(np.unique(arranged["intact"], axis=0)) == len(arrangements.CONFIGURATIONS)
+
+
+def test_other_images_have_no_faces_to_show():
+    digits = Split(np.zeros((6, 28, 28, 1), np.uint8), np.zeros(6, np.int32))
+    assert not suites.examples("faces", Dataset("digits", 10, digits, digits, digits))
