@@ -56,6 +56,7 @@ def test_the_robustness_tables_are_those_of_the_records():
     assert table("clean") == summarise_headlines(ROOT / "results" / "clean", ("clean", "affine"))
     matched = summarise_headlines(ROOT / "results" / "matched", ("clean", "affine"))
     assert table("matched") == matched
+    assert table("cost") == summarise_headlines(ROOT / "results" / "cost")
 
 
 def test_the_tables_of_faces_are_those_of_the_records():

@@ -73,10 +73,11 @@ def summarise_shifts(folder: pathlib.Path) -> str:
 
 def headlines(table: Table) -> str:
     """A row for each condition, a column for each model, winners in bold; notes below."""
+    compared = any(row.contests for row in table.rows)
     rows = [
         {
             "condition": name_row(row),
-            "significantly best": verdict(row),
+            **({"significantly best": verdict(row)} if compared else {}),
             **{_code(model): _cell(row, model) for model in table.models},
         }
         for row in table.rows

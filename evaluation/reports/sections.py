@@ -32,15 +32,16 @@ _LARGER = 2  # times the size of sample images
 def headlines(content: Table, rows: Sequence[Row], styles: Mapping[str, Style]) -> Html:
     """Some rows of a table for all models, with the flags that they refer to below."""
     flags: dict[str, int] = {}
+    compared = any(row.contests for row in rows)
     header = [
         "condition",
-        "significantly best",
+        *(["significantly best"] if compared else []),
         *(_model(model, styles) for model in content.models),
     ]
     cells = [
         [
             name_row(row),
-            verdict(row),
+            *([verdict(row)] if compared else []),
             *(_headline(row, model, flags) for model in content.models),
         ]
         for row in rows

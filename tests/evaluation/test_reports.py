@@ -188,6 +188,7 @@ def test_one_model_and_nothing_at_all_make_reports(tmp_path):
     read(page)
     assert "90.0 %" in page
     assert 'class="number winner"' not in page
+    assert "significantly best" not in page + (tmp_path / "lone" / "report.md").read_text()
     write_report([], tmp_path / "none", examples={})
     read((tmp_path / "none" / "report.html").read_text())
 
@@ -210,6 +211,7 @@ def test_headlines_for_a_readme(tmp_path):
         store.write(each.facts, each.results)
     lines = summarise_headlines(tmp_path).splitlines()
     assert lines[0] == "**mnist, at the end of training**"
+    assert lines[2].startswith("| condition ") and "| significantly best " in lines[2]
     cells = [cell.strip() for cell in lines[4].strip("|").split("|")]
     assert cells[:2] == ["clean: accuracy", "good"]
     bad, good = cells[2:]
