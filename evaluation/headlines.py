@@ -65,6 +65,13 @@ class Headline:
     sample: Sample | None
     pictures: Mapping[str, np.ndarray]
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """How far the interval goes below and above the value; nowhere without one."""
+        low, high = self.interval or (self.value, self.value)
+        # A bootstrap interval need not contain the value, and no error bar is negative.
+        return max(self.value - low, 0.0), max(high - self.value, 0.0)
+
 
 def make_headline(
     seeds: Sequence[int | None], results: Sequence[Sequence[Result]], model: int

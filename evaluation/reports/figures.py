@@ -170,11 +170,10 @@ def draw_dots(rows: Sequence[Row], styles: Styles) -> Figure:
         places = [place for place, row in enumerate(rows) if model in row.headlines]
         found = [rows[place].headlines[model] for place in places]
         values = scale * np.array([each.value for each in found])
-        ends = scale * np.array([each.interval or (each.value, each.value) for each in found])
         axes.errorbar(
             values,
             np.array(places) + offset,
-            xerr=np.abs(ends.T - values),
+            xerr=scale * np.array([each.reach for each in found]).T,
             color=style.colour,
             marker=style.marker,
             linestyle="none",

@@ -7,6 +7,7 @@ always says the same is perfectly consistent.
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -56,11 +57,10 @@ def draw_at_a_glance(rows: Sequence[Row], styles: Mapping[str, Style]) -> Figure
             found = row.headlines.get(model)
             if found is None:
                 continue
-            low, high = found.interval or (found.value, found.value)
             axis.errorbar(
                 scale * found.value,
                 place,
-                xerr=[[scale * (found.value - low)], [scale * (high - found.value)]],
+                xerr=scale * np.array([found.reach]).T,
                 color=styles[model].colour,
                 marker=styles[model].marker,
                 markersize=4.5,

@@ -7,7 +7,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from evaluation.comparison import Row
-from evaluation.headlines import Headline
 from evaluation.reports.style import WIDTH, Style, canvas, grid, legend, legend_height
 from evaluation.shift_maps import read_shifts
 
@@ -79,8 +78,8 @@ def draw_consistency(consistency: Row, accuracy: Row, styles: Mapping[str, Style
         axes.errorbar(
             100.0 * across.value,
             100.0 * up.value,
-            xerr=_reach(across),
-            yerr=_reach(up),
+            xerr=100.0 * np.array([across.reach]).T,
+            yerr=100.0 * np.array([up.reach]).T,
             color=styles[model].colour,
             marker=styles[model].marker,
             linestyle="none",
@@ -93,9 +92,3 @@ def draw_consistency(consistency: Row, accuracy: Row, styles: Mapping[str, Style
     grid(axes, "both")
     legend(figure, axes)
     return figure
-
-
-def _reach(found: Headline) -> np.ndarray:
-    """How far an interval reaches below and above its value, in percent, as `[2, 1]`."""
-    low, high = found.interval or (found.value, found.value)
-    return 100.0 * np.array([[found.value - low], [high - found.value]])

@@ -32,6 +32,14 @@ def test_one_seed_keeps_the_interval_of_its_result():
     assert (found.method, found.seeds, found.spread) == ("Wilson 95 %", (0,), None)
 
 
+def test_an_interval_reaches_from_its_value_and_never_backwards():
+    found = only_row([record("net", number("pose", "error", 2.0, "px", interval=(1.5, 3.0)))])
+    assert found.headlines["net"].reach == (0.5, 1.0)
+    aside = dataclasses.replace(found.headlines["net"], value=1.0)
+    assert aside.reach == (0.0, 2.0)
+    assert dataclasses.replace(aside, interval=None).reach == (0.0, 0.0)
+
+
 def test_seeds_are_grouped_and_their_spread_is_that_of_their_values():
     row = only_row(three_seeds("net", 0.8))
     found = row.headlines["net"]

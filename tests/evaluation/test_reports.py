@@ -211,7 +211,8 @@ def test_headlines_for_a_readme(tmp_path):
         store.write(each.facts, each.results)
     lines = summarise_headlines(tmp_path).splitlines()
     assert lines[0] == "**mnist, at the end of training**"
-    assert lines[2].startswith("| condition ") and "| significantly best " in lines[2]
+    assert lines[2].startswith("| condition ")
+    assert "| significantly best " in lines[2]
     cells = [cell.strip() for cell in lines[4].strip("|").split("|")]
     assert cells[:2] == ["clean: accuracy", "good"]
     bad, good = cells[2:]
