@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -173,3 +174,18 @@ def test_a_model_that_hides_its_gradient_is_flagged(quick):
 
 def test_it_does_not_apply_to_answers_alone(quick):
     assert adversarial.evaluate(lambda images: images, quick, batch_size=8) is None
+
+
+@pytest.mark.slow
+def test_an_undefended_cnn_falls_where_clean_images_do_not(command, tmp_path):
+    run, out = tmp_path / "cnn", tmp_path / "out"
+    command("train.py", "--config=mnist:cnn", "--config.steps=80", f"--workdir={run}", check=True)
+    command("evaluate.py", run, "--suites=adversarial", "--limit=25", f"--out={out}", check=True)
+    (found,) = out.glob("records/**/adversarial.json")
+    results = json.loads(found.read_text())["results"]
+    values = {(each["condition"], each["strength"]): each["value"] for each in results}
+    assert values["PGD", 0.0] > 0.9
+    assert values["PGD", 0.3] < 0.05
+    for epsilon in adversarial.EPSILONS:
+        assert values["PGD", epsilon] <= values["FGSM", epsilon]
+    assert not any(each["flags"] for each in results if each["condition"] == "PGD")
