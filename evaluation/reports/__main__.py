@@ -1,10 +1,45 @@
-"""The tables of an evaluation's records: `python -m evaluation.reports results/robustness`."""
+"""What records that are already there say, without evaluating anything again.
 
+    python -m evaluation.reports results/robustness
+    python -m evaluation.reports results/robustness clean rotation
+    python -m evaluation.reports results/robustness --out reports/robustness
+
+Prints the tables, of all suites or of those that are named; with `--out` writes the whole report,
+but for the sample images, which are not in records.
+"""
+
+import argparse
 import pathlib
 import sys
+from collections.abc import Sequence
 
+from data.errors import UserError
+from evaluation.reports import write_report
 from evaluation.reports.markdown import summarise_headlines
+from evaluation.store import RecordStore
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prints or writes what the command line asks for."""
+    parser = argparse.ArgumentParser("python -m evaluation.reports", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("folder", type=pathlib.Path, help="has records/, as evaluate.py leaves it")
+    parser.add_argument("suites", nargs="*", help="whose rows are printed; all by default")
+    parser.add_argument("--out", type=pathlib.Path, help="folder for a report of all suites")
+    chosen = parser.parse_args(arguments[1:])
+    records = RecordStore(chosen.folder).read_all()
+    if not records:
+        raise UserError(f"{chosen.folder}: no records/ with results of evaluate.py")
+    if unknown := set(chosen.suites) - {record.facts["suite"] for record in records}:
+        raise UserError(f"{chosen.folder}: no results of {', '.join(sorted(unknown))}")
+    print(summarise_headlines(chosen.folder, chosen.suites))
+    if chosen.out:
+        write_report(records, chosen.out, examples={})
+        print(f"\nwrote {chosen.out / 'report.html'}")
+
 
 if __name__ == "__main__":
-    folder, *suites = sys.argv[1:]
-    print(summarise_headlines(pathlib.Path(folder), suites))
+    try:
+        main(sys.argv)
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")

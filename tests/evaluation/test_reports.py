@@ -4,9 +4,11 @@ import re
 import numpy as np
 import pytest
 
+from data.errors import UserError
 from evaluation.answers import confusion_details, reliability_details
 from evaluation.comparison import tabulate
 from evaluation.reports import write_report
+from evaluation.reports.__main__ import main
 from evaluation.reports.html import Html, element, join
 from evaluation.reports.markdown import headlines, summarise_headlines
 from evaluation.reports.pictures import strip
@@ -191,6 +193,23 @@ def test_one_model_and_nothing_at_all_make_reports(tmp_path):
     assert "significantly best" not in page + (tmp_path / "lone" / "report.md").read_text()
     write_report([], tmp_path / "none", examples={})
     read((tmp_path / "none" / "report.html").read_text())
+
+
+def test_a_report_is_made_of_records_alone(tmp_path, capsys):
+    store = RecordStore(tmp_path / "first")
+    for each in some_records():
+        store.write(each.facts, each.results)
+    out = tmp_path / "again"
+    main(["", str(tmp_path / "first"), "clean", "--out", str(out)])
+    assert "| clean: accuracy" in capsys.readouterr().out
+    write_report(store.read_all(), tmp_path / "now", examples={})
+    assert (out / "report.md").read_text() == (tmp_path / "now" / "report.md").read_text()
+    for arguments, said in (
+        ([tmp_path / "nowhere"], "no records/"),
+        ([tmp_path / "first", "clena"], "no results of clena"),
+    ):
+        with pytest.raises(UserError, match=said):
+            main(["", *map(str, arguments)])
 
 
 def test_headlines_of_some_metrics(tmp_path):
