@@ -104,7 +104,7 @@ class Table:
         limit: Images asked for; 0 for all.
         data: Checksum of the dataset.
         models: Their names, in the order of the records.
-        rows: Of clean images first, then in the order of the records.
+        rows: Of clean images first, then suite by suite in the order of the records.
         records: Behind the table.
         flags: What a reader must know of the whole table.
     """
@@ -117,6 +117,13 @@ class Table:
     rows: tuple[Row, ...]
     records: tuple[Record, ...]
     flags: tuple[str, ...]
+
+    @property
+    def overview(self) -> tuple[Row, ...]:
+        """The rows that several models have, unless there is but one model."""
+        if len(self.models) == 1:
+            return self.rows
+        return tuple(row for row in self.rows if len(row.headlines) > 1)
 
 
 def good_side(metric: str) -> int:
@@ -217,7 +224,9 @@ def _rows(records: Sequence[Record], numbers: dict[str, int]) -> list[Row]:
             of_model[record.facts["seed"]] = curve
     by_place = [(key[:3], models) for key, models in found.items()]
     places = list(dict.fromkeys(place for place, _ in by_place))
-    by_place.sort(key=lambda item: (item[0][0] != "clean", places.index(item[0])))
+    # A suite's rows together, also those that only a later record has.
+    suites = list(dict.fromkeys(["clean", *(suite for suite, *_ in places)]))
+    by_place.sort(key=lambda item: (suites.index(item[0][0]), places.index(item[0])))
     return _distinguished([_row(models, numbers) for _, models in by_place])
 
 

@@ -14,7 +14,8 @@ GUIDE = (
     "not that they are equal; three seeds tell only large differences apart. Numbers that are not "
     "means over images, and metrics without a good side, have no winner.",
     "A condition at several strengths is summarised by the mean over all of them but the one that "
-    "changes nothing, or at the strength that its row names. Compare models within one table only: "
+    "changes nothing, or at the strength that its row names. What only one model has, such as "
+    "a layer of its own, is in the sections of the suites. Compare models within one table only: "
     "models at the end of training and at matched clean accuracy are in separate ones.",
 )
 """Paragraphs of plain text."""

@@ -102,7 +102,7 @@ def report(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]]) -> st
     for table, figures in zip(tables, drawings, strict=True):
         parts += [f"## {_escape(name_table(table))}"]
         parts += [f"- {_escape(flag)}" for flag in table.flags]
-        parts.append(headlines(table))
+        parts.append(headlines(dataclasses.replace(table, rows=table.overview)))
         for suite in dict.fromkeys(row.suite for row in table.rows):
             parts.append(f"### {_escape(name_suite(suite))}")
             parts += [

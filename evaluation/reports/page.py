@@ -81,7 +81,7 @@ def _chapter(
         element("ul", *(element("li", flag) for flag in table.flags), class_="flags")
         if table.flags
         else "",
-        sections.headlines(table, table.rows, styles),
+        sections.headlines(table, table.overview, styles),
         *(_part(title, name, part) for name, part in parts),
         id=_anchor(title),
     )

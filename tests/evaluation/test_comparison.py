@@ -123,6 +123,20 @@ def test_single_seeds_are_compared_by_mcnemar():
     assert row.winner() == "first"
 
 
+def test_rows_of_a_suite_stand_together_and_the_overview_has_what_models_share():
+    layers = [number("causes", "lack", 0.5, "", condition=name) for name in ("first", "last")]
+    records = [record("a", layers[1]), record("a", clean(0.9)), record("b", layers)]
+    (table,) = tabulate(records)
+    assert [(row.suite, row.condition) for row in table.rows] == [
+        ("clean", ""),
+        ("causes", "last"),
+        ("causes", "first"),
+    ]
+    assert table.overview == (table.rows[1],)
+    (alone,) = tabulate(records[:2])
+    assert alone.overview == alone.rows
+
+
 def test_the_rows_of_a_suite_are_one_family_of_tests():
     # p = 2 / 2**8 of each of ten rows: times 10 is .078.
     records = [
