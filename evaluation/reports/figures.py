@@ -186,7 +186,7 @@ def draw_dots(rows: Sequence[Row], styles: Styles) -> Figure:
         axes.set_yticks(offsets, models)
         axes.set_ylim(offsets[-1] + 0.6, offsets[0] - 0.6)
     else:
-        axes.set_yticks(range(len(rows)), [row.condition for row in rows])
+        axes.set_yticks(range(len(rows)), [row.condition or row.distinction for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         for place in range(1, len(rows)):
             axes.axhline(place - 0.5, color=INK, linewidth=0.4, alpha=0.3)

@@ -9,6 +9,7 @@ from evaluation.answers import confusion_details, reliability_details
 from evaluation.comparison import tabulate
 from evaluation.reports import write_report
 from evaluation.reports.__main__ import main
+from evaluation.reports.figures import draw_dots
 from evaluation.reports.html import Html, element, join
 from evaluation.reports.markdown import headlines, summarise_headlines
 from evaluation.reports.pictures import strip
@@ -285,6 +286,18 @@ def test_rows_and_tables_are_named():
     ]
     (table,) = tabulate([record("a", clean(0.5), limit=1000)])
     assert name_table(table) == "mnist, at the end of training, 1,000 images"
+
+
+def test_rows_of_one_condition_are_told_apart_by_their_definitions_in_figures():
+    (table,) = tabulate(
+        [
+            record(model, number("calibration", "error", 0.1, "", parameters={"of": model}))
+            for model in ("lengths", "softmax")
+        ]
+    )
+    (axes,) = draw_dots(table.rows, styles_of(table.models)).axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["of: lengths", "of: softmax"]
 
 
 def test_verdicts_and_p_values():
