@@ -210,10 +210,12 @@ class _Training:
     def _diagnose(self, step: int, means: dict[str, float]) -> None:
         """Warns, once, of a plateau that the model can name."""
         diagnose = self.setup.program.diagnose
-        if diagnose is None or self.diagnosed or step < _STEPS_BEFORE_DIAGNOSIS:
-            return
-        finding = diagnose(means)
-        if finding:
+        if diagnose is not None:
+            self._warn_once(step, diagnose(means))
+
+    def _warn_once(self, step: int, finding: str | None) -> None:
+        """Says what is wrong with the training, unless it has only begun."""
+        if finding and not self.diagnosed and step >= _STEPS_BEFORE_DIAGNOSIS:
             self.diagnosed = True
             self.reporter.say(f"warning: at step {step} {finding}")
 
@@ -234,7 +236,9 @@ class _Training:
             batch_size=self.setup.evaluation_batch_size,
             name="validation",
         )
-        return float(np.mean(np.argmax(logits, axis=-1) == split.labels))
+        answers = np.argmax(logits, axis=-1)
+        self._warn_once(self.step, _constant_answer(answers, split.labels))
+        return float(np.mean(answers == split.labels))
 
     def _look(self) -> dict[str, float]:
         """Numbers of the model's warps, if it has any, and a picture of some."""
@@ -284,6 +288,16 @@ class _Training:
             self.directory.write_record(record)
             _say_results(record)
         return record
+
+
+def _constant_answer(answers: np.ndarray, labels: np.ndarray) -> str | None:
+    """What is wrong with a network that looks at no image."""
+    if np.ptp(answers) > 0 or np.ptp(labels) == 0:
+        return None
+    return (
+        f"every validation image is taken for class {answers[0]}: the layers before the answer may "
+        "be dead. Try another seed or a lower learning rate"
+    )
 
 
 def _say(line: str) -> None:

@@ -182,6 +182,15 @@ def test_a_plateau_is_named_once(train, capsys, monkeypatch):
     assert warnings == ["warning: at step 6 it sits on a plateau"]
 
 
+def test_a_network_with_one_answer_for_all_images_is_named_once(train, capsys, monkeypatch):
+    monkeypatch.setattr(loop, "_STEPS_BEFORE_DIAGNOSIS", 7)
+    train(model=TinyConfig(dead=True))
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    assert warning.startswith("warning: at step 12 every validation image is taken for class ")
+    train("alive")
+    assert "warning" not in capsys.readouterr().out
+
+
 def test_another_experiment_in_the_folder_is_left_alone(train, tmp_path):
     train()
     before = (tmp_path / "run" / "record.json").read_bytes()

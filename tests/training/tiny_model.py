@@ -11,12 +11,16 @@ from cnn import NetworkOutput
 
 @dataclasses.dataclass
 class TinyConfig:
-    """One hidden layer with dropout; the loss is no number at step `blow_up_at`, if positive."""
+    """One hidden layer with dropout; the loss is no number at step `blow_up_at`, if positive.
+
+    A network that is `dead` has hidden units that are always 0.
+    """
 
     width: int = 8
     dropout: float = 0.2
     blow_up_at: int = 0
     plateau: bool = False
+    dead: bool = False
 
     def build(self, image_shape, num_classes, rngs):
         return Tiny(self, image_shape, num_classes, rngs)
@@ -31,9 +35,11 @@ class Tiny(nnx.Module):
         self.calls = nnx.Variable(jnp.zeros((), jnp.int32))
         self.blow_up_at = config.blow_up_at
         self.plateau = config.plateau
+        self.dead = config.dead
 
     def __call__(self, images):
         hidden = nnx.relu(self.hidden(images.reshape(images.shape[0], -1)))
+        hidden = jnp.where(self.dead, 0.0, hidden)
         return NetworkOutput(self.output(self.dropout(hidden)))
 
     def loss(self, batch):
