@@ -77,7 +77,8 @@ def main(arguments: Sequence[str]) -> None:
                 records.append(_evaluate(subject, name, module, store))
                 bar.update()
     if folder and store:
-        write_report(store.read_all(), folder, examples=_examples(datasets))
+        found = store.read_all()
+        write_report(found, folder, examples=_examples(datasets, found))
         print(f"wrote {folder / 'report.html'}")
     for table in tabulate([record for record in records if record.results]):
         print(f"{name_table(table)}\n\n{headlines(table)}")
@@ -190,12 +191,16 @@ def _evaluate(subject: Subject, name: str, module: Any, store: RecordStore | Non
     return store.write(facts, results) if store else Record(facts, tuple(results))
 
 
-def _examples(datasets: dict[str, Dataset]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Pictures of what every suite does to some test images, by dataset and suite."""
-    return {
-        name: {suite: shown for suite in suites.names() if (shown := suites.examples(suite, data))}
-        for name, data in datasets.items()
-    }
+def _examples(
+    datasets: dict[str, Dataset], records: Sequence[Record]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Pictures of what the suites that were measured do to some test images, by dataset."""
+    shown: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in datasets}
+    measured = {(r.facts["dataset"], r.facts["suite"]) for r in records if r.results}
+    for name, suite in sorted(measured):
+        if name in datasets and (images := suites.examples(suite, datasets[name])):
+            shown[name][suite] = images
+    return shown
 
 
 if __name__ == "__main__":

@@ -85,6 +85,11 @@ def test_a_run_its_resumption_and_its_evaluation(command, tmp_path):
     past = command("evaluate.py", run, "--match_accuracy=1", "--suites=clean", check=True).stdout
     assert "1.00 % on validation" in past
     assert_one_line(command("evaluate.py", run, "--match_accuracy=100"), "no checkpoint here")
+    out = tmp_path / "out"
+    command("evaluate.py", run, "--suites=clean,shear", "--limit=20", f"--out={out}", check=True)
+    page = (out / "report.html").read_text()
+    assert "-0.4 pixels per row" in page  # a picture of what was measured
+    assert "impulse noise" not in page  # and of nothing else
 
     assert_one_line(
         command("train.py", *QUICK, f"--workdir={run}", "--config.seed=1"),
