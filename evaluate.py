@@ -22,7 +22,7 @@ from evaluation import own_model, suites
 from evaluation.comparison import tabulate
 from evaluation.prediction import Predict
 from evaluation.reports import write_report
-from evaluation.reports.markdown import headlines
+from evaluation.reports.markdown import overview
 from evaluation.reports.wording import name_table
 from evaluation.store import Record, RecordStore
 from training import environment, process
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> None:
         write_report(found, folder, examples=_examples(datasets, found))
         print(f"wrote {folder / 'report.html'}")
     for table in tabulate([record for record in records if record.results]):
-        print(f"{name_table(table)}\n\n{headlines(table)}")
+        print(f"{name_table(table)}\n\n{overview(table)}")
 
 
 def _parse(arguments: Sequence[str]) -> list[str]:

@@ -91,6 +91,11 @@ def headlines(table: Table) -> str:
     return "\n\n".join([_table(rows), *notes])
 
 
+def overview(table: Table) -> str:
+    """The headlines of what models share."""
+    return headlines(dataclasses.replace(table, rows=table.overview))
+
+
 def report(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]]) -> str:
     """The whole report.
 
@@ -102,7 +107,7 @@ def report(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]]) -> st
     for table, figures in zip(tables, drawings, strict=True):
         parts += [f"## {_escape(name_table(table))}"]
         parts += [f"- {_escape(flag)}" for flag in table.flags]
-        parts.append(headlines(dataclasses.replace(table, rows=table.overview)))
+        parts.append(overview(table))
         for suite in dict.fromkeys(row.suite for row in table.rows):
             parts.append(f"### {_escape(name_suite(suite))}")
             parts += [
