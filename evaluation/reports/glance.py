@@ -5,6 +5,7 @@ layer's sums depend on the phase of a shift. None of them says much without the 
 always says the same is perfectly consistent.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ _NUMBERS = (
     ("causes", "last layer", "lack of shiftability"),
 )
 _COLUMNS = 2
+# Characters that fit below a panel beside long names of models.
+_LABEL = 22
 
 
 def rows_at_a_glance(rows: Sequence[Row]) -> list[Row]:
@@ -68,7 +71,7 @@ def draw_at_a_glance(rows: Sequence[Row], styles: Mapping[str, Style]) -> Figure
                 linewidth=1.2,
             )
         axis.set_title(row.condition or "images as they are")
-        axis.set_xlabel(label_value(row))
+        axis.set_xlabel(textwrap.fill(label_value(row), _LABEL))
         axis.set_yticks(range(len(models)), models)
         axis.set_ylim(len(models) - 0.5, -0.5)
         axis.tick_params(axis="y", length=0)
