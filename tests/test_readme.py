@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import networks, routing, scaling
 from data.batches import DeviceSplit
-from evaluation.reports.markdown import summarise_headlines
+from evaluation.reports.markdown import summarise_headlines, summarise_shifts
 from evaluation.summary import summarise, summarise_budgets
 from tests.conftest import ROOT
 from tests.test_commands import QUICK
@@ -62,6 +62,16 @@ def test_the_robustness_tables_are_those_of_the_records():
 def test_the_tables_of_faces_are_those_of_the_records():
     metrics = ("accuracy", "fooled rate", "AUROC")
     assert table("faces") == summarise_headlines(ROOT / "results" / "faces", metrics=metrics)
+
+
+def test_the_tables_of_shifts_adversaries_and_pose_are_those_of_the_records():
+    assert table("pooling") == summarise_shifts(ROOT / "results" / "pooling")
+    metrics = ("robust accuracy", "fooled into the target class", "false alarm rate")
+    metrics += ("detected by reconstruction", "fooled and undetected")
+    adversarial = summarise_headlines(ROOT / "results" / "adversarial", metrics=metrics)
+    assert table("adversarial") == adversarial
+    pose = summarise_headlines(ROOT / "results" / "pose", metrics=("R2 within classes",))
+    assert table("pose") == pose
 
 
 def test_the_pictures_exist():
