@@ -197,8 +197,10 @@ def _examples(
     """Pictures of what the suites that were measured do to some test images, by dataset."""
     shown: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in datasets}
     measured = {(r.facts["dataset"], r.facts["suite"]) for r in records if r.results}
-    for name, suite in sorted(measured):
-        if name in datasets and (images := suites.examples(suite, datasets[name])):
+    # The folder may have records of a suite that is no longer there.
+    there = {(name, suite) for name in datasets for suite in suites.names()}
+    for name, suite in sorted(measured & there):
+        if images := suites.examples(suite, datasets[name]):
             shown[name][suite] = images
     return shown
 

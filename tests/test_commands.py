@@ -90,6 +90,13 @@ def test_a_run_its_resumption_and_its_evaluation(command, tmp_path):
     page = (out / "report.html").read_text()
     assert "-0.4 pixels per row" in page  # a picture of what was measured
     assert "impulse noise" not in page  # and of nothing else
+    (measured,) = out.glob("records/*/*/clean.json")
+    for file in (measured, measured.with_suffix(".npz")):
+        shutil.copy(file, file.with_stem("gone"))
+    gone = measured.with_stem("gone")
+    gone.write_text(measured.read_text().replace('"suite": "clean"', '"suite": "gone"'))
+    command("evaluate.py", run, "--suites=clean", "--limit=20", f"--out={out}", check=True)
+    assert "gone: accuracy" in (out / "report.html").read_text()
 
     assert_one_line(
         command("train.py", *QUICK, f"--workdir={run}", "--config.seed=1"),
