@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 import configs
 from data.errors import UserError
-from data.sources import Dataset
+from data.sources import Dataset, load_elsewhere
 from evaluation import own_model, suites
 from evaluation.comparison import tabulate
 from evaluation.prediction import Predict
@@ -45,6 +45,9 @@ _MODELS = flags.DEFINE_multi_string(
     "model", [], "MODULE:FUNCTION that returns a model of your own; may be given several times."
 )
 _DATA = flags.DEFINE_string("data", "mnist", "Configuration whose dataset --model is asked about.")
+_TEST_DATA = flags.DEFINE_string(
+    "test_data", None, "Dataset whose test images are asked about, in place of each run's own."
+)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data; else TFDS_DATA_DIR.")
 
 
@@ -164,10 +167,16 @@ def _own(name: str) -> Subject:
 
 
 def _subject(predict: Predict, dataset: Dataset, batch_size: int, **facts: Any) -> Subject:
+    if _TEST_DATA.value:
+        try:
+            dataset = load_elsewhere(dataset, _TEST_DATA.value, _DATA_DIR.value)
+        except UserError as error:
+            raise UserError(f"--test_data={_TEST_DATA.value}: {error}") from error
     if _LIMIT.value:
         dataset = dataclasses.replace(dataset, test=dataset.test.sample(_LIMIT.value))
     facts |= {
         "dataset": dataset.name,
+        "test_data": _TEST_DATA.value,
         "data": dataset.test.checksum,
         "limit": _LIMIT.value,
         "environment": environment.describe(),

@@ -7,10 +7,10 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
-import tensorflow_datasets as tfds
 
+from data import slicing
 from data.errors import UserError
-from data.resizing import middle_square
+from data.resizing import middle_squares
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -53,7 +53,7 @@ def read_split(
     return images[..., None], labels.astype(np.int32)
 
 
-def split_reader(folder: pathlib.Path, size: int) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:
+def split_reader(folder: pathlib.Path, size: int) -> Callable[[str], slicing.Images]:
     """Reads the files of a folder now, and any part of them later.
 
     Args:
@@ -64,21 +64,10 @@ def split_reader(folder: pathlib.Path, size: int) -> Callable[[str], tuple[np.nd
         From a split in TFDS's slicing notation, such as "train[:100]", to its images and labels.
     """
     whole = {split: read_split(folder, split) for split in FILES}
-    infos = {
-        split: tfds.core.SplitInfo(
-            name=split, shard_lengths=[len(labels)], num_bytes=0, filename_template=None
-        )
-        for split, (_, labels) in whole.items()
-    }
 
     def read(spec):
-        parts = tfds.core.ReadInstruction.from_spec(spec).to_absolute(infos)
-        slices = [(whole[part.splitname], slice(part.from_, part.to)) for part in parts]
-        images = np.concatenate([images[chosen] for (images, _), chosen in slices])
-        if size and len(images):
-            images = np.stack([middle_square(image, size) for image in images])
-        labels = np.concatenate([labels[chosen] for (_, labels), chosen in slices])
-        return images, labels
+        images, labels = slicing.take(spec, whole)
+        return middle_squares(images, size), labels
 
     return read
 

@@ -1,4 +1,4 @@
-"""Where a dataset comes from: the bundled MNIST, prepared TFDS data, IDX files, or a download.
+"""Where a dataset comes from: the bundled MNIST, prepared TFDS data, files, or a download.
 
 `load` tries them in that order, so nothing reaches for a network while the data is at hand.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Array, Int, Key
 
-from data import idx, preparation
+from data import affnist, idx, preparation, slicing
 from data.augmentation import random_phase, random_shift
 from data.batches import Batch, DeviceSplit, normalise
 from data.bundled_mnist import BundledMnist
@@ -32,13 +32,17 @@ SYSTEM_FOLDER = pathlib.Path("/usr/share/datasets")
 # Examples that are decoded at once; large images are kept only at the size that is asked for.
 _CHUNK = 1000
 
+Reader = Callable[[str], slicing.Images]
+"""From a split in TFDS's slicing notation to its images and labels."""
+
 
 @dataclasses.dataclass
 class DatasetConfig:
     """Which images a run sees.
 
     Attributes:
-        name: "mnist" (bundled) or the name of any TFDS dataset of images and labels.
+        name: "mnist" (bundled), the name of any TFDS dataset of images and labels, of a folder of
+            IDX files, or "affnist" (see `data.affnist`).
         train: Split to learn from, in TFDS's slicing notation.
         validation: Split to choose and to watch by, carved from the training images.
         test: Split that only final figures come from.
@@ -53,6 +57,7 @@ class DatasetConfig:
         size: Height and width that every image is brought to while it is read, in pixels: the
             largest square in its middle, resized. 0 leaves the images as they are, which must then
             all be of one size.
+        pad: Blank pixels that every image then gets on each of its sides.
     """
 
     name: str = "mnist"
@@ -65,10 +70,11 @@ class DatasetConfig:
     phase_stride: int = 4
     distortion: Any = None
     size: int = 0
+    pad: int = 0
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
-        for name in ("train_images", "shift", "phases", "phase_stride", "size"):
+        for name in ("train_images", "shift", "phases", "phase_stride", "size", "pad"):
             if getattr(self, name) < 0:
                 raise UserError(f"dataset.{name}={getattr(self, name)}: must be at least 0")
         if self.phases > self.phase_stride**2:
@@ -171,7 +177,7 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
     Args:
         config: The dataset's name and splits.
         data_dir: Where prepared TFDS data lies; None takes `TFDS_DATA_DIR`, then TFDS's default.
-            A folder of IDX files named after the dataset is found there too.
+            A folder named after the dataset, of IDX files or of affNIST's, is found there too.
 
     Returns:
         The splits, as uint8 images of one size.
@@ -184,19 +190,11 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
     read, num_classes = _open(config.name, folder, config.size)
     splits = {}
     for role in ("train", "validation", "test"):
-        spec = getattr(config, role)
-        try:
-            images, labels = read(spec)
-        except (AssertionError, ValueError, KeyError) as error:
-            raise UserError(
-                f"dataset.{role}={spec!r}: {config.name} has no such split ({first_line(error)})"
-            ) from error
-        if not len(labels):
-            raise UserError(f"dataset.{role}={spec!r}: no image of {config.name} is in this split")
+        images, labels = _read(read, config.name, role, getattr(config, role))
         if role == "train" and config.train_images:
             chosen = first_images(labels, config.train_images)
             images, labels = images[chosen], labels[chosen]
-        splits[role] = Split(images, labels)
+        splits[role] = Split(_pad(images, config.pad), labels)
     sizes = {split.images.shape[1:] for split in splits.values()}
     if len(sizes) > 1:
         raise UserError(f"{config.name}: test images have another size than training images")
@@ -209,13 +207,57 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
     return Dataset(config.name, num_classes, **splits)
 
 
+def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> Dataset:
+    """A dataset with the test images of another one, to ask a model about what it was not shown.
+
+    Args:
+        dataset: What the model was trained on.
+        name: Of a dataset with a split "test"; see `DatasetConfig.name`.
+        data_dir: See `load`.
+
+    Returns:
+        The other one's name and test images, with the training and validation images of the first.
+
+    Raises:
+        UserError: if the other one cannot be read, or has images of another shape or other classes.
+    """
+    read, _ = _open(name, data_folder(data_dir), 0)
+    test = Split(*_read(read, name, "test", "test"))
+    if test.images.shape[1:] != dataset.image_shape:
+        raise UserError(
+            f"{name} has images of shape {test.images.shape[1:]}, and the model is for those of "
+            f"{dataset.name}, {dataset.image_shape}"
+        )
+    if test.labels.max() >= dataset.num_classes:
+        raise UserError(
+            f"{name} has labels up to {test.labels.max()}, and the model knows the "
+            f"{dataset.num_classes} classes of {dataset.name}"
+        )
+    return dataclasses.replace(dataset, name=name, test=test, pose_transform=None, generator=None)
+
+
+def _read(read: Reader, name: str, role: str, spec: str) -> slicing.Images:
+    try:
+        images, labels = read(spec)
+    except (AssertionError, ValueError, KeyError) as error:
+        raise UserError(
+            f"dataset.{role}={spec!r}: {name} has no such split ({first_line(error)})"
+        ) from error
+    if not len(labels):
+        raise UserError(f"dataset.{role}={spec!r}: no image of {name} is in this split")
+    return images, labels
+
+
+def _pad(images: np.ndarray, margin: int) -> np.ndarray:
+    if not margin:
+        return images
+    return np.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+
+
 def data_folder(data_dir: str | None) -> pathlib.Path:
     """The TFDS data directory: the argument, or `TFDS_DATA_DIR`, or `~/tensorflow_datasets`."""
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     return pathlib.Path(chosen).expanduser()
-
-
-Reader = Callable[[str], tuple[np.ndarray, np.ndarray]]
 
 
 def _open(name: str, folder: pathlib.Path, size: int) -> tuple[Reader, int | None]:
@@ -229,6 +271,8 @@ def _open(name: str, folder: pathlib.Path, size: int) -> tuple[Reader, int | Non
         if idx.holds_idx(candidate):
             logging.info("reading %s from the IDX files in %s", name, candidate)
             return idx.split_reader(candidate, size), None
+    if name == "affnist":
+        return affnist.split_reader(folder / name, size), 10
     return _tfds_reader(name, preparation.prepare_public(name, folder), size)
 
 

@@ -31,9 +31,10 @@ class Record:
         facts: About model, data and machine: "suite", "run" (its folder's name), "name" (of its
             configuration), "model" (what runs that differ in their seed alone have in common),
             "seed", "checkpoint" ("last", "best" or "99.00 % on validation"), "step", "weights"
-            (a checksum), "parameters", "dataset", "data" (a checksum), "limit" (images asked for,
-            0 for all), "environment", "experiment", "train_images" (None if not known) and
-            "seconds".
+            (a checksum), "parameters", "dataset" (whose test images were asked about), "test_data"
+            (its name again if it is not the run's own, else None), "data" (a checksum), "limit"
+            (images asked for, 0 for all), "environment", "experiment", "train_images" (None if not
+            known) and "seconds".
         results: With their outcomes and pictures.
     """
 
@@ -83,8 +84,10 @@ class RecordStore:
         return [_read(path) for path in sorted(self.folder.glob("*/*/*.json"))]
 
     def _path(self, facts: dict[str, Any]) -> pathlib.Path:
-        checkpoint = facts["checkpoint"].replace(" % on validation", "")
-        return self.folder / facts["run"] / checkpoint / f"{facts['suite']}.json"
+        folder = facts["checkpoint"].replace(" % on validation", "")
+        if facts.get("test_data"):
+            folder += f" on {facts['test_data'].replace('/', ' ')}"
+        return self.folder / facts["run"] / folder / f"{facts['suite']}.json"
 
 
 def _one_result_a_line(record: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The commands as a user types them: every mistake ends in one line and a non-zero status."""
 
 import gzip
+import pathlib
 import shutil
 
 import pytest
@@ -74,7 +75,7 @@ def test_a_platform_that_is_not_there(command, tmp_path):
     assert_one_line(process, "no device to run on")
 
 
-def test_a_run_its_resumption_and_its_evaluation(command, tmp_path):
+def test_a_run_its_resumption_and_its_evaluation(command, data_dir, tmp_path):
     run = tmp_path / "run"
     first = command("train.py", *QUICK, f"--workdir={run}", check=True)
     assert "clean accuracy" in first.stdout
@@ -97,6 +98,21 @@ def test_a_run_its_resumption_and_its_evaluation(command, tmp_path):
     gone.write_text(measured.read_text().replace('"suite": "clean"', '"suite": "gone"'))
     command("evaluate.py", run, "--suites=clean", "--limit=20", f"--out={out}", check=True)
     assert "gone: accuracy" in (out / "report.html").read_text()
+
+    write_idx(pathlib.Path(data_dir) / "others", side=28, classes=10)
+    elsewhere = ["--suites=clean", "--limit=20", f"--out={out}", "--test_data=others"]
+    printed = command("evaluate.py", run, *elsewhere, check=True).stdout
+    assert "\nothers, at the end of training, 20 images" in printed
+    assert measured.is_file()  # its own images' record
+    assert (measured.parent.with_name("last on others") / "clean.json").is_file()
+    page = (out / "report.html").read_text()
+    assert "mnist, at the end of training" in page
+    assert "others, at the end of training" in page
+    write_idx(pathlib.Path(data_dir) / "small", side=8)
+    assert_one_line(
+        command("evaluate.py", run, "--test_data=small"),
+        "--test_data=small: small has images of shape (8, 8, 1)",
+    )
 
     assert_one_line(
         command("train.py", *QUICK, f"--workdir={run}", "--config.seed=1"),

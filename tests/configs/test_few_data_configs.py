@@ -41,6 +41,12 @@ def test_augmentations_differ_in_the_images_alone(augmentation):
     assert changes == expected
 
 
+def test_affnist_differs_in_the_images_alone():
+    experiment = configs.load("affnist:st_cnn")
+    assert experiment.dataset == DatasetConfig(pad=6, shift=6)
+    assert dataclasses.replace(experiment, dataset=DatasetConfig()) == configs.load("mnist:st_cnn")
+
+
 def test_phases_differ_in_the_images_alone():
     for name, phases in (("phases:4", 4), ("phases:max2,16", 16)):
         experiment = configs.load(name)
@@ -56,6 +62,7 @@ def test_phases_differ_in_the_images_alone():
         ("few_examples:capsule,100", "'capsule' is not one of capsnet, st_cnn"),
         ("few_examples:cnn", "name a network and a number of images"),
         ("few_examples:cnn,0", "name a network and a number of images"),
+        ("affnist:capsule", "'capsule' is not one of capsnet, st_cnn"),
         ("augmentation:cnn,turn", "one of none, shift, rotation"),
         ("augmentation:capsule,shift", "'capsule' is not one of capsnet, st_cnn"),
         ("phases:max2", "name a number of phases"),

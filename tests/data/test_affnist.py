@@ -1,0 +1,146 @@
+"""affNIST's files, in the layout in which its authors store them."""
+
+import numpy as np
+import pytest
+import scipy.io
+
+from data import affnist
+from data.errors import UserError
+from data.sources import DatasetConfig, load, load_elsewhere
+
+UPRIGHT_SEVEN = np.zeros((40, 40), np.uint8)
+UPRIGHT_SEVEN[10, 12:28] = 255  # its bar, above
+UPRIGHT_SEVEN[10:30, 27] = 200  # its stem, to the right
+
+
+@pytest.fixture(scope="module")
+def moved(data_dir):
+    """What a model of moved digits was trained on."""
+    return load(DatasetConfig(pad=6, shift=6), data_dir)
+
+
+def write_batch(path, images, labels):
+    """A struct with an image in each column; the real files have more fields, such as the maps."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fields = {
+        "image": images.reshape(len(images), -1).T,
+        "label_int": np.asarray(labels, np.uint8)[None],
+        "human_readable_transform": np.zeros((8, len(images))),
+    }
+    scipy.io.savemat(path, {"affNISTdata": fields}, do_compression=True)
+
+
+def digits(count, seed=0):
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, (count, 40, 40), np.uint8)
+    return images, random.integers(0, 10, count)
+
+
+def folder_of_batches(tmp_path, numbers=(1, 2, 10), count=7):
+    """Test images in the given order of files, as one array each."""
+    batches = [digits(count, seed) for seed in numbers]
+    for number, (images, labels) in zip(numbers, batches, strict=True):
+        write_batch(tmp_path / "affnist" / "test_batches" / f"{number}.mat", images, labels)
+    return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
+
+
+def test_batches_come_in_the_order_of_their_numbers(tmp_path):
+    images, labels = folder_of_batches(tmp_path)
+    read = affnist.split_reader(tmp_path / "affnist", 0)
+    found, classes = read("test")
+    np.testing.assert_array_equal(found[..., 0], images)
+    np.testing.assert_array_equal(classes, labels)
+    assert found.shape == (21, 40, 40, 1)
+    assert (found.dtype, classes.dtype) == (np.uint8, np.int32)
+    part, _ = read("test[6:9]")
+    np.testing.assert_array_equal(part[..., 0], images[6:9])
+
+
+def test_images_stand_upright(tmp_path):
+    write_batch(tmp_path / "affnist" / "test.mat", UPRIGHT_SEVEN[None], [7])
+    images, labels = affnist.split_reader(tmp_path / "affnist", 0)("test")
+    np.testing.assert_array_equal(images[0, ..., 0], UPRIGHT_SEVEN)
+    assert labels.tolist() == [7]
+
+
+def test_it_is_a_dataset_like_any_other(tmp_path):
+    folder = tmp_path / "affnist"
+    images, labels = digits(20)
+    write_batch(folder / "training_and_validation.mat", images, labels)
+    write_batch(folder / "test.mat", *digits(5, seed=1))
+    config = DatasetConfig("affnist", train="train[:75%]", validation="train[75%:]", size=20)
+    dataset = load(config, str(tmp_path))
+    assert [len(s) for s in (dataset.train, dataset.validation, dataset.test)] == [15, 5, 5]
+    assert dataset.num_classes == 10
+    assert dataset.image_shape == (20, 20, 1)
+    np.testing.assert_array_equal(dataset.validation.labels, labels[15:])
+
+
+def test_a_model_of_moved_digits_is_asked_about_affnist(tmp_path, moved):
+    images, _ = folder_of_batches(tmp_path)
+    asked = load_elsewhere(moved, "affnist", str(tmp_path))
+    assert asked.name == "affnist"
+    np.testing.assert_array_equal(asked.test.images[..., 0], images)
+    assert asked.validation is moved.validation
+    assert asked.num_classes == moved.num_classes
+
+
+def test_a_frame_is_blank(moved, data_dir):
+    plain = load(DatasetConfig(), data_dir)
+    assert moved.image_shape == (40, 40, 1)
+    np.testing.assert_array_equal(moved.test.images[:, 6:-6, 6:-6], plain.test.images)
+    assert int(moved.test.images.sum()) == int(plain.test.images.sum())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mnist", r"mnist has images of shape \(28, 28, 1\), and the model is .* \(40, 40, 1\)"),
+        ("affnist", r"affnist has neither test\.mat nor test_batches/\*\.mat"),
+    ],
+)
+def test_what_a_model_cannot_be_asked_about(tmp_path, moved, data_dir, name, message):
+    with pytest.raises(UserError, match=message):
+        load_elsewhere(moved, name, data_dir if name == "mnist" else str(tmp_path))
+
+
+def test_classes_that_a_model_does_not_know(tmp_path, moved):
+    images, _ = digits(3)
+    write_batch(tmp_path / "affnist" / "test.mat", images, [3, 12, 4])
+    with pytest.raises(UserError, match="labels up to 12, and the model knows the 10 classes"):
+        load_elsewhere(moved, "affnist", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_bytes(b"not MATLAB's"), "cannot be read as a file of affNIST"),
+        (lambda path: path.write_bytes(path.read_bytes()[:3000]), "cannot be read as a file"),
+        (lambda path: scipy.io.savemat(path, {"other": 1}), "cannot be read .*affNISTdata"),
+        (
+            lambda path: write_batch(path, np.zeros((3, 28, 28), np.uint8), [1, 2, 3]),
+            r"uint8 images \(784, 3\) for 3 labels; affNIST has uint8 images \(1600, count\)",
+        ),
+        (
+            lambda path: write_batch(path, np.zeros((2, 40, 40)), [1, 2]),
+            "float64 images",
+        ),
+    ],
+)
+def test_damaged_files_are_named(tmp_path, damage, message):
+    folder_of_batches(tmp_path)
+    damage(tmp_path / "affnist" / "test_batches" / "2.mat")
+    with pytest.raises(UserError, match=message) as caught:
+        affnist.split_reader(tmp_path / "affnist", 0)("test")
+    assert "2.mat" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_only_the_splits_that_are_asked_for_are_read(tmp_path):
+    folder_of_batches(tmp_path)
+    bad = tmp_path / "affnist" / "training_and_validation.mat"
+    bad.write_bytes(b"not MATLAB's")
+    read = affnist.split_reader(tmp_path / "affnist", 0)
+    assert len(read("test")[1]) == 21
+    with pytest.raises(UserError, match=r"training_and_validation\.mat"):
+        read("train[:1]")
