@@ -1,8 +1,12 @@
-"""The images of the scrambled-face test: the same faces, intact and changed in one way each."""
+"""The images of the scrambled-face test: the same faces, intact and changed in one way each.
+
+Painted faces are of `data.faces`; other kinds register with `painter` and `widened`.
+"""
 
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +26,33 @@ KEEP = np.array([[1.0, 0.0, 0.0, 0.0]], np.float32)
 INVERT = -KEEP
 
 
-def widened(config: FacesConfig) -> FacesConfig:
-    """The same faces, their poses `WIDER` times as far from upright."""
+@dataclasses.dataclass(frozen=True)
+class Painter:
+    """Shows the same faces in any arrangement; all images are `[count, 32, 32, 1]`, uint8.
+
+    Called as `show(contents, *, progress=1.0, change=KEEP)`. `contents` is an arrangement or
+    several, which images show in turn. `progress` is how far each part has slid from where it
+    belongs to where the arrangement has it; on its way it may cross others. `change` is
+    `[1 or count, 4]`, a similarity of the face's own coordinates.
+
+    Attributes:
+        arrange: What is called.
+        whole: Shows the faces as they are.
+        sham: Shows them with all parts cut out and pasted again where they were.
+    """
+
+    arrange: Callable[..., np.ndarray]
+    whole: Callable[[], np.ndarray]
+    sham: Callable[[], np.ndarray]
+
+    def __call__(self, contents: np.ndarray, **how: Any) -> np.ndarray:
+        """The faces in an arrangement."""
+        return self.arrange(contents, **how)
+
+
+@functools.singledispatch
+def widened(config: Any) -> Any:
+    """The same faces, their poses `WIDER` times as far from upright; see `painter`."""
     return dataclasses.replace(
         config,
         shift=WIDER * config.shift,
@@ -55,22 +84,23 @@ def _compiled(fields: tuple) -> Callable[..., jax.Array]:
     return jax.jit(jax.vmap(one))
 
 
-def painter(config: FacesConfig, role: str, count: int) -> Callable[..., np.ndarray]:
-    """A function that paints the same faces in any arrangement.
+@functools.singledispatch
+def painter(faces: Any, role: str, count: int) -> Painter:
+    """What shows the same faces in any arrangement.
 
     Args:
-        config: What the faces are like.
+        faces: What the faces are like: a dataset's `generator`, if it is of a kind that is
+            registered here.
         role: Which faces: "validation pairs" or "test pairs".
         count: How many.
-
-    Returns:
-        `show(contents, *, progress=1.0, change=KEEP)` to `[count, 32, 32, 1]` uint8. `contents` is
-        an arrangement or several, which images show in turn. `progress` is how far each part has
-        slid from where it belongs to where the arrangement has it; on its way it may cross others.
-        `change` is `[1 or count, 4]`, a similarity of the face's own coordinates.
     """
-    paint_all = _compiled(dataclasses.astuple(config))
-    keys = config.keys(role, jnp.arange(count))
+    raise TypeError(f"{type(faces).__name__} paints no faces")
+
+
+@painter.register
+def _(faces: FacesConfig, role: str, count: int) -> Painter:
+    paint_all = _compiled(dataclasses.astuple(faces))
+    keys = faces.keys(role, jnp.arange(count))
 
     def show(contents: np.ndarray, *, progress: float = 1.0, change: np.ndarray = KEEP):
         images = in_chunks(
@@ -82,11 +112,11 @@ def painter(config: FacesConfig, role: str, count: int) -> Callable[..., np.ndar
         )
         return to_bytes(images)
 
-    return show
+    return Painter(show, whole=lambda: show(HOME), sham=lambda: cut_and_paste(show))
 
 
 def cut_and_paste(show: Callable[..., np.ndarray]) -> np.ndarray:
-    """The sham: parts cut out of the whole faces and pasted again where they were.
+    """Parts cut out of the whole faces and pasted again where they were.
 
     Whole faces are themselves pasted, by additions, so nothing of this is left to be seen.
     """

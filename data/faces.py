@@ -14,7 +14,7 @@ one key share parts, pose and noise however their parts are arranged.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -106,17 +106,16 @@ class FacesConfig:
     @property
     def num_classes(self) -> int:
         """Labels are below it."""
-        return len(arrangements.CONFIGURATIONS) if self.task == "configuration" else 2
+        return classes_of(self.task)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """For records."""
+        return dataclasses.asdict(self)
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
-        if self.task not in TASKS:
-            raise UserError(f"dataset.task={self.task!r}: choose one of {', '.join(TASKS)}")
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            least = 1 if field.name in ("validation_images", "test_images") else 0
-            if not isinstance(value, str) and value < least:
-                raise UserError(f"dataset.{field.name}={value}: must be at least {least}")
+        check_fields(self)
 
     def load(self, data_dir: str | None = None) -> Dataset:
         """Paints the validation and test images; nothing is read.
@@ -141,20 +140,20 @@ class FacesConfig:
         if self.train_images:
             keys = self.keys("train", chosen)
         else:
-            keys = _fold_all(key, jnp.arange(chosen.size))
+            keys = fold_all(key, jnp.arange(chosen.size))
         painted = self.paint_labels(keys, split.labels[chosen])
         return Batch(painted.images, painted.labels, painted.poses[:, None])
 
     def keys(self, role: str, numbers: Int[Array, "batch"]) -> Key[Array, "batch"]:
         """The keys of fixed images, by their numbers; `role` is one of `ROLES`."""
-        return _fold_all(jax.random.fold_in(jax.random.key(self.seed), ROLES.index(role)), numbers)
+        return role_keys(self.seed, role, numbers)
 
     def paint_labels(self, keys: Key[Array, "batch"], labels: Int[Array, "batch"]) -> Painted:
         """Images of classes, each a function of its own key and label."""
 
         def one(key, label):
             face = self.draw(key)
-            contents = self._arrangement(face.choice, label)
+            contents = arrangement(self.task, face.choice, label)
             boxes = part_boxes(face, face.slots)
             return Painted(paint(face, contents, face.slots), label, boxes, contents, face.pose)
 
@@ -182,14 +181,6 @@ class FacesConfig:
             choice=0.5 * (choice[0] + 1.0),
         )
 
-    def _arrangement(self, choice, label):
-        """One arrangement of a class, by a number in [0, 1)."""
-        if self.task == "configuration":
-            return jnp.asarray(arrangements.CONFIGURATIONS)[label]
-        others = arrangements.TRAINED if self.task == "relation" else arrangements.FACELESS
-        other = jnp.asarray(others)[jnp.floor(choice * len(others)).astype(jnp.int32)]
-        return jnp.where(label == FACE, jnp.asarray(arrangements.HOME), other)
-
     def _labels(self, count: int) -> np.ndarray:
         return (np.arange(count) % self.num_classes).astype(np.int32)
 
@@ -203,7 +194,44 @@ class FacesConfig:
         return Split(to_bytes(painted.images), labels, painted.poses[:, None])
 
 
-def _fold_all(key, numbers):
+def check_fields(config: Any) -> None:
+    """Raises a `UserError` for an unknown task or a number that no run can have."""
+    if config.task not in TASKS:
+        raise UserError(f"dataset.task={config.task!r}: choose one of {', '.join(TASKS)}")
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        least = 1 if field.name in ("validation_images", "test_images") else 0
+        if not isinstance(value, str) and value < least:
+            raise UserError(f"dataset.{field.name}={value}: must be at least {least}")
+
+
+def classes_of(task: str) -> int:
+    """How many classes a task has."""
+    return len(arrangements.CONFIGURATIONS) if task == "configuration" else 2
+
+
+def arrangement(task: str, choice: Float[Array, ""], label: Int[Array, ""]) -> Int[Array, "4"]:
+    """One arrangement of a class.
+
+    Args:
+        task: One of `TASKS`.
+        choice: In [0, 1): which one, where the class has several.
+        label: Of the task.
+    """
+    if task == "configuration":
+        return jnp.asarray(arrangements.CONFIGURATIONS)[label]
+    others = arrangements.TRAINED if task == "relation" else arrangements.FACELESS
+    other = jnp.asarray(others)[jnp.floor(choice * len(others)).astype(jnp.int32)]
+    return jnp.where(label == FACE, jnp.asarray(arrangements.HOME), other)
+
+
+def role_keys(seed: int, role: str, numbers: Int[Array, "batch"]) -> Key[Array, "batch"]:
+    """The keys of fixed images, by their numbers; `role` is one of `ROLES`."""
+    return fold_all(jax.random.fold_in(jax.random.key(seed), ROLES.index(role)), numbers)
+
+
+def fold_all(key: Key[Array, ""], numbers: Int[Array, "batch"]) -> Key[Array, "batch"]:
+    """A key for each number."""
     return jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
 
 

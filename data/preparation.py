@@ -10,6 +10,8 @@ import difflib
 import importlib.util
 import pathlib
 import threading
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlparse
 
 import requests
@@ -20,6 +22,8 @@ from tensorflow_datasets.core.registered import DatasetNotFoundError
 from data.errors import UserError, first_line
 
 _PROBE_SECONDS = 4.0
+# Examples that are decoded at once; large images are kept only at the size that is asked for.
+_CHUNK = 1000
 # The stored formats that have random access, and so need no TensorFlow to read.
 _READABLE_FORMATS = ("array_record", "bagz", "parquet")
 
@@ -138,6 +142,41 @@ def prepare_public(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
             f"dataset.name={name!r} could not be prepared: {first_line(error)}"
         ) from error
     return builder
+
+
+def read_examples(
+    builder: Any,
+    spec: str,
+    convert: Callable[[dict[str, Any]], Any],
+    *,
+    most: int | None = None,
+) -> list[Any]:
+    """What is made of each example of prepared data, in order.
+
+    Args:
+        builder: Of data that is prepared.
+        spec: A split in TFDS's slicing notation.
+        convert: From an example's features to what is kept of it.
+        most: So many of the first examples at the most; None for all.
+
+    Raises:
+        UserError: if the data is damaged.
+        ValueError, AssertionError or KeyError: if there is no such split.
+    """
+    with quiet():
+        source = builder.as_data_source(split=spec)
+        count = len(source) if most is None else min(most, len(source))
+        try:
+            return [
+                convert(example)
+                for start in range(0, count, _CHUNK)
+                for example in source.__getitems__(range(start, min(start + _CHUNK, count)))
+            ]
+        except RuntimeError as error:
+            raise UserError(
+                f"the prepared data in {builder.data_path} is damaged "
+                f"({first_line(error)}); delete that folder and run again"
+            ) from error
 
 
 def _cannot_open(name: str, error: Exception) -> UserError:

@@ -29,9 +29,6 @@ FEATURES: dict[str, tuple[tuple[str, ...], str]] = {
     "smallnorb": (("image", "image2"), "label_category"),
 }
 SYSTEM_FOLDER = pathlib.Path("/usr/share/datasets")
-# Examples that are decoded at once; large images are kept only at the size that is asked for.
-_CHUNK = 1000
-
 Reader = Callable[[str], slicing.Images]
 """From a split in TFDS's slicing notation to its images and labels."""
 
@@ -289,27 +286,14 @@ def _tfds_reader(name: str, builder: Any, size: int) -> tuple[Reader, int]:
             "name its own in FEATURES in data/sources.py"
         )
 
+    def convert(example):
+        return {
+            key: middle_square(example[key], size) if size and key in image_keys else example[key]
+            for key in (*image_keys, label_key)
+        }
+
     def read(spec):
-        with preparation.quiet():
-            source = builder.as_data_source(split=spec)
-            try:
-                examples = [
-                    {
-                        key: middle_square(example[key], size)
-                        if size and key in image_keys
-                        else example[key]
-                        for key in (*image_keys, label_key)
-                    }
-                    for start in range(0, len(source), _CHUNK)
-                    for example in source.__getitems__(
-                        range(start, min(start + _CHUNK, len(source)))
-                    )
-                ]
-            except RuntimeError as error:
-                raise UserError(
-                    f"the prepared data in {builder.data_path} is damaged "
-                    f"({first_line(error)}); delete that folder and run again"
-                ) from error
+        examples = preparation.read_examples(builder, spec, convert)
         return _stack(name, examples, image_keys, label_key)
 
     return read, features[label_key].num_classes

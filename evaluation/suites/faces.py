@@ -1,15 +1,16 @@
 """Scrambled faces: does a model see how parts are arranged, or only that they are there?
 
-For models of `data.faces` only; its three tasks have results of their own, never averaged. Every
-condition shows the same fresh faces, so that differences are paired.
+For models of `data.faces` and `data.photographed_faces` only; the three tasks have results of their
+own, never averaged. Every condition shows the same fresh faces, so that differences are paired.
 
 "presence" and "relation": scores are those of "face" minus those of "other", and an image is called
-a face from the threshold on that misses 5 % of intact validation faces. Conditions: the intact
-face; "sham", its parts cut out and pasted back; scrambles by the permutations that "relation"
-trains on, and by those that it holds out ("presence" trains on neither); "eye swap", which shows
-the same image; a missing, doubled or single part, no part, clutter; poses half as wide again as in
-training; "inverted", upside down, for which no answer is right; a small move of the whole face,
-which a scramble's effect is compared with.
+a face from the threshold on that misses 5 % of whole validation faces. Conditions: the intact
+face; "sham", its parts cut out and pasted back, which changes nothing of a painted face and is what
+is trained on of photographs; scrambles by the permutations that "relation" trains on, and by those
+that it holds out ("presence" trains on neither); "eye swap", which shows the same image, but of
+photographs, whose eyes differ; a missing, doubled or single part, no part, clutter; poses half as
+wide again as in training; "inverted", upside down, for which no answer is right; a small move of
+the whole face, which a scramble's effect is compared with.
 
 "configuration": accuracy, where chance is 1 in 6.
 """
@@ -21,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from data import face_arrangements as arrangements
-from data.face_conditions import INVERT, cut_and_paste, painter, small_moves, widened
+from data.face_conditions import INVERT, painter, small_moves, widened
 from data.face_parts import LEFT_EYE, MOUTH, NOSE
 from data.faces import FACE, OTHER, FacesConfig
+from data.photographed_faces import PhotographedFaces
 from data.sources import Dataset, Split
 from evaluation import faces
 from evaluation.prediction import Predict, distances, predict_all
@@ -31,6 +33,7 @@ from evaluation.records import Result, rate
 from evaluation.statistics import auroc, paired_interval
 
 SUITE = "faces"
+Faces = FacesConfig | PhotographedFaces
 TRAINED, HELD_OUT = "trained permutations", "held-out permutations"
 WIDE, WIDE_HELD_OUT = "wide poses", "wide poses, held-out permutations"
 # Conditions that show whole faces; the images of all others are none.
@@ -83,14 +86,14 @@ class _Model:
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
     """All results of the run's own task; None for images that are not painted faces."""
-    config = dataset.generator
-    if not isinstance(config, FacesConfig):
+    generator = dataset.generator
+    if not isinstance(generator, Faces):
         return None
-    model = _Model(predict, batch_size, dataclasses.asdict(config))
+    model = _Model(predict, batch_size, generator.parameters)
     model = dataclasses.replace(model, flags=_flags(model, dataset))
-    if config.task == "configuration":
-        return list(_configurations(model, config, dataset))
-    return list(_scrambles(model, config, dataset))
+    if generator.task == "configuration":
+        return list(_configurations(model, generator, dataset))
+    return list(_scrambles(model, generator, dataset))
 
 
 def _flags(model: _Model, dataset: Dataset) -> tuple[str, ...]:
@@ -105,20 +108,20 @@ def _flags(model: _Model, dataset: Dataset) -> tuple[str, ...]:
     return ()
 
 
-def _configurations(model: _Model, config: FacesConfig, dataset: Dataset) -> Iterator[Result]:
+def _configurations(model: _Model, generator: Faces, dataset: Dataset) -> Iterator[Result]:
     """Accuracies on the six arrangements."""
     count = len(dataset.test)
     labels = (np.arange(count) % len(arrangements.CONFIGURATIONS)).astype(np.int32)
-    for condition, images in _arranged(*_painters(config, count)):
+    for condition, images in _arranged(*_painters(generator, count)):
         split = Split(images, labels)
         hits = np.argmax(model.logits(split), axis=-1) == labels
         each = {f"class {k}": float(np.mean(hits[labels == k])) for k in np.unique(labels)}
         yield model.rate("accuracy", hits, split, details=each, condition=condition)
 
 
-def _painters(config: FacesConfig, count: int):
+def _painters(generator: Faces, count: int):
     """What shows the test faces, and what shows them in wide poses."""
-    return tuple(painter(each, "test pairs", count) for each in (config, widened(config)))
+    return tuple(painter(each, "test pairs", count) for each in (generator, widened(generator)))
 
 
 def _arranged(show, wide) -> Iterator[tuple[str, np.ndarray]]:
@@ -132,15 +135,15 @@ def _arranged(show, wide) -> Iterator[tuple[str, np.ndarray]]:
     yield "no part", show(arrangements.EMPTY)
 
 
-def _scrambles(model: _Model, config: FacesConfig, dataset: Dataset) -> Iterator[Result]:
+def _scrambles(model: _Model, generator: Faces, dataset: Dataset) -> Iterator[Result]:
     """All that is measured of a model that tells faces from other things."""
     count = len(dataset.test)
-    show, wide = _painters(config, count)
+    show, wide = _painters(generator, count)
     splits = {
         name: _split(images, name in FACES) for name, images in _conditions(show, wide, count)
     }
-    validation = painter(config, "validation pairs", len(dataset.validation))
-    validation = _split(validation(arrangements.HOME), True)
+    validation = painter(generator, "validation pairs", len(dataset.validation))
+    validation = _split(validation.sham(), True)
     scores = {name: model.scores(split) for name, split in splits.items()}
     threshold = faces.face_threshold(model.scores(validation))
     called = {name: score >= threshold for name, score in scores.items()}
@@ -159,8 +162,8 @@ def _scrambles(model: _Model, config: FacesConfig, dataset: Dataset) -> Iterator
 def _conditions(show, wide, count: int) -> Iterator[tuple[str, np.ndarray]]:
     """The name and the images of each condition of "presence" and "relation"."""
     home = arrangements.HOME
-    yield "intact", show(home)
-    yield "sham", cut_and_paste(show)
+    yield "intact", show.whole()
+    yield "sham", show.sham()
     yield TRAINED, show(arrangements.TRAINED)
     yield HELD_OUT, show(arrangements.HELD_OUT)
     yield "eye swap", show(arrangements.EYE_SWAP)
@@ -250,11 +253,11 @@ def _detection(model: _Model, reconstruct, intact, splits, called) -> Iterator[R
 
 def scenes(dataset: Dataset, count: int) -> dict[str, np.ndarray]:
     """A few test faces in every condition of the dataset's task; nothing for other images."""
-    config = dataset.generator
-    if not isinstance(config, FacesConfig):
+    generator = dataset.generator
+    if not isinstance(generator, Faces):
         return {}
-    show, wide = _painters(config, count)
-    if config.task == "configuration":
+    show, wide = _painters(generator, count)
+    if generator.task == "configuration":
         shown = dict(_arranged(show, wide))
     else:
         shown = dict(_conditions(show, wide, count)) | {

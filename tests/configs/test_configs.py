@@ -58,6 +58,7 @@ STORED = {
     "mnist": (28, 28, 1),
     "svhn_cropped": (32, 32, 3),
     "caltech_birds2011": (32, 32, 3),
+    "lfw": (48, 48, 2),  # and what is left without the parts
     "faces configuration": (1, 1, 1),  # they are painted from labels alone
 }
 # Fields of experiments whose own sizes take minutes.
@@ -159,12 +160,12 @@ def test_one_run_does_not_change_the_next():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--config is missing; choose one of augmentation, capsnet_mnist"),
+        ([], "--config is missing; choose one of affnist, augmentation"),
         (["--config"], "--config is missing"),
         (["--config=capsnet_mnits"], "no such configuration; did you mean capsnet_mnist"),
         (
             ["--config=zzz"],
-            "--config=zzz: no such configuration; there are augmentation, capsnet_mnist",
+            "--config=zzz: no such configuration; there are affnist, augmentation",
         ),
         (["--config=cnn_mnist:max2"], "cnn_mnist takes no argument; leave out :max2"),
         (["--config=cnn_mnist", "--config.sede=1"], "unknown field 'sede'; did you mean seed?"),

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 import configs
@@ -5,6 +7,7 @@ from cnn import count_parameters
 from configs import faces, mnist
 from data.errors import UserError
 from data.faces import TASKS
+from data.photographed_faces import PhotographedFacesConfig
 
 
 @pytest.mark.parametrize("network", faces.NETWORKS)
@@ -27,10 +30,18 @@ def test_networks_are_those_of_mnist_and_a_control():
     assert count_parameters(lambda: bag.build((32, 32, 1), 6, nnx.Rngs(0))) == 9_798
 
 
+def test_photographs_differ_in_the_images_alone():
+    painted = configs.load("faces:stn_cnn,relation")
+    photographed = configs.load("photographed_faces:stn_cnn,relation")
+    assert photographed.dataset == PhotographedFacesConfig("lfw", "relation")
+    assert dataclasses.replace(photographed, dataset=painted.dataset) == painted
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("faces:capsule", "'capsule' is not one of capsnet, stn_cnn"),
+        ("photographed_faces:capsule", "'capsule' is not one of capsnet, stn_cnn"),
         ("faces:cnn,faces", "'faces' is not one of presence, relation, configuration"),
     ],
 )

@@ -8,7 +8,7 @@ from flax import nnx
 
 from cnn import ConvolutionalNetworkConfig
 from data import face_arrangements as arrangements
-from data.face_conditions import KEEP, painter, small_moves, widened
+from data.face_conditions import KEEP, Painter, cut_and_paste, painter, small_moves, widened
 from data.faces import FACE, FacesConfig
 from data.sources import Dataset, Split
 from evaluation import statistics, suites
@@ -55,7 +55,11 @@ def shared_painter(config, role, count):
             _PAINTED[key] = _PAINTED[maker](contents, progress=progress, change=change)
         return _PAINTED[key]
 
-    return show
+    return Painter(
+        show,
+        whole=lambda: show(arrangements.HOME),
+        sham=lambda: cut_and_paste(show),
+    )
 
 
 @pytest.fixture(autouse=True)
