@@ -3,8 +3,8 @@
 FOLDER has the records that `evaluate.py --out=FOLDER --suites=clean` leaves of networks that were
 trained on different numbers of images, such as those of `--config few_examples`. Runs that differ
 in their seed, in this number and in the batch, which may have no more images, are one network; its
-accuracies are a curve, and curves are compared as those of any suite: in FOLDER/learning_curves
-lie a report and its figures.
+accuracies are a curve, and curves are compared as those of any suite: the table is printed, and in
+FOLDER/learning_curves lie a report and its figures.
 """
 
 import dataclasses
@@ -16,8 +16,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from data.errors import UserError
+from evaluation.comparison import tabulate
 from evaluation.records import Result
 from evaluation.reports import write_report
+from evaluation.reports.markdown import curve
+from evaluation.reports.wording import name_table
 from evaluation.store import Record, RecordStore
 
 SUITE = "few_examples"
@@ -66,6 +69,20 @@ def learning_curves(records: Sequence[Record]) -> list[Record]:
     return curves
 
 
+def summarise_learning_curves(folder: pathlib.Path) -> str:
+    """The accuracy of every network at every number of training images, for a README.
+
+    Args:
+        folder: Has `records/`, as `evaluate.py --out` leaves it.
+    """
+    parts = []
+    for table in tabulate(learning_curves(RecordStore(folder).read_all())):
+        flags = "\n".join(f"- {flag}" for flag in table.flags)
+        parts += [f"**{name_table(table)}**", *([flags] if flags else [])]
+        parts += [curve(row) for row in table.rows]
+    return "\n\n".join(parts)
+
+
 def _network(facts: dict[str, Any]) -> str:
     """All that defines a training but what may differ between the points of a curve."""
     kept = {name: value for name, value in facts["experiment"].items() if name not in _VARIED}
@@ -108,6 +125,7 @@ def main(arguments: Sequence[str]) -> None:
     folder = pathlib.Path(arguments[1])
     out = folder / "learning_curves"
     write_report(learning_curves(RecordStore(folder).read_all()), out, examples={})
+    print(summarise_learning_curves(folder))
     print(f"wrote {out / 'report.html'}")
 
 

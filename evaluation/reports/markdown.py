@@ -96,6 +96,24 @@ def overview(table: Table) -> str:
     return headlines(dataclasses.replace(table, rows=table.overview))
 
 
+def curve(row: Row) -> str:
+    """A line for each strength of a row and one for its headlines, for a README."""
+    show, axis = Format(row), row.axis or "strength"
+    points = {model: found.points for model, found in row.headlines.items()}
+    lines = [
+        {
+            axis: name_strength(point.strength, row.axis),
+            **{
+                _code(model): f"{show.number(at[k].value)} ({show.interval(at[k].interval)})"
+                for model, at in points.items()
+            },
+        }
+        for k, point in enumerate(next(iter(points.values())))
+    ]
+    mean = {_code(model): _cell(row, model) for model in row.headlines}
+    return _table([*lines, {axis: "mean", **mean}])
+
+
 def report(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]]) -> str:
     """The whole report.
 

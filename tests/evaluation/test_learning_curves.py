@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from data.errors import UserError
@@ -99,7 +101,14 @@ def test_a_report_is_written_from_a_folder(tmp_path, capsys):
         store.write(each.facts, each.results)
     main(["learning_curves", str(tmp_path)])
     out = tmp_path / "learning_curves"
-    assert str(out / "report.html") in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert str(out / "report.html") in printed
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines()]
+    table = {row[0]: row[1:] for row in cells if row}
+    assert table["training images"] == ["`mnist:capsnet`", "`mnist:cnn`"]
+    assert list(table)[-4:] == ["100", "1000", "55000", "mean"]
+    assert re.fullmatch(r"50\.\d+ % \(\d\d\.\d+ to \d\d\.\d+\)", table["100"][1])
+    assert table["mean"][0].startswith("**77.")  # the winner
     report = (out / "report.md").read_text()
     assert "few examples: accuracy, mean of 3 strengths" in report
     lines = [line.replace(" ", "") for line in report.splitlines()]
