@@ -30,11 +30,13 @@ def test_networks_are_those_of_mnist_and_a_control():
     assert count_parameters(lambda: bag.build((32, 32, 1), 6, nnx.Rngs(0))) == 9_798
 
 
-def test_photographs_differ_in_the_images_alone():
-    painted = configs.load("faces:stn_cnn,relation")
-    photographed = configs.load("photographed_faces:stn_cnn,relation")
+def test_photographs_have_the_networks_and_the_budget_of_painted_faces():
+    painted, photographed = (
+        configs.load(f"{kind}:capsnet,relation") for kind in ("faces", "photographed_faces")
+    )
     assert photographed.dataset == PhotographedFacesConfig("lfw", "relation")
     assert dataclasses.replace(photographed, dataset=painted.dataset) == painted
+    assert configs.load("photographed_faces:cnn").optimizer.learning_rate == 1e-3
 
 
 @pytest.mark.parametrize(

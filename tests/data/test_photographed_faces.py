@@ -13,7 +13,7 @@ from data.batches import DeviceSplit
 from data.errors import UserError
 from data.face_conditions import INVERT, painter, small_moves, widened
 from data.face_parts import NOTHING, pose_of
-from data.faces import FACE, classes_of
+from data.faces import FACE, classes_of, role_keys
 from data.photographed_faces import PhotographedFaces, PhotographedFacesConfig, paste
 from data.sources import Dataset
 from evaluation.statistics import auroc
@@ -191,6 +191,31 @@ def test_training_pastes_every_photograph_anew(task, labels):
     assert first.images.shape == (60, 32, 32, 1)
     assert float(first.images.min()) >= 0.0
     assert float(first.images.max()) <= 1.0
+
+
+@pytest.mark.parametrize("task", ["relation", "configuration"])
+def test_labels_are_those_of_the_arrangements(task):
+    faces, count = real(task), 12
+    images = faces.split("test", count).images
+    keys = role_keys(faces.config.seed, "test", jnp.arange(count))
+    look = jax.jit(faces.config.draw)(keys)
+
+    @jax.jit
+    def arrange(contents):
+        several = jnp.broadcast_to(contents, (count, 4))
+        photographs = jnp.asarray(faces.test[:count] / np.float32(255.0))
+        places = jnp.asarray(faces.config.places)
+        return 255.0 * paste(photographs, several, places, look.slots, look.pose)
+
+    def error(contents):
+        return np.mean(np.abs(np.asarray(arrange(contents)) - images), axis=(1, 2, 3))
+
+    classes = [[c] for c in arrangements.CONFIGURATIONS]
+    if task == "relation":
+        classes = [arrangements.TRAINED, [arrangements.HOME]]
+    errors = np.array([np.min([error(c) for c in several], axis=0) for several in classes])
+    np.testing.assert_array_equal(np.argmin(errors, axis=0), np.arange(count) % len(classes))
+    assert errors.min(axis=0).max() < 0.3  # of grey levels: the images are rounded
 
 
 def brightness(images):
