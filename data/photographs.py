@@ -2,8 +2,9 @@
 
 A photograph is kept as 48x48 pixels of grey in the coordinates of `data.face_parts`: the eyes,
 where they lie on the average of the dataset, are 11 pixels apart and 5 above the middle. CelebA is
-aligned by its eyes; faces of LFW lie within some of its 250 pixels of one another. Around the 32x32
-pixels that a model sees is room for moved and turned ones.
+aligned by its eyes. LFW is not, and its places are an estimate, from the proportions of the 100
+faces in `skimage.data.lfw_subset` and from where they are usually cropped. Around the 32x32 pixels
+that a model sees is room for moved and turned ones.
 """
 
 from collections.abc import Callable
@@ -59,6 +60,7 @@ class Layout(NamedTuple):
 
 
 LAYOUTS = {
+    # Averages of its landmarks; the nose's is two pixels above the tip.
     "celeb_a": Layout(
         parts=((69.5, 111.0), (107.7, 111.0), (88.6, 133.0), (88.6, 152.0)),
         splits=("train", "validation", "test"),
