@@ -148,8 +148,9 @@ class _Training:
         experiment = self.experiment
         window = MetricsWindow(experiment.log_every, experiment.steps)
         seconds_per_step, mark, pending = _SECONDS_PER_DISPATCH, time.perf_counter(), None
+        count = 1
         while self.step < experiment.steps:
-            count, stopping = self._next_block(seconds_per_step)
+            count, stopping = self._next_block(seconds_per_step, count)
             if stopping:
                 break
             self.state, history = train_steps(self.state, split, np.int32(count))
@@ -173,9 +174,14 @@ class _Training:
             )
             raise Interrupted(self.stop.signal_number or signal.SIGTERM)
 
-    def _next_block(self, seconds_per_step: float) -> tuple[int, bool]:
-        """How many steps to dispatch, and whether to stop instead; the same on every process."""
+    def _next_block(self, seconds_per_step: float, last: int) -> tuple[int, bool]:
+        """How many steps to dispatch, and whether to stop instead; the same on every process.
+
+        At most twice the last number: where a machine is busy, a block's end may be seen so late
+        that the next one seems to take no time, and a block of minutes could not be interrupted.
+        """
         limit = min(
+            2 * last,
             self.setup.program.block_size,
             self.experiment.steps - self.step,
             self.experiment.validate_every - self.step % self.experiment.validate_every,

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import signal
 
@@ -165,6 +166,21 @@ def test_blocks_of_other_lengths_change_nothing(train, tmp_path, data_dir, monke
     monkeypatch.setattr(loop, "_SECONDS_PER_DISPATCH", 1e-9)  # one step per dispatch
     train("steps")
     assert_same(final_state(tmp_path, "whole", data_dir), final_state(tmp_path, "steps", data_dir))
+
+
+def test_steps_that_seem_to_take_no_time_do_not_make_one_long_block(train, monkeypatch):
+    blocks, ticks, report = [], itertools.count(), loop._Training._report
+
+    def listen(self, window, block):
+        blocks.append(block[1])
+        report(self, window, block)
+
+    monkeypatch.setattr(loop._Training, "_report", listen)
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: 1e-6 * next(ticks))
+    train(steps=60, validate_every=60, checkpoint_every=60)
+    assert sum(blocks) == 60
+    assert max(blocks) > 8
+    assert all(now <= 2 * before for before, now in itertools.pairwise([1, *blocks]))
 
 
 def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(train, tmp_path, data_dir):
