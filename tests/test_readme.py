@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import networks, routing, scaling
 from data.batches import DeviceSplit
+from evaluation.learning_curves import summarise_learning_curves
 from evaluation.reports.markdown import summarise_headlines, summarise_shifts
 from evaluation.summary import summarise, summarise_budgets
 from tests.conftest import ROOT
@@ -66,12 +67,20 @@ def test_the_tables_of_faces_are_those_of_the_records():
 
 def test_the_tables_of_shifts_adversaries_and_pose_are_those_of_the_records():
     assert table("pooling") == summarise_shifts(ROOT / "results" / "pooling")
+    depth_and_stride = summarise_shifts(ROOT / "results" / "depth_and_stride")
+    assert table("depth_and_stride") == depth_and_stride
+    assert table("small_shifts") == summarise_shifts(ROOT / "results" / "robustness")
     metrics = ("robust accuracy", "fooled into the target class", "false alarm rate")
     metrics += ("detected by reconstruction", "fooled and undetected")
     adversarial = summarise_headlines(ROOT / "results" / "adversarial", metrics=metrics)
     assert table("adversarial") == adversarial
     pose = summarise_headlines(ROOT / "results" / "pose", metrics=("R2 within classes",))
     assert table("pose") == pose
+
+
+def test_the_table_of_few_examples_is_that_of_the_records():
+    folder = ROOT / "results" / "few_examples"
+    assert table("few_examples") == summarise_learning_curves(folder)
 
 
 def test_the_pictures_exist():
