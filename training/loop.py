@@ -147,8 +147,8 @@ class _Training:
         """Runs the remaining steps."""
         experiment = self.experiment
         window = MetricsWindow(experiment.log_every, experiment.steps)
-        seconds_per_step, mark, pending = _SECONDS_PER_DISPATCH, time.perf_counter(), None
-        count = 1
+        count, seconds_per_step = 1, _SECONDS_PER_DISPATCH
+        mark, pending = time.perf_counter(), None
         while self.step < experiment.steps:
             count, stopping = self._next_block(seconds_per_step, count)
             if stopping:
@@ -175,11 +175,8 @@ class _Training:
             raise Interrupted(self.stop.signal_number or signal.SIGTERM)
 
     def _next_block(self, seconds_per_step: float, last: int) -> tuple[int, bool]:
-        """How many steps to dispatch, and whether to stop instead; the same on every process.
-
-        At most twice the last number: where a machine is busy, a block's end may be seen so late
-        that the next one seems to take no time, and a block of minutes could not be interrupted.
-        """
+        """How many steps to dispatch, and whether to stop instead; the same on every process."""
+        # At most twice the last: on a busy machine steps may seem to take no time at all.
         limit = min(
             2 * last,
             self.setup.program.block_size,
