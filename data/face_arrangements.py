@@ -35,7 +35,7 @@ def only(part: int, contents: np.ndarray) -> np.ndarray:
 
 
 def cycle(contents: np.ndarray, count: int) -> np.ndarray:
-    """`[count, 4]`: one arrangement for all images, or `[number, 4]` of them in turn."""
+    """`[count, ...]`: one arrangement for all images, or several of them, or of others, in turn."""
     several = np.atleast_2d(contents)
     return several[np.arange(count) % len(several)]
 

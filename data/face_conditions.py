@@ -11,9 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from data.face_arrangements import EMPTY, HOME, cycle
-from data.face_parts import paint, pose_of
+from data.face_parts import NOTHING, paint, pose_of
 from data.faces import FacesConfig, in_chunks, to_bytes
 from stn.transforms import Similarity
 
@@ -76,12 +77,46 @@ def _compiled(fields: tuple) -> Callable[..., jax.Array]:
     def one(key, contents, change, progress):
         face = config.draw(key)
         pose = Similarity().compose(face.pose[None], change[None])[0]
-        # What is no part has no place of its own to come from.
-        homes = jnp.where(contents[:, None] < 4, face.slots[contents % 4], face.slots)
-        centres = homes + progress * (face.slots - homes)
+        centres = slide(contents, face.slots, face.slots, progress)
         return paint(face._replace(pose=pose), contents, centres)
 
     return jax.jit(jax.vmap(one))
+
+
+def slide(
+    contents: Int[Array, "4"],
+    homes: Float[Array, "4 2"],
+    slots: Float[Array, "4 2"],
+    progress: Float[Array, ""],
+) -> Float[Array, "4 2"]:
+    """Where parts are on their way from where they belong to the slots that they are to lie in."""
+    # What is no part has no place of its own to come from.
+    start = jnp.where(contents[:, None] < NOTHING, homes[contents % 4], slots)
+    return start + progress * (slots - start)
+
+
+def arranger(
+    paint_all: Callable[..., jax.Array], count: int, *faces: np.ndarray | jax.Array
+) -> Callable[..., np.ndarray]:
+    """What `Painter.arrange` is.
+
+    Args:
+        paint_all: From batches of `faces`, of contents, of changes and of progress to images.
+        count: How many faces.
+        faces: `[count, ...]`, all that is known of them.
+    """
+
+    def show(contents: np.ndarray, *, progress: float = 1.0, change: np.ndarray = KEEP):
+        images = in_chunks(
+            paint_all,
+            *faces,
+            cycle(contents, count),
+            np.broadcast_to(change, (count, 4)),
+            np.full(count, progress, np.float32),
+        )
+        return to_bytes(images)
+
+    return show
 
 
 @functools.singledispatch
@@ -100,18 +135,7 @@ def painter(faces: Any, role: str, count: int) -> Painter:
 @painter.register
 def _(faces: FacesConfig, role: str, count: int) -> Painter:
     paint_all = _compiled(dataclasses.astuple(faces))
-    keys = faces.keys(role, jnp.arange(count))
-
-    def show(contents: np.ndarray, *, progress: float = 1.0, change: np.ndarray = KEEP):
-        images = in_chunks(
-            paint_all,
-            keys,
-            cycle(contents, count),
-            np.broadcast_to(change, (count, 4)),
-            np.full(count, progress, np.float32),
-        )
-        return to_bytes(images)
-
+    show = arranger(paint_all, count, faces.keys(role, jnp.arange(count)))
     return Painter(show, whole=lambda: show(HOME), sham=lambda: cut_and_paste(show))
 
 

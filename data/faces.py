@@ -66,22 +66,18 @@ class Painted(NamedTuple):
 
 
 @dataclasses.dataclass
-class FacesConfig:
-    """Painted faces, 32x32 pixels of grey, and what is to be learnt of them.
+class FaceTask:
+    """What is to be learnt of faces, painted or photographed, and what is random of them.
 
     Attributes:
         task: One of `TASKS`.
-        train_images: How many training images there are, to see how few suffice; 0 for images
-            that are painted in every step and never repeat.
-        validation_images: Painted once.
-        test_images: Painted once.
+        train_images: How many there are to learn from, to see how few suffice; 0 for all.
+        validation_images: Made once.
+        test_images: Likewise.
         shift: Largest move of a whole face along each axis, in pixels.
         rotation: Its largest angle either way, in degrees.
         log_scale: Largest logarithm of its scale, either way.
         layout_noise: Largest move of each slot along each axis, in pixels.
-        contrast: Of the parts, as a grey level.
-        noise: Standard deviation of the pixels' noise, which is uniform, as a grey level.
-        clutter: Pieces of clutter at random places of every image.
         seed: Of all images that are fixed.
     """
 
@@ -93,20 +89,12 @@ class FacesConfig:
     rotation: float = 29.0
     log_scale: float = 0.2
     layout_noise: float = 0.5
-    contrast: float = 0.6
-    noise: float = 0.03
-    clutter: int = 0
     seed: int = 0
-
-    @property
-    def name(self) -> str:
-        """Of the dataset, for records."""
-        return f"faces {self.task}"
 
     @property
     def num_classes(self) -> int:
         """Labels are below it."""
-        return classes_of(self.task)
+        return len(arrangements.CONFIGURATIONS) if self.task == "configuration" else 2
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -115,7 +103,58 @@ class FacesConfig:
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
-        check_fields(self)
+        if self.task not in TASKS:
+            raise UserError(f"dataset.task={self.task!r}: choose one of {', '.join(TASKS)}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            least = 1 if field.name in ("validation_images", "test_images") else 0
+            if not isinstance(value, str) and value < least:
+                raise UserError(f"dataset.{field.name}={value}: must be at least {least}")
+
+    def keys(self, role: str, numbers: Int[Array, "batch"]) -> Key[Array, "batch"]:
+        """The keys of fixed images, by their numbers; `role` is one of `ROLES`."""
+        return fold_all(jax.random.fold_in(jax.random.key(self.seed), ROLES.index(role)), numbers)
+
+    def labels(self, count: int) -> Int[np.ndarray, "count"]:
+        """All classes in turn."""
+        return (np.arange(count) % self.num_classes).astype(np.int32)
+
+    def pose(self, numbers: Float[Array, "4"]) -> Float[Array, "4"]:
+        """A random pose within the limits; see `data.face_parts.pose_of`.
+
+        Args:
+            numbers: In [-1, 1].
+        """
+        limits = np.array([self.shift, self.shift, np.deg2rad(self.rotation), self.log_scale])
+        return pose_of(*(numbers * limits.astype(np.float32)))
+
+    def arrangement(self, choice: Float[Array, ""], label: Int[Array, ""]) -> Int[Array, "4"]:
+        """One arrangement of a class; a number in [0, 1) chooses where the class has several."""
+        if self.task == "configuration":
+            return jnp.asarray(arrangements.CONFIGURATIONS)[label]
+        others = arrangements.TRAINED if self.task == "relation" else arrangements.FACELESS
+        other = jnp.asarray(others)[jnp.floor(choice * len(others)).astype(jnp.int32)]
+        return jnp.where(label == FACE, jnp.asarray(arrangements.HOME), other)
+
+
+@dataclasses.dataclass
+class FacesConfig(FaceTask):
+    """Painted faces, 32x32 pixels of grey. Without `train_images` no training image repeats.
+
+    Attributes:
+        contrast: Of the parts, as a grey level.
+        noise: Standard deviation of the pixels' noise, which is uniform, as a grey level.
+        clutter: Pieces of clutter at random places of every image.
+    """
+
+    contrast: float = 0.6
+    noise: float = 0.03
+    clutter: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of the dataset, for records."""
+        return f"faces {self.task}"
 
     def load(self, data_dir: str | None = None) -> Dataset:
         """Paints the validation and test images; nothing is read.
@@ -123,7 +162,7 @@ class FacesConfig:
         The training split has balanced labels only; its images are single blank pixels, for what
         is trained on is painted by `generate`.
         """
-        labels = self._labels(self.train_images or _EPOCH)
+        labels = self.labels(self.train_images or _EPOCH)
         return Dataset(
             self.name,
             self.num_classes,
@@ -144,16 +183,12 @@ class FacesConfig:
         painted = self.paint_labels(keys, split.labels[chosen])
         return Batch(painted.images, painted.labels, painted.poses[:, None])
 
-    def keys(self, role: str, numbers: Int[Array, "batch"]) -> Key[Array, "batch"]:
-        """The keys of fixed images, by their numbers; `role` is one of `ROLES`."""
-        return role_keys(self.seed, role, numbers)
-
     def paint_labels(self, keys: Key[Array, "batch"], labels: Int[Array, "batch"]) -> Painted:
         """Images of classes, each a function of its own key and label."""
 
         def one(key, label):
             face = self.draw(key)
-            contents = arrangement(self.task, face.choice, label)
+            contents = self.arrangement(face.choice, label)
             boxes = part_boxes(face, face.slots)
             return Painted(paint(face, contents, face.slots), label, boxes, contents, face.pose)
 
@@ -170,64 +205,24 @@ class FacesConfig:
         )
         spread = self.task == "configuration"
         slots = jnp.asarray(SQUARE_SLOTS if spread else FACE_SLOTS)
-        limits = np.array([self.shift, self.shift, np.deg2rad(self.rotation), self.log_scale])
         return Face(
             blobs=make_blobs(looks, clutter.reshape(-1, 15), self.contrast),
             slots=slots + self.layout_noise * jitter.reshape(4, 2),
-            pose=pose_of(*(pose * limits.astype(np.float32))),
+            pose=self.pose(pose),
             head=_head(head, outlined=not spread),
             clutter=(SIZE / 2) * places.reshape(-1, 2)[4:],
             noise=np.sqrt(3.0, dtype=np.float32) * self.noise * noise.reshape(SIZE, SIZE),
             choice=0.5 * (choice[0] + 1.0),
         )
 
-    def _labels(self, count: int) -> np.ndarray:
-        return (np.arange(count) % self.num_classes).astype(np.int32)
-
     def _split(self, role: str, count: int) -> Split:
-        labels = self._labels(count)
+        labels = self.labels(count)
         painted = in_chunks(
             jax.jit(lambda numbers, labels: self.paint_labels(self.keys(role, numbers), labels)),
             np.arange(count),
             labels,
         )
         return Split(to_bytes(painted.images), labels, painted.poses[:, None])
-
-
-def check_fields(config: Any) -> None:
-    """Raises a `UserError` for an unknown task or a number that no run can have."""
-    if config.task not in TASKS:
-        raise UserError(f"dataset.task={config.task!r}: choose one of {', '.join(TASKS)}")
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        least = 1 if field.name in ("validation_images", "test_images") else 0
-        if not isinstance(value, str) and value < least:
-            raise UserError(f"dataset.{field.name}={value}: must be at least {least}")
-
-
-def classes_of(task: str) -> int:
-    """How many classes a task has."""
-    return len(arrangements.CONFIGURATIONS) if task == "configuration" else 2
-
-
-def arrangement(task: str, choice: Float[Array, ""], label: Int[Array, ""]) -> Int[Array, "4"]:
-    """One arrangement of a class.
-
-    Args:
-        task: One of `TASKS`.
-        choice: In [0, 1): which one, where the class has several.
-        label: Of the task.
-    """
-    if task == "configuration":
-        return jnp.asarray(arrangements.CONFIGURATIONS)[label]
-    others = arrangements.TRAINED if task == "relation" else arrangements.FACELESS
-    other = jnp.asarray(others)[jnp.floor(choice * len(others)).astype(jnp.int32)]
-    return jnp.where(label == FACE, jnp.asarray(arrangements.HOME), other)
-
-
-def role_keys(seed: int, role: str, numbers: Int[Array, "batch"]) -> Key[Array, "batch"]:
-    """The keys of fixed images, by their numbers; `role` is one of `ROLES`."""
-    return fold_all(jax.random.fold_in(jax.random.key(seed), ROLES.index(role)), numbers)
 
 
 def fold_all(key: Key[Array, ""], numbers: Int[Array, "batch"]) -> Key[Array, "batch"]:

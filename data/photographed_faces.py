@@ -8,6 +8,7 @@ corners. Two eyes of a photograph are not the same, other than those of a painte
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -19,17 +20,9 @@ from data import photographs
 from data.batches import Batch, DeviceSplit, normalise
 from data.errors import UserError
 from data.face_arrangements import HOME, cycle
-from data.face_conditions import KEEP, Painter, painter, widened
-from data.face_parts import NOTHING, SIZE, SQUARE_SLOTS, face_points, pose_of
-from data.faces import (
-    arrangement,
-    check_fields,
-    classes_of,
-    fold_all,
-    in_chunks,
-    role_keys,
-    to_bytes,
-)
+from data.face_conditions import Painter, arranger, painter, slide, widened
+from data.face_parts import NOTHING, SIZE, SQUARE_SLOTS, face_points
+from data.faces import FaceTask, fold_all, in_chunks, to_bytes
 from data.photographs import LAYOUTS, window
 from data.sources import Dataset, Split
 from stn.sampling import sample
@@ -56,38 +49,23 @@ class Look(NamedTuple):
 
 
 @dataclasses.dataclass
-class PhotographedFacesConfig:
-    """Faces of 32x32 pixels of grey, cut from photographs, and what is to be learnt of them.
+class PhotographedFacesConfig(FaceTask):
+    """Faces of 32x32 pixels of grey, cut from photographs.
+
+    Photographs are pasted anew every time that they are learnt from. Validation and test images
+    are made of as many photographs as there are images, or of all there are in turn.
 
     Attributes:
         name: Of a TFDS dataset, "lfw" or "celeb_a".
-        task: One of `data.faces.TASKS`.
-        train_images: Learn from so many photographs; 0 for all. Each is pasted anew every time.
-        validation_images: Made once, of as many photographs or all there are in turn.
-        test_images: Likewise.
-        shift: Largest move of a whole face along each axis, in pixels.
-        rotation: Its largest angle either way, in degrees.
-        log_scale: Largest logarithm of its scale, either way.
-        layout_noise: Largest move of each slot along each axis, in pixels.
-        seed: Of all images that are fixed.
     """
 
     name: str = "lfw"
-    task: str = "configuration"
-    train_images: int = 0
-    validation_images: int = 2000
-    test_images: int = 4000
-    shift: float = 4.0
-    rotation: float = 29.0
-    log_scale: float = 0.2
-    layout_noise: float = 0.5
-    seed: int = 0
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
         if self.name not in LAYOUTS:
             raise UserError(f"dataset.name={self.name!r}: choose one of {', '.join(LAYOUTS)}")
-        check_fields(self)
+        super().check()
 
     def load(self, data_dir: str | None = None) -> Dataset:
         """Reads the photographs and makes the validation and test images.
@@ -99,7 +77,7 @@ class PhotographedFacesConfig:
         faces = PhotographedFaces(self, validation, test)
         return Dataset(
             f"{self.name} {self.task}",
-            classes_of(self.task),
+            self.num_classes,
             train=Split(train, np.zeros(len(train), np.int32)),
             validation=faces.split("validation", self.validation_images),
             test=faces.split("test", self.test_images),
@@ -111,7 +89,7 @@ class PhotographedFacesConfig:
     ) -> Batch:
         """The chosen photographs, each in an arrangement of a class that is drawn for it."""
         label_key, look_key = jax.random.split(key)
-        labels = jax.random.randint(label_key, chosen.shape, 0, classes_of(self.task))
+        labels = jax.random.randint(label_key, chosen.shape, 0, self.num_classes)
         look = self.draw(fold_all(look_key, jnp.arange(chosen.size)))
         images = self.arrange(normalise(split.images[chosen]), look, labels)
         return Batch(images, labels, look.pose[:, None])
@@ -122,10 +100,9 @@ class PhotographedFacesConfig:
         jitter, pose, choice = jnp.split(numbers, (8, 12), axis=1)
         spread = self.task == "configuration"
         slots = SQUARE_SLOTS if spread else LAYOUTS[self.name].homes
-        limits = np.array([self.shift, self.shift, np.deg2rad(self.rotation), self.log_scale])
         return Look(
             slots=jnp.asarray(slots) + self.layout_noise * jitter.reshape(-1, 4, 2),
-            pose=jax.vmap(pose_of)(*(pose * limits.astype(np.float32)).T),
+            pose=jax.vmap(self.pose)(pose),
             choice=0.5 * (choice[:, 0] + 1.0),
         )
 
@@ -136,7 +113,7 @@ class PhotographedFacesConfig:
         labels: Int[Array, "batch"],
     ) -> Float[Array, "batch size size 1"]:
         """Images of classes."""
-        contents = jax.vmap(functools.partial(arrangement, self.task))(look.choice, labels)
+        contents = jax.vmap(self.arrangement)(look.choice, labels)
         return paste(faces, contents, self.places, look.slots, look.pose)
 
     @property
@@ -167,25 +144,20 @@ class PhotographedFaces:
     @property
     def parameters(self) -> dict[str, Any]:
         """For records."""
-        return dataclasses.asdict(self.config)
+        return self.config.parameters
 
     def split(self, role: str, count: int) -> Split:
         """The fixed images of "validation" or "test"."""
-        labels = (np.arange(count) % classes_of(self.task)).astype(np.int32)
-        keys = role_keys(self.config.seed, role, jnp.arange(count))
+        labels = self.config.labels(count)
+        keys = self.config.keys(role, jnp.arange(count))
 
         @jax.jit
         def make(keys, faces, labels):
             look = self.config.draw(keys)
             return self.config.arrange(normalise(faces), look, labels), look.pose
 
-        images, poses = in_chunks(make, keys, cycle_photographs(getattr(self, role), count), labels)
+        images, poses = in_chunks(make, keys, cycle(getattr(self, role), count), labels)
         return Split(to_bytes(images), labels, poses[:, None])
-
-
-def cycle_photographs(faces: np.ndarray, count: int) -> np.ndarray:
-    """So many of the photographs, from the first one on again where there are fewer."""
-    return faces[np.arange(count) % len(faces)]
 
 
 def paste(
@@ -222,13 +194,6 @@ def paste(
     return jnp.clip(image, 0.0, 1.0).reshape(-1, SIZE, SIZE, 1)
 
 
-def show_whole(
-    faces: Float[Array, "batch height width 2"], pose: Float[Array, "batch 4"]
-) -> Float[Array, "batch size size 1"]:
-    """The photographs themselves, in a pose."""
-    return _read(faces[..., :1], _points(pose)).reshape(-1, SIZE, SIZE, 1)
-
-
 def _points(pose):
     """`[batch, pixels, 2]`: where each pixel of an image lies in the face."""
     return jnp.moveaxis(jax.vmap(face_points)(pose), 1, -1)
@@ -244,38 +209,35 @@ def _(faces: PhotographedFaces) -> PhotographedFaces:
     return dataclasses.replace(faces, config=widened(faces.config))
 
 
-@painter.register
-def _(faces: PhotographedFaces, role: str, count: int) -> Painter:
-    config = faces.config
-    keys = role_keys(config.seed, role, jnp.arange(count))
-    photos = cycle_photographs(getattr(faces, role.removesuffix(" pairs")), count)
+@functools.lru_cache
+def _compiled(fields: tuple) -> tuple[Callable[..., jax.Array], Callable[..., jax.Array]]:
+    """What arranges faces and what shows them whole, compiled once for each configuration."""
+    config = PhotographedFacesConfig(*fields)
 
     @jax.jit
-    def make(keys, photos, contents, change, progress):
+    def arrange(keys, photos, contents, change, progress):
         look = config.draw(keys)
         pose = Similarity().compose(look.pose, change)
-        # What is no part has no place of its own to come from.
-        of_parts = jnp.asarray(config.places)[contents]
-        homes = jnp.where(contents[..., None] < NOTHING, of_parts, look.slots)
-        centres = homes + progress[:, None, None] * (look.slots - homes)
+        homes = jnp.asarray(LAYOUTS[config.name].homes)
+        centres = jax.vmap(slide, (0, None, 0, 0))(contents, homes, look.slots, progress)
         return paste(normalise(photos), contents, config.places, centres, pose)
 
     @jax.jit
-    def whole(keys, photos):
-        return show_whole(normalise(photos), config.draw(keys).pose)
+    def show_whole(keys, photos):
+        points = _points(config.draw(keys).pose)
+        return _read(normalise(photos)[..., :1], points).reshape(-1, SIZE, SIZE, 1)
 
-    def show(contents: np.ndarray, *, progress: float = 1.0, change: np.ndarray = KEEP):
-        return to_bytes(
-            in_chunks(
-                make,
-                keys,
-                photos,
-                cycle(contents, count),
-                np.broadcast_to(change, (count, 4)),
-                np.full(count, progress, np.float32),
-            )
-        )
+    return arrange, show_whole
 
+
+@painter.register
+def _(faces: PhotographedFaces, role: str, count: int) -> Painter:
+    arrange, show_whole = _compiled(dataclasses.astuple(faces.config))
+    known = (
+        faces.config.keys(role, jnp.arange(count)),
+        cycle(getattr(faces, role.removesuffix(" pairs")), count),
+    )
+    show = arranger(arrange, count, *known)
     return Painter(
-        show, whole=lambda: to_bytes(in_chunks(whole, keys, photos)), sham=lambda: show(HOME)
+        show, whole=lambda: to_bytes(in_chunks(show_whole, *known)), sham=lambda: show(HOME)
     )

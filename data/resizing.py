@@ -33,3 +33,10 @@ def middle_squares(images: np.ndarray, size: int) -> np.ndarray:
     if not size or not len(images):
         return images
     return np.stack([middle_square(image, size) for image in images])
+
+
+def frame(images: np.ndarray, width: int) -> np.ndarray:
+    """Images with so many blank pixels more on each of their sides."""
+    if not width:
+        return images
+    return np.pad(images, ((0, 0), (width, width), (width, width), (0, 0)))

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -20,7 +21,7 @@ from data.augmentation import random_phase, random_shift
 from data.batches import Batch, DeviceSplit, normalise
 from data.bundled_mnist import BundledMnist
 from data.errors import UserError, first_line
-from data.resizing import middle_square
+from data.resizing import frame, middle_square
 from data.subsets import first_images
 from stn.transforms import Transform
 
@@ -191,7 +192,7 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
         if role == "train" and config.train_images:
             chosen = first_images(labels, config.train_images)
             images, labels = images[chosen], labels[chosen]
-        splits[role] = Split(_pad(images, config.pad), labels)
+        splits[role] = Split(frame(images, config.pad), labels)
     sizes = {split.images.shape[1:] for split in splits.values()}
     if len(sizes) > 1:
         raise UserError(f"{config.name}: test images have another size than training images")
@@ -218,8 +219,7 @@ def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> 
     Raises:
         UserError: if the other one cannot be read, or has images of another shape or other classes.
     """
-    read, _ = _open(name, data_folder(data_dir), 0)
-    test = Split(*_read(read, name, "test", "test"))
+    test = _test_images(name, data_folder(data_dir))
     if test.images.shape[1:] != dataset.image_shape:
         raise UserError(
             f"{name} has images of shape {test.images.shape[1:]}, and the model is for those of "
@@ -233,6 +233,12 @@ def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> 
     return dataclasses.replace(dataset, name=name, test=test, pose_transform=None, generator=None)
 
 
+@functools.lru_cache(maxsize=1)
+def _test_images(name: str, folder: pathlib.Path) -> Split:
+    """Read once for all models; affNIST has 320,000."""
+    return Split(*_read(_open(name, folder, 0)[0], name, "test", "test"))
+
+
 def _read(read: Reader, name: str, role: str, spec: str) -> slicing.Images:
     try:
         images, labels = read(spec)
@@ -243,12 +249,6 @@ def _read(read: Reader, name: str, role: str, spec: str) -> slicing.Images:
     if not len(labels):
         raise UserError(f"dataset.{role}={spec!r}: no image of {name} is in this split")
     return images, labels
-
-
-def _pad(images: np.ndarray, margin: int) -> np.ndarray:
-    if not margin:
-        return images
-    return np.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
 
 
 def data_folder(data_dir: str | None) -> pathlib.Path:

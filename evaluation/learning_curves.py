@@ -19,8 +19,7 @@ from data.errors import UserError
 from evaluation.comparison import tabulate
 from evaluation.records import Result
 from evaluation.reports import write_report
-from evaluation.reports.markdown import curve
-from evaluation.reports.wording import name_table
+from evaluation.reports.markdown import curve, title
 from evaluation.store import Record, RecordStore
 
 SUITE = "few_examples"
@@ -75,12 +74,13 @@ def summarise_learning_curves(folder: pathlib.Path) -> str:
     Args:
         folder: Has `records/`, as `evaluate.py --out` leaves it.
     """
-    parts = []
-    for table in tabulate(learning_curves(RecordStore(folder).read_all())):
-        flags = "\n".join(f"- {flag}" for flag in table.flags)
-        parts += [f"**{name_table(table)}**", *([flags] if flags else [])]
-        parts += [curve(row) for row in table.rows]
-    return "\n\n".join(parts)
+    return _summary(learning_curves(RecordStore(folder).read_all()))
+
+
+def _summary(curves: Sequence[Record]) -> str:
+    return "\n\n".join(
+        "\n\n".join([title(table), *map(curve, table.rows)]) for table in tabulate(curves)
+    )
 
 
 def _network(facts: dict[str, Any]) -> str:
@@ -124,8 +124,9 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError("name one folder: python -m evaluation.learning_curves FOLDER")
     folder = pathlib.Path(arguments[1])
     out = folder / "learning_curves"
-    write_report(learning_curves(RecordStore(folder).read_all()), out, examples={})
-    print(summarise_learning_curves(folder))
+    curves = learning_curves(RecordStore(folder).read_all())
+    write_report(curves, out, examples={})
+    print(_summary(curves))
     print(f"wrote {out / 'report.html'}")
 
 

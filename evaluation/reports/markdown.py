@@ -2,9 +2,10 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from evaluation.comparison import Row, Table, tabulate
+from evaluation.headlines import Point
 from evaluation.records import markdown_table
 from evaluation.reports.figures import Drawing
 from evaluation.reports.glance import SUITE, column_of, models_of, rows_at_a_glance
@@ -52,9 +53,14 @@ def summarise_headlines(
     ]
     parts = []
     for table in tables:
-        flags = "\n".join(f"- {_escape(flag)}" for flag in table.flags)
-        parts += [f"**{name_table(table)}**", *([flags] if flags else []), headlines(table)]
+        parts += [title(table), headlines(table)]
     return "\n\n".join(parts)
+
+
+def title(table: Table) -> str:
+    """What a table compares, and what has to be known of all of it, for a README."""
+    flags = "\n".join(f"- {_escape(flag)}" for flag in table.flags)
+    return "\n\n".join([f"**{name_table(table)}**", *([flags] if flags else [])])
 
 
 def summarise_shifts(folder: pathlib.Path) -> str:
@@ -98,20 +104,10 @@ def overview(table: Table) -> str:
 
 def curve(row: Row) -> str:
     """A line for each strength of a row and one for its headlines, for a README."""
-    show, axis = Format(row), row.axis or "strength"
-    points = {model: found.points for model, found in row.headlines.items()}
-    lines = [
-        {
-            axis: name_strength(point.strength, row.axis),
-            **{
-                _code(model): f"{show.number(at[k].value)} ({show.interval(at[k].interval)})"
-                for model, at in points.items()
-            },
-        }
-        for k, point in enumerate(next(iter(points.values())))
-    ]
+    show = Format(row)
+    lines = _lines(row, lambda at: f"{show.number(at.value)} ({show.interval(at.interval)})")
     mean = {_code(model): _cell(row, model) for model in row.headlines}
-    return _table([*lines, {axis: "mean", **mean}])
+    return _table([*lines, {row.axis or "strength": "mean", **mean}])
 
 
 def report(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]]) -> str:
@@ -184,20 +180,20 @@ def _details(row: Row) -> str:
 
 
 def _curve(row: Row) -> str:
-    points, show = next(iter(row.headlines.values())).points, Format(row)
-    return _table(
-        [
-            {
-                row.axis or "strength": name_strength(point.strength, row.axis),
-                **{
-                    _code(model): show.number(at.value)
-                    for model, found in row.headlines.items()
-                    for at in [found.points[k]]
-                },
-            }
-            for k, point in enumerate(points)
-        ]
-    )
+    show = Format(row)
+    return _table(_lines(row, lambda at: show.number(at.value)))
+
+
+def _lines(row: Row, cell: Callable[[Point], str]) -> list[dict[str, str]]:
+    """A line for each strength, a cell for each model."""
+    points = next(iter(row.headlines.values())).points
+    return [
+        {
+            row.axis or "strength": name_strength(point.strength, row.axis),
+            **{_code(model): cell(found.points[k]) for model, found in row.headlines.items()},
+        }
+        for k, point in enumerate(points)
+    ]
 
 
 def _facts(table: Table) -> str:

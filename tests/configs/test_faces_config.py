@@ -34,7 +34,7 @@ def test_photographs_have_the_networks_and_the_budget_of_painted_faces():
     painted, photographed = (
         configs.load(f"{kind}:capsnet,relation") for kind in ("faces", "photographed_faces")
     )
-    assert photographed.dataset == PhotographedFacesConfig("lfw", "relation")
+    assert photographed.dataset == PhotographedFacesConfig("relation", name="lfw")
     assert dataclasses.replace(photographed, dataset=painted.dataset) == painted
     assert configs.load("photographed_faces:cnn").optimizer.learning_rate == 1e-3
 

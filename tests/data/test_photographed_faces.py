@@ -13,7 +13,7 @@ from data.batches import DeviceSplit
 from data.errors import UserError
 from data.face_conditions import INVERT, painter, small_moves, widened
 from data.face_parts import NOTHING, pose_of
-from data.faces import FACE, classes_of, role_keys
+from data.faces import FACE
 from data.photographed_faces import PhotographedFaces, PhotographedFacesConfig, paste
 from data.sources import Dataset
 from evaluation.statistics import auroc
@@ -45,7 +45,7 @@ def real(task):
     framed = np.pad(pixels, ((0, 0), (FRAME, FRAME), (FRAME, FRAME)), mode="edge")
     crops = np.stack([photographs.crop(SUBSET)(photograph) for photograph in framed])
     faces = photographs.with_parts_cut(crops, SUBSET.homes)
-    return PhotographedFaces(PhotographedFacesConfig("subset", task), faces, faces)
+    return PhotographedFaces(PhotographedFacesConfig(task, name="subset"), faces, faces)
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def grey(value, count=2):
 def made_up(faces):
     homes = photographs.LAYOUTS["made_up"].homes
     faces = photographs.with_parts_cut(faces, homes)
-    config = PhotographedFacesConfig("made_up", "relation", layout_noise=0.0)
+    config = PhotographedFacesConfig("relation", layout_noise=0.0, name="made_up")
     return PhotographedFaces(config, faces, faces)
 
 
@@ -139,7 +139,6 @@ def test_a_sham_is_close_to_the_photograph_and_a_scramble_is_not():
     whole, sham = show.whole().astype(int), show.sham().astype(int)
     scrambled = shown("relation", "HELD_OUT")[:100].astype(int)
     errors = [np.mean(np.abs(images - whole)) for images in (sham, scrambled)]
-    print(errors)
     assert errors[0] < 3.0  # of 255 grey levels; parts lie up to half a pixel off
     assert errors[1] > 1.5 * errors[0]
 
@@ -197,7 +196,7 @@ def test_training_pastes_every_photograph_anew(task, labels):
 def test_labels_are_those_of_the_arrangements(task):
     faces, count = real(task), 12
     images = faces.split("test", count).images
-    keys = role_keys(faces.config.seed, "test", jnp.arange(count))
+    keys = faces.config.keys("test", jnp.arange(count))
     look = jax.jit(faces.config.draw)(keys)
 
     @jax.jit
@@ -227,7 +226,7 @@ def brightness(images):
 def dataset_of(faces, task, count=24):
     return Dataset(
         f"subset {task}",
-        classes_of(task),
+        faces.config.num_classes,
         train=faces.split("test", count),
         validation=faces.split("validation", count),
         test=faces.split("test", count),
@@ -259,7 +258,7 @@ def test_splits_are_fixed_and_balanced():
 @pytest.mark.parametrize("name", ["lfw", "celeb_a"])
 def test_public_photographs(mocked, tmp_path, name):  # noqa: F811
     config = PhotographedFacesConfig(
-        name, "presence", train_images=7, validation_images=5, test_images=30
+        "presence", train_images=7, validation_images=5, test_images=30, name=name
     )
     dataset = config.load(str(tmp_path))
     assert dataset.name == f"{name} presence"
@@ -290,7 +289,7 @@ class Prepared:
 def test_data_without_photographs_or_splits_is_named(monkeypatch, tmp_path, prepared, message):
     monkeypatch.setattr(preparation, "find_prepared", lambda name, folder: prepared)
     with pytest.raises(UserError, match=f"dataset.name='celeb_a': .* has {message}"):
-        PhotographedFacesConfig("celeb_a").load(str(tmp_path))
+        PhotographedFacesConfig(name="celeb_a").load(str(tmp_path))
 
 
 @pytest.mark.parametrize(
