@@ -110,8 +110,9 @@ class AdditionConfig:
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints its validation and test images."""
-        dataset = load_painted(self, self.distortion.transform, data_dir)
-        return dataclasses.replace(dataset, num_classes=2 * dataset.num_classes - 1)
+        return load_painted(
+            self, self.distortion.transform, data_dir, num_classes=lambda digits: 2 * digits - 1
+        )
 
     def generate(
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]
@@ -174,7 +175,12 @@ def translated_cluttered_large() -> DistortedConfig:
 
 
 def load_painted(
-    config: Any, pose_transform: Transform, data_dir: str | None, *, chunk: int = _CHUNK
+    config: Any,
+    pose_transform: Transform,
+    data_dir: str | None,
+    *,
+    chunk: int = _CHUNK,
+    num_classes: Callable[[int], int] = lambda of_source: of_source,
 ) -> Dataset:
     """Reads the source of a generated dataset and paints its validation and test images.
 
@@ -183,11 +189,18 @@ def load_painted(
         pose_transform: The family of the transforms that paint the images.
         data_dir: See `data.sources.load`.
         chunk: See `fixed_splits`.
+        num_classes: From the number of the source's classes to that of the painted images.
     """
     source = config.source.load(data_dir)
     check_canvas(config.canvas, source)
     painted = fixed_splits(config.generate, source, config.seed, chunk=chunk)
-    return dataclasses.replace(source, name=config.name, pose_transform=pose_transform, **painted)
+    return dataclasses.replace(
+        source,
+        name=config.name,
+        num_classes=num_classes(source.num_classes),
+        pose_transform=pose_transform,
+        **painted,
+    )
 
 
 def check_canvas(canvas: int, source: Dataset) -> None:
@@ -213,9 +226,14 @@ def draw_clutter(
         size: Height and width of a patch, in pixels.
         canvas: Height and width of a canvas, in pixels.
     """
+    side = split.images.shape[1]
+    if not 1 <= size <= min(side, canvas):
+        raise UserError(
+            f"dataset.distractor_size={size}: must be from 1 to {min(side, canvas)}, the side of "
+            "the images that patches are cut from"
+        )
     image_key, crop_key, place_key = jax.random.split(key, 3)
     images = jax.random.randint(image_key, (batch, count, 1, 1), 0, split.labels.size)
-    side = split.images.shape[1]
     first = jax.random.randint(crop_key, (2, batch, count, 1, 1), 0, side - size + 1)
     rows = first[0] + jnp.arange(size)[:, None]
     columns = first[1] + jnp.arange(size)

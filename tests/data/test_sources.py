@@ -14,7 +14,7 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.testing import mocking
 
-from data import bundled_mnist, idx, preparation, sources
+from data import bundled_mnist, idx, opening, preparation, sources
 from data.errors import UserError
 from data.resizing import middle_square
 from data.sources import DatasetConfig, load
@@ -121,7 +121,7 @@ def test_idx_files_in_the_data_directory(tmp_path):
 
 def test_idx_files_of_the_system(tmp_path, monkeypatch):
     write_idx(tmp_path / "system" / "fashion-mnist")
-    monkeypatch.setattr(sources, "SYSTEM_FOLDER", tmp_path / "system")
+    monkeypatch.setattr(opening, "SYSTEM_FOLDER", tmp_path / "system")
     config = DatasetConfig(name="fashion_mnist", train="train[:10]", validation="train[10:]")
     assert len(load(config, str(tmp_path)).train) == 10
 
