@@ -71,7 +71,8 @@ def _rank(features: Any, key: Any) -> int | None:
     """The number of axes of a feature; None if it is no array, or is not there."""
     feature: Any = features[key] if isinstance(key, str) and key in features else None
     arrays = (tfds.features.Tensor, tfds.features.Image)
-    return len(feature.shape) if isinstance(feature, arrays) else None
+    shape: Any = feature.shape if isinstance(feature, arrays) else None
+    return None if shape is None else len(shape)
 
 
 def _as_image(image: Any, name: str, key: str) -> np.ndarray:

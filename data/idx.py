@@ -20,6 +20,7 @@ FILES = {
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 _UNSIGNED_BYTES = 0x08
+_AXES = (1, 3)  # of labels and of images
 # What deflate makes of a byte, at the most.
 _HIGHEST_COMPRESSION = 1032
 
@@ -104,7 +105,7 @@ def _read(folder: pathlib.Path, name: str, checksums: dict[str, str] | None) -> 
                 f"{path} is damaged: its content has SHA-256 {found[:16]}..., "
                 f"expected {checksums[name][:16]}...; fetch it again"
             )
-    if not shape or 0 in shape:
+    if 0 in shape:
         raise UserError(f"{path} is empty: its header says {shape}; fetch it again")
     if len(values) != math.prod(shape):
         number = len(values) if len(values) < math.prod(shape) else "more"
@@ -117,6 +118,8 @@ def _read_header(file: Any, path: pathlib.Path) -> tuple[bytes, tuple[int, ...]]
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] != _UNSIGNED_BYTES:
         raise UserError(f"{path} is not an IDX file of unsigned bytes; fetch it again")
+    if start[3] not in _AXES:
+        raise UserError(f"{path} has {start[3]} axes; images have 3 and labels 1; fetch it again")
     lengths = file.read(4 * start[3])
     if len(lengths) < 4 * start[3]:
         raise UserError(f"{path} ends within its header; fetch it again")

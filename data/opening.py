@@ -58,6 +58,8 @@ def open_source(name: str, folder: pathlib.Path, size: int) -> slicing.Source:
     if name == "mnist":
         return _open_mnist(folder, size)
     own, system = folder / name, [SYSTEM_FOLDER / n for n in (name, name.replace("_", "-"))]
+    if os.path.exists(own) and not own.is_dir():
+        raise UserError(f"dataset.name={name!r}: {own} is not a folder")
     if not idx.missing_files(own):
         return _open_idx(own, size)
     builder = preparation.find_prepared(name, folder)
@@ -110,10 +112,8 @@ def _open_idx(folder: pathlib.Path, size: int) -> slicing.Source:
 
 def _check_not_incomplete(name: str, folder: pathlib.Path) -> None:
     """Raises a `UserError` that says what a dataset's folder lacks, if there is one."""
-    if not os.path.exists(folder):
-        return
     if not folder.is_dir():
-        raise UserError(f"dataset.name={name!r}: {folder} is not a folder")
+        return
     missing = idx.missing_files(folder)
     if len(missing) < sum(map(len, idx.FILES.values())):
         raise UserError(

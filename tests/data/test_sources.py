@@ -19,19 +19,7 @@ from data.errors import UserError
 from data.resizing import middle_square
 from data.sources import DatasetConfig, load
 from tests.conftest import ROOT
-
-
-def write_idx(folder, count=20, side=6, classes=4):
-    """A dataset of `count` training and half as many test images, as IDX files."""
-    folder.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    for split, size in (("train", count), ("test", count // 2)):
-        images = random.integers(0, 256, (size, side, side), np.uint8)
-        labels = (np.arange(size) % classes).astype(np.uint8)
-        for name, array in zip(idx.FILES[split], (images, labels), strict=True):
-            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-            (folder / f"{name}.gz").write_bytes(gzip.compress(header + array.tobytes()))
-    return folder
+from tests.data.stored import write_idx
 
 
 def test_bundled_files_are_the_whole_of_mnist():
