@@ -1,6 +1,7 @@
 """Cut and paste of photographs: 100 real faces, too few to train on, and made-up ones."""
 
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -275,21 +276,34 @@ class Prepared:
     """Prepared data of some splits without an example."""
 
     def __init__(self, *splits):
-        self.splits = splits
-
-    def as_data_source(self, split):
-        if split not in self.splits:
-            raise ValueError(f"Unknown split {split!r}")
-        return []
+        none = types.SimpleNamespace(num_examples=0)
+        self.info = types.SimpleNamespace(
+            splits=dict.fromkeys(splits, none), features={"image": None}
+        )
 
 
 @pytest.mark.parametrize(
-    ("prepared", "message"), [(Prepared("train"), "nothing in train"), (Prepared(), "no train")]
+    ("prepared", "message"),
+    [(Prepared("train"), "nothing in train"), (Prepared("test"), "no train")],
 )
 def test_data_without_photographs_or_splits_is_named(monkeypatch, tmp_path, prepared, message):
     monkeypatch.setattr(preparation, "find_prepared", lambda name, folder: prepared)
     with pytest.raises(UserError, match=f"dataset.name='celeb_a': .* has {message}"):
         PhotographedFacesConfig(name="celeb_a").load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "photograph",
+    [
+        np.zeros((200, 250, 3), np.uint8),  # rows are missing below the chin
+        np.zeros((250, 250, 2), np.uint8),
+        np.zeros((250, 250, 3), np.float32),
+        np.zeros((1, 250, 250), np.uint8),
+    ],
+)
+def test_photographs_that_no_face_can_be_cut_from_are_named(photograph):
+    with pytest.raises(ValueError, match=r"photograph of shape .* is not one to cut"):
+        photographs.crop(photographs.LAYOUTS["lfw"])(photograph)
 
 
 @pytest.mark.parametrize(
