@@ -21,6 +21,7 @@ from data.augmentation import random_phase, random_shift
 from data.batches import Batch, DeviceSplit, normalise
 from data.bundled_mnist import BundledMnist
 from data.errors import UserError, first_line
+from data.folders import expand
 from data.resizing import frame, middle_square
 from data.subsets import first_images
 from stn.transforms import Transform
@@ -254,7 +255,7 @@ def _read(read: Reader, name: str, role: str, spec: str) -> slicing.Images:
 def data_folder(data_dir: str | None) -> pathlib.Path:
     """The TFDS data directory: the argument, or `TFDS_DATA_DIR`, or `~/tensorflow_datasets`."""
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return pathlib.Path(chosen).expanduser()
+    return expand(chosen, "--data_dir")
 
 
 def _open(name: str, folder: pathlib.Path, size: int) -> tuple[Reader, int | None]:
