@@ -9,20 +9,13 @@ import signal
 import sys
 
 # Until training begins there is nothing to save, so Ctrl-C may end the process at once. Python's
-# own KeyboardInterrupt is lost where it strikes in one of JAX's callbacks. This comes before the
-# imports, for they take a second.
+# own KeyboardInterrupt is lost in JAX's callbacks. All this comes before imports that take seconds.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-# Importing takes seconds on a slow machine, and so does all that follows.
-if __name__ == "__main__" and not any(
-    word.startswith(("-h", "--h")) or word.endswith("list") for word in sys.argv[1:]
-):
+if __name__ == "__main__" and not any(w.startswith(("-h", "--h", "list")) for w in sys.argv[1:]):
     with contextlib.suppress(OSError):
         print("importing JAX", flush=True)
 
-import dataclasses
-import re
 from collections.abc import Sequence
 
 from absl import flags
@@ -30,13 +23,10 @@ from absl import flags
 import configs
 from data.errors import UserError, printable
 from data.folders import expand
-from training import loop, process
-from training.experiment import Experiment
+from training import loop, process, seeds
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; runs/NAME by default.")
-_SEEDS = flags.DEFINE_list(
-    "seeds", [], "Train once with each of these seeds, in the folders WORKDIR_seedN."
-)
+_SEEDS = flags.DEFINE_list("seeds", None, "Train once with each, in the folders WORKDIR_seedN.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data; else TFDS_DATA_DIR.")
 _COORDINATOR = flags.DEFINE_string(
     "coordinator", None, "HOST:PORT of process 0, to train over several processes or hosts."
@@ -49,50 +39,18 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the experiment that the command line names."""
     process.set_up()
     name, experiment = configs.parse_flags(arguments)
-    runs = _runs(name, experiment)
-    data_dir = _DATA_DIR.value
-    if data_dir is not None:
-        data_dir = str(expand(data_dir, "--data_dir"))
+    default = f"runs/{name.replace(':', '_').replace(',', '_')}"
+    workdir = default if _WORKDIR.value is None else _WORKDIR.value
+    runs = seeds.plan(experiment, workdir, _SEEDS.value)
+    data_dir = None if _DATA_DIR.value is None else str(expand(_DATA_DIR.value, "--data_dir"))
     process.join_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
     try:
         for folder, run in runs.items():
             if _PROCESS.value == 0:
-                print(f"{name}: reading the images, then training in {folder}", flush=True)
+                print(printable(f"{name}: reading the images, to train in {folder}"), flush=True)
             loop.run(run, name=name, workdir=folder, data_dir=data_dir)
     except loop.Interrupted as stop:
         sys.exit(128 + stop.signal_number)
-
-
-def _runs(name: str, experiment: Experiment) -> dict[str, Experiment]:
-    """The runs that the command line asks for, by their folders; all are checked before the first.
-
-    Raises:
-        UserError: if one of them cannot be.
-    """
-    chosen = _WORKDIR.value
-    if chosen is None:
-        chosen = f"runs/{name.replace(':', '_').replace(',', '_')}"
-    workdir = expand(chosen, "--workdir")
-    if not flags.FLAGS["seeds"].present:
-        return {str(workdir): experiment}
-    given = f"--seeds={','.join(_SEEDS.value)}"
-    # Not int(): it takes signs, underscores and the digits of every script.
-    if not _SEEDS.value or not all(re.fullmatch("[0-9]{1,10}", seed) for seed in _SEEDS.value):
-        raise UserError(f"{given}: give whole numbers, as in 0,1,2")
-    seeds = [int(seed) for seed in _SEEDS.value]
-    if len(set(seeds)) < len(seeds):
-        raise UserError(f"{given}: gives a seed twice; one run is trained with each")
-    if workdir.name in ("", ".."):
-        raise UserError(f"--workdir={chosen}: --seeds needs a folder with a name, as in runs/NAME")
-    runs = {
-        str(workdir.with_name(f"{workdir.name}_seed{seed}")): dataclasses.replace(
-            experiment, seed=seed
-        )
-        for seed in seeds
-    }
-    for run in runs.values():
-        run.check()
-    return runs
 
 
 if __name__ == "__main__":

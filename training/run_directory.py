@@ -90,9 +90,16 @@ class RunDirectory:
                 self.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(lock(self._lock))
             self.check(name, experiment)  # again, for another process may have been faster
+            self._drop_links()
             with self._writing(self._config):
                 write_json(self._config, _stored(name, experiment))
             yield
+
+    def _drop_links(self) -> None:
+        """Removes what would have this run write into a file elsewhere: a sent folder may."""
+        for file in (self._metrics, *self.path.glob(f"*{PARTIAL}")):
+            if file.is_symlink():
+                file.unlink()
 
     @contextlib.contextmanager
     def _writing(self, path: pathlib.Path) -> Iterator[None]:

@@ -103,7 +103,7 @@ RECORD = {"name": "tiny", "dataset": "mnist", "step": 4, "images_per_second": No
         ("", "cannot be read"),
         ("[1]", "JSON object"),
         ("null", "JSON object"),
-        (DEEP, "cannot be read"),
+        ("{}", "name, dataset, step, results"),
         ("\udcff", "cannot be read"),
         (json.dumps({**RECORD, "results": 3}), "results"),
         (json.dumps({**RECORD, "results": ["clean"]}), "JSON object"),
@@ -144,8 +144,9 @@ def test_metrics_of_something_else_are_left_alone(claimed):
     assert (claimed.path / "metrics.jsonl").read_text() == '{"epoch": 1}\n{"epoch": 2}\n'
 
 
-@pytest.mark.parametrize("content", ["", "{}", "3", "[", DEEP, "\udcff"])
-def test_a_damaged_environment_begins_anew(claimed, content):
+@pytest.mark.parametrize("kind", ["empty", "an object", "a number", "cut short", "deep", "no text"])
+def test_a_damaged_environment_begins_anew(claimed, kind):
+    content = {"an object": "{}", "a number": "3", "cut short": "[", **FOREIGN}[kind]
     (claimed.path / "environment.json").write_text(content, errors="surrogateescape")
     claimed.add_environment({"python": "3"})
     claimed.add_environment({"python": "4"})
@@ -209,6 +210,23 @@ def test_a_lock_is_not_followed_out_of_the_folder(directory, tmp_path):
     with pytest.raises(UserError, match="cannot be written"), directory.claim("tiny", EXPERIMENT):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_nothing_is_written_through_a_link_out_of_the_folder(directory, tmp_path):
+    with directory.claim("tiny", EXPERIMENT):
+        pass
+    links = ("config.json", "environment.json", "record.json", "metrics.jsonl")
+    for name in links:
+        for link in (directory.path / name, directory.path / f"{name}.partial"):
+            if name != "config.json" or link.suffix == ".partial":
+                link.symlink_to(tmp_path / f"outside {name}")
+    with directory.claim("tiny", EXPERIMENT):
+        directory.rewind_metrics(0)
+        directory.append_metrics({"step": 1})
+        directory.add_environment({})
+        directory.write_record({**RECORD, "results": []})
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert {path.name for path in directory.path.iterdir() if not path.is_symlink()} >= {*links}
 
 
 def test_a_home_is_filled_in(monkeypatch):
