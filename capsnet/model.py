@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from capsnet import construction, losses
 from capsnet.vectors import length
-from cnn import Convolution
+from cnn import Convolution, validation
 
 # A class capsule's length at the two dead ends of the margin loss: with ten classes the loss sits
 # at 0.81 when every length is 0 and at 3.645 when every length is 1.
@@ -74,6 +74,30 @@ class CapsNetConfig:
         """Creates the network for images of (height, width, channels)."""
         return CapsNet(self, image_shape, num_classes, rngs=rngs)
 
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        size, weight, flag = validation.whole(), validation.weight, validation.flag
+        validation.check(
+            self,
+            convolution_channels=size,
+            kernel_size=size,
+            primary_types=size,
+            primary_dim=size,
+            primary_stride=size,
+            primary_coupling=flag,
+            class_dim=size,
+            class_bias=flag,
+            iterations=validation.whole(most=validation.MAX_UNROLLED),
+            leaky=flag,
+            stop_gradient=flag,
+            margin_weight=weight,
+            margin_reduction=validation.one_of("sum", "mean"),
+            reconstruction_weight=weight,
+            decoder_widths=validation.each(size),
+            initializers=validation.one_of("he", "sabour_code"),
+            dtype=validation.one_of(*validation.DTYPES),
+        )
+
 
 def paper() -> CapsNetConfig:
     """The network as the paper describes it: 8,215,568 parameters on 28x28 grey images."""
@@ -131,13 +155,10 @@ class CapsNet(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
-        if config.margin_reduction not in ("sum", "mean"):
-            raise ValueError(
-                f"margin_reduction={config.margin_reduction!r}: choose 'sum' or 'mean'"
-            )
-        if config.iterations < 1:
-            raise ValueError(f"iterations={config.iterations}: routing needs at least 1")
-        _check_image_fits(config, image_shape)
+        config.check()
+        validation.check_task(image_shape, num_classes)
+        kernel = f"{config.kernel_size}x{config.kernel_size}"
+        validation.check_side(image_shape, 2 * config.kernel_size - 1, f"two {kernel} convolutions")
         self.num_classes = num_classes
         self.reconstruction_weight = config.reconstruction_weight
         # The weight of the margin loss in the paper's units, which sum over classes.
@@ -272,13 +293,3 @@ def _plateau(all_lengths: float, num_classes: int) -> float:
     """The margin loss of an image whose class capsules all have one length."""
     one_hot = jax.nn.one_hot(jnp.zeros(1, jnp.int32), num_classes)
     return float(losses.margin_loss(jnp.full((1, num_classes), all_lengths), one_hot)[0])
-
-
-def _check_image_fits(config: CapsNetConfig, image_shape: tuple[int, int, int]) -> None:
-    smallest = 2 * config.kernel_size - 1
-    if min(image_shape[:2]) < smallest:
-        raise ValueError(
-            f"images of {image_shape[0]}x{image_shape[1]} pixels are too small for two "
-            f"{config.kernel_size}x{config.kernel_size} convolutions; the smallest side that fits "
-            f"is {smallest}"
-        )

@@ -17,8 +17,8 @@ from jaxtyping import Array, Float
 
 from cnn import lowerings
 from cnn.fourier import convolve_spectra
+from cnn.validation import DTYPES
 
-DTYPES = ("float32", "bfloat16", "float16")
 LOWERINGS = ("auto", *lowerings.NAMES)
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -165,7 +165,7 @@ class Convolution(nnx.Module):
         rngs: Source of the initial values.
 
     Raises:
-        ValueError: if `dtype` is not one of `DTYPES`.
+        ValueError: if `dtype` is not one of `cnn.validation.DTYPES`.
     """
 
     def __init__(
