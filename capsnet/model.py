@@ -11,11 +11,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
 from capsnet import construction, losses
 from capsnet.vectors import length
 from cnn import Convolution, validation
+from cnn.arrays import as_float, as_images, as_labels
+from cnn.losses import accuracy
 
 # A class capsule's length at the two dead ends of the margin loss: with ten classes the loss sits
 # at 0.81 when every length is 0 and at 3.645 when every length is 1.
@@ -159,6 +162,7 @@ class CapsNet(nnx.Module):
         validation.check_task(image_shape, num_classes)
         kernel = f"{config.kernel_size}x{config.kernel_size}"
         validation.check_side(image_shape, 2 * config.kernel_size - 1, f"two {kernel} convolutions")
+        self.image_shape = image_shape
         self.num_classes = num_classes
         self.reconstruction_weight = config.reconstruction_weight
         # The weight of the margin loss in the paper's units, which sum over classes.
@@ -194,15 +198,16 @@ class CapsNet(nnx.Module):
     def _primary(self, images):
         return self.primary_capsules(nnx.relu(self.convolution(images)))
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> CapsNetOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> CapsNetOutput:
         """Finds the class capsules of images in [0, 1]."""
+        images = as_images(images, self.image_shape)
         poses, couplings = self.class_capsules(self._primary(images))
         return CapsNetOutput(length(poses), poses, couplings)
 
     def reconstruct(
         self,
         output: CapsNetOutput,
-        labels: Int[Array, "batch"] | None = None,
+        labels: Int[ArrayLike, "batch"] | None = None,
     ) -> Float[Array, "batch height width channels"]:
         """Decodes one class capsule of each image; pixels are in (0, 1).
 
@@ -217,20 +222,21 @@ class CapsNet(nnx.Module):
             raise ValueError("reconstruction_weight=0: this network has no decoder")
         if labels is None:
             labels = jnp.argmax(output.logits, axis=-1)
+        labels = as_labels(labels, output.logits.shape[0])
         return self.decoder(output.poses, jax.nn.one_hot(labels, self.num_classes))
 
     def activations(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
         """The maps of "convolution" and "primary capsules"; images may be of any size that fits.
 
         A place of the primary capsules' map has the components of all capsules there.
         """
-        features = nnx.relu(self.convolution(images))
+        features = nnx.relu(self.convolution(as_float(images)))
         return {"convolution": features, "primary capsules": self.primary_capsules.map(features)}
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch dim"]:
         """The class capsule that wins, of each image in [0, 1]: what the decoder paints from."""
         output = self(images)
@@ -253,16 +259,17 @@ class CapsNet(nnx.Module):
             squared reconstruction error per image.
         """
         output = self(batch.images)
-        one_hot = jax.nn.one_hot(batch.labels, self.num_classes)
+        labels = as_labels(batch.labels, output.logits.shape[0])
+        one_hot = jax.nn.one_hot(labels, self.num_classes)
         margin = jnp.mean(losses.margin_loss(output.logits, one_hot))
         loss = self.margin_weight * margin
         metrics = {
-            "accuracy": jnp.mean(jnp.argmax(output.logits, axis=-1) == batch.labels),
+            "accuracy": accuracy(output.logits, labels),
             "margin_loss": margin,
             "class_length": jnp.mean(output.logits),
         }
         if self.decoder is not None:
-            decoded = self.reconstruct(output, batch.labels)
+            decoded = self.reconstruct(output, labels)
             error = jnp.mean(losses.reconstruction_loss(decoded, batch.images))
             loss = loss + self.reconstruction_weight * error
             metrics["reconstruction_error"] = error
