@@ -300,6 +300,17 @@ def test_a_disk_that_becomes_full_ends_it_at_the_first_checkpoint_not_saved(
     assert restore_run(tmp_path / "run", data_dir=data_dir).step == 6
 
 
+def test_a_device_that_is_too_small_is_one_line(train, monkeypatch):
+    def exhausted(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory: 9 GB\nmore")
+
+    monkeypatch.setattr(loop._Training, "run", exhausted)
+    with pytest.raises(
+        UserError, match=r"batch_size=16, evaluation_batch_size=40: too large .*9 GB"
+    ):
+        train()
+
+
 def test_a_second_start_in_the_same_folder_is_one_line_and_changes_nothing(
     train, train_until, whole, tmp_path
 ):
