@@ -42,7 +42,11 @@ class Distortion(Protocol):
         ...
 
     def __call__(self, key: Key[Array, ""], images: Images, canvas: int) -> Distorted:
-        """Paints each image on a blank square canvas of that many pixels, each in its own way."""
+        """Paints each image on a blank square canvas of that many pixels, each in its own way.
+
+        Raises:
+            ValueError: if the images are not square.
+        """
         ...
 
 
@@ -73,7 +77,7 @@ class AffineDistortion:
     def __call__(self, key: Key[Array, ""], images: Images, canvas: int) -> Distorted:
         """Slants, turns, scales and places images; see `Distortion`."""
         angle_key, scale_key, place_key = jax.random.split(key, 3)
-        count, size = images.shape[0], images.shape[1]
+        count, size = len(images), _side(images)
         limit = np.deg2rad(self.rotation)
         angle = jax.random.uniform(angle_key, (count,), minval=-limit, maxval=limit)
         scale = _scales(scale_key, count, self.smallest_scale, self.largest_scale) * size / canvas
@@ -104,8 +108,14 @@ class Placement:
         return Affine()
 
     def __call__(self, key: Key[Array, ""], images: Images, canvas: int) -> Distorted:
-        """Places images; see `Distortion`."""
-        count, size = images.shape[0], images.shape[1]
+        """Places images; see `Distortion`.
+
+        Raises:
+            ValueError: if they are larger than the canvas.
+        """
+        count, size = len(images), _side(images)
+        if size > canvas:
+            raise ValueError(f"canvas={canvas}: images of {size}x{size} pixels do not fit")
         corner = jax.random.randint(key, (count, 2), 0, canvas - size + 1)
         ratio = canvas / size
         # The image's centre, at corner + size / 2, goes to zero.
@@ -137,7 +147,7 @@ class ProjectiveDistortion:
     def __call__(self, key: Key[Array, ""], images: Images, canvas: int) -> Distorted:
         """Tilts images; see `Distortion`."""
         scale_key, noise_key = jax.random.split(key)
-        count, size = images.shape[0], images.shape[1]
+        count, size = len(images), _side(images)
         scale = _scales(scale_key, count, self.smallest_scale, self.largest_scale) * size / canvas
         noise = jax.random.normal(noise_key, (count, 4, 2)) * (2.0 * self.corner_noise / canvas)
         theta = corners_to(scale[:, None, None] * CORNERS + noise)
@@ -168,7 +178,7 @@ class ElasticDistortion:
     def __call__(self, key: Key[Array, ""], images: Images, canvas: int) -> Distorted:
         """Bends images; see `Distortion`."""
         scale_key, noise_key = jax.random.split(key)
-        count, size = images.shape[0], images.shape[1]
+        count, size = len(images), _side(images)
         scale = _scales(scale_key, count, self.smallest_scale, self.largest_scale) * size / canvas
         controls = jnp.asarray(self.transform.control_points, jnp.float32)
         noise = jax.random.normal(noise_key, (count, *controls.shape))
@@ -200,6 +210,9 @@ def place(
         corners: (x, y) of each image's first pixel on the canvas.
         canvas: Height and width, in pixels.
     """
+    images, corners = jnp.asarray(images), jnp.asarray(corners)
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        images = images.astype(jnp.float32)  # sums of bytes would wrap around
     rows = jnp.arange(canvas)[:, None]
 
     def selector(offset, size):
@@ -233,6 +246,7 @@ def square_to_quadrilateral(
     Returns:
         Matrices up to a factor; not finite where three corners lie on a line.
     """
+    corners = jnp.asarray(corners, jnp.float32)
     first, second, third, fourth = (corners[:, k] for k in range(4))
     sum_of_corners = first - second + third - fourth
     right, below = second - third, fourth - third
@@ -260,6 +274,14 @@ def _adjugate(matrix):
     rows = [matrix[:, k] for k in range(3)]
     columns = [jnp.cross(rows[(k + 1) % 3], rows[(k + 2) % 3]) for k in range(3)]
     return jnp.stack(columns, axis=-1)
+
+
+def _side(images: Images) -> int:
+    """Height and width of square images, in pixels."""
+    height, width = images.shape[1:3]
+    if height != width:
+        raise ValueError(f"images of {height}x{width} pixels: only square ones are distorted")
+    return height
 
 
 def _scales(key, count, smallest, largest):

@@ -75,7 +75,7 @@ class ExtrudedConfig:
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints its validation and test volumes."""
-        return load_painted(self, Affine(dims=3), data_dir, chunk=_CHUNK)
+        return load_painted(self, Affine(dims=3), data_dir, axes=3, chunk=_CHUNK)
 
     def generate(
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, " batch"]
