@@ -11,11 +11,15 @@ record.json        the final result, present when the run is complete
 import json
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from data.errors import UserError
 from evaluation.records import PARTIAL, write_json, write_text
-from training.experiment import Experiment, differences, from_json, to_json
+from training.config_types import Known, to_json, types_in
+from training.experiment import Experiment, differences, from_json
+
+Configurations = Callable[[str], Experiment]
 
 
 class RunDirectory:
@@ -40,7 +44,8 @@ class RunDirectory:
             UserError: if it holds another experiment that has got anywhere, or other files.
         """
         if self._config.is_file():
-            found = differences(_up_to_date(self._read_config()), _stored(name, experiment))
+            stored = _up_to_date(self._read_config(), lambda: types_in(experiment))
+            found = differences(stored, _stored(name, experiment))
             if found and self._has_progress():
                 raise UserError(
                     f"--workdir={self.path} holds another experiment ({'; '.join(found)}); choose "
@@ -68,8 +73,11 @@ class RunDirectory:
                 "another folder"
             ) from error
 
-    def load(self) -> tuple[str, Experiment]:
+    def load(self, configurations: Configurations | None = None) -> tuple[str, Experiment]:
         """The name and configuration of the run in this folder.
+
+        Args:
+            configurations: See `restoring.restore_run`.
 
         Raises:
             UserError: if there is no run, or it cannot be understood.
@@ -77,7 +85,12 @@ class RunDirectory:
         if not self._config.is_file():
             raise UserError(f"{self.path} holds no run (there is no config.json)")
         stored = self._read_config()
-        return stored["name"], from_json(stored["experiment"])
+        name = stored["name"]
+
+        def known():
+            return types_in(configurations(name)) if configurations else {}
+
+        return name, from_json(stored["experiment"], known)
 
     def _read_config(self) -> dict[str, Any]:
         try:
@@ -125,10 +138,10 @@ class RunDirectory:
         return json.loads(self._record.read_text()) if self._record.is_file() else None
 
 
-def _up_to_date(stored: dict[str, Any]) -> dict[str, Any]:
+def _up_to_date(stored: dict[str, Any], known: Known) -> dict[str, Any]:
     """A stored configuration with the defaults of fields that it is older than."""
     try:
-        return _stored(stored["name"], from_json(stored["experiment"]))
+        return _stored(stored["name"], from_json(stored["experiment"], known))
     except (UserError, KeyError):  # what it names is no longer there, so it is another experiment
         return stored
 
