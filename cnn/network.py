@@ -13,10 +13,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
+from cnn import validation
 from cnn.convolution import Convolution
 from cnn.dense_layers import dense
 from cnn.losses import classification_loss
-from cnn.pooling import pool
+from cnn.pooling import POOLINGS, pool
 
 
 @dataclasses.dataclass
@@ -46,6 +47,33 @@ class ConvolutionalNetworkConfig:
     ) -> "ConvolutionalNetwork":
         """Creates the network for images of (height, width, channels)."""
         return ConvolutionalNetwork(self, image_shape, num_classes, rngs=rngs)
+
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        validation.check(
+            self,
+            channels=validation.each(validation.whole(), least=1),
+            kernel_size=validation.whole(),
+            padding=validation.one_of("SAME", "VALID"),
+            pooling=validation.each(validation.one_of(*POOLINGS)),
+            dense=validation.each(validation.whole()),
+            dropout=validation.share,
+            dtype=validation.one_of(*validation.DTYPES),
+        )
+        if len(self.pooling) != len(self.channels):
+            raise ValueError(
+                f"pooling={self.pooling!r} must name one pooling for each of the "
+                f"{len(self.channels)} convolutions"
+            )
+
+    @property
+    def smallest_side(self) -> int:
+        """Height and width of the smallest images of which the layers leave anything."""
+        side = 1
+        for kind in reversed(self.pooling):
+            side *= 1 if kind == "none" else 2
+            side += self.kernel_size - 1 if self.padding == "VALID" else 0
+        return side
 
 
 def paper() -> ConvolutionalNetworkConfig:
@@ -110,13 +138,10 @@ class ConvolutionalNetwork(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
-        if not 0.0 <= config.dropout < 1.0:
-            raise ValueError(f"dropout={config.dropout}: must be in [0, 1)")
-        if len(config.pooling) != len(config.channels):
-            raise ValueError(
-                f"pooling={config.pooling!r} must name one pooling for each of the "
-                f"{len(config.channels)} convolutions"
-            )
+        config.check()
+        validation.check_task(image_shape, num_classes)
+        layers = "the convolutions and poolings"
+        validation.check_side(image_shape, config.smallest_side, layers)
         in_channels = (image_shape[-1], *config.channels)
         self.convolutions = nnx.List(
             Convolution(
@@ -132,11 +157,6 @@ class ConvolutionalNetwork(nnx.Module):
         self.pooling = config.pooling
         self.dtype = config.dtype
         features = jax.eval_shape(self._features, jnp.zeros((1, *image_shape)))
-        if features.size == 0:
-            raise ValueError(
-                f"images of {image_shape[0]}x{image_shape[1]} pixels are too small: "
-                "nothing is left of them after the poolings"
-            )
         widths = (features.size, *config.dense)
         self.dense = nnx.List(
             dense(widths[layer], widths[layer + 1], dtype=config.dtype, rngs=rngs)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
+from cnn import validation
 from cnn.convolution import Convolution
 from cnn.dense_layers import dense
 from cnn.downsampling import EDGES, KINDS, UNFILTERED, downsample, prefilter
@@ -54,13 +55,20 @@ class PoolingNetworkConfig:
 
     def check(self) -> None:
         """Raises a `ValueError` for a value that no network can have."""
-        for field, choices in (("downsampling", KINDS), ("edges", EDGES), ("head", HEADS)):
-            value = getattr(self, field)
-            if value not in choices:
-                raise ValueError(f"{field}={value!r}: choose one of {', '.join(choices)}")
+        few = validation.whole(0, validation.MAX_UNROLLED)
+        validation.check(
+            self,
+            downsampling=validation.one_of(*KINDS),
+            downsamplings=few,
+            layers=few,
+            # Twice as many follow in the other blocks.
+            channels=validation.whole(most=validation.MAX_SIZE // 2),
+            kernel_size=validation.whole(),
+            edges=validation.one_of(*EDGES),
+            head=validation.one_of(*HEADS),
+            dense=validation.whole(),
+        )
         blocks = self.downsamplings + 1
-        if self.downsamplings < 0:
-            raise ValueError(f"downsamplings={self.downsamplings}: must be at least 0")
         if self.layers < blocks:
             raise ValueError(
                 f"layers={self.layers}: must be at least downsamplings + 1 = {blocks}, one "
@@ -90,6 +98,7 @@ class PoolingNetwork(nnx.Module):
         rngs: nnx.Rngs,
     ):
         config.check()
+        validation.check_task(image_shape, num_classes)
         self.config = config
         blocks, channels = config.downsamplings + 1, image_shape[-1]
         layers = []

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
+from cnn import validation
 from cnn.decoder import Decoder
 from cnn.losses import classification_loss
 from cnn.network import ConvolutionalNetworkConfig
@@ -44,6 +45,16 @@ class ReconstructingNetworkConfig:
     ) -> "ReconstructingNetwork":
         """Creates the network for images of (height, width, channels)."""
         return ReconstructingNetwork(self, image_shape, num_classes, rngs=rngs)
+
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        self.network.check()
+        validation.check(
+            self,
+            class_dim=validation.whole(),
+            reconstruction_weight=validation.number(0.0, validation.MAX_WEIGHT, beyond=True),
+            decoder_widths=validation.each(validation.whole()),
+        )
 
 
 def matched() -> ReconstructingNetworkConfig:
@@ -91,10 +102,8 @@ class ReconstructingNetwork(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
-        if config.reconstruction_weight <= 0.0:
-            raise ValueError(
-                f"reconstruction_weight={config.reconstruction_weight}: must be positive"
-            )
+        config.check()
+        validation.check_task(image_shape, num_classes)
         self.shape = (num_classes, config.class_dim)
         self.reconstruction_weight = config.reconstruction_weight
         widths = (*config.network.dense, num_classes * config.class_dim)

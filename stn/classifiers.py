@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from cnn import Convolution, dense, pool
+from cnn import Convolution, dense, pool, validation
 
 
 class DenseClassifier(nnx.Module):
@@ -20,11 +20,18 @@ class DenseClassifier(nnx.Module):
         num_classes: Number of classes.
         width: Units of each hidden layer.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if a size is below 1.
     """
+
+    smallest_side = 1
 
     def __init__(
         self, image_shape: tuple[int, ...], num_classes: int, *, width: int, rngs: nnx.Rngs
     ):
+        validation.check_task(image_shape, num_classes)
+        validation.check_values(width=(width, validation.whole()))
         height, image_width, channels = image_shape
         self.first = dense(height * image_width * channels, width, rngs=rngs)
         self.second = dense(width, width, rngs=rngs)
@@ -60,12 +67,18 @@ class ConvolutionalClassifier(nnx.Module):
         rngs: Source of the initial values.
 
     Raises:
-        ValueError: if the images are too small for the layers.
+        ValueError: if the images are too small for the layers, or a size is below 1.
     """
+
+    smallest_side = 21
 
     def __init__(
         self, image_shape: tuple[int, ...], num_classes: int, *, width: int, rngs: nnx.Rngs
     ):
+        validation.check_task(image_shape, num_classes)
+        validation.check_values(width=(width, validation.whole()))
+        layers = "the classifier's convolutions and poolings"
+        validation.check_side(image_shape, self.smallest_side, layers)
         self.first = Convolution(image_shape[-1], width, 9, rngs=rngs)
         self.second = Convolution(width, width, 7, rngs=rngs)
         features = jax.eval_shape(self.features, jnp.zeros((1, *image_shape)))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
-from cnn import Convolution, NetworkOutput, classification_loss, dense, pool
+from cnn import Convolution, NetworkOutput, classification_loss, dense, pool, validation
 from stn.classifiers import ConvolutionalClassifier
 from stn.transformer import SpatialTransformer, Transformed
 from stn.transforms import Attention
@@ -51,6 +51,25 @@ class CoLocaliserConfig:
         """Creates the network for images of (height, width, channels)."""
         return CoLocaliser(self, image_shape, num_classes, rngs=rngs)
 
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        step = validation.whole(0, 2**31 - 1)
+        validation.check(
+            self,
+            window=validation.whole(ConvolutionalClassifier.smallest_side, 1024),
+            width=validation.whole(),
+            margin=validation.weight,
+            first_scale=validation.number(0.0, 1e3, beyond=True),
+            scale_penalty=validation.weight,
+            warmup_steps=step,
+            zoom_start=step,
+            zoom_end=step,
+        )
+        if self.zoom_end <= self.zoom_start:
+            raise ValueError(
+                f"zoom_end={self.zoom_end}: must be above zoom_start={self.zoom_start}"
+            )
+
 
 class WindowLocalisation(nnx.Module):
     """8 filters of 9x9 with stride 4, max pooling by 2, two dense layers of 8; ReLU between them.
@@ -67,8 +86,12 @@ class WindowLocalisation(nnx.Module):
     """
 
     num_features = 8
+    smallest_side = 13
 
     def __init__(self, image_shape: tuple[int, ...], *, rngs: nnx.Rngs):
+        validation.check_shape(image_shape)
+        layers = "the localisation network's 9x9 convolution of stride 4 and its pooling"
+        validation.check_side(image_shape, self.smallest_side, layers)
         self.convolution = Convolution(image_shape[-1], 8, 9, strides=4, rngs=rngs)
         seen = jax.eval_shape(self._convolve, jnp.zeros((1, *image_shape)))
         self.first = dense(seen.size, 8, rngs=rngs)
@@ -104,6 +127,10 @@ class CoLocaliser(nnx.Module):
         image_shape: Height, width and channels of the images, which are square.
         num_classes: Of the digits.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if the images are too small for the localisation network, or a field has a value
+            that no network can have.
     """
 
     def __init__(
@@ -114,6 +141,8 @@ class CoLocaliser(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
+        config.check()
+        validation.check_task(image_shape, num_classes)
         self.transformer = SpatialTransformer(
             WindowLocalisation(image_shape, rngs=rngs),
             Attention(),

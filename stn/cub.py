@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
-from cnn import Convolution, NetworkOutput, classification_loss, dense
+from cnn import Convolution, NetworkOutput, classification_loss, dense, validation
 from stn.parallel import tiled_poses
 from stn.sampling import sample
 from stn.transforms import FixedScaleAttention
@@ -44,9 +44,18 @@ class PartsConfig:
         self, image_shape: tuple[int, ...], num_classes: int, rngs: nnx.Rngs
     ) -> "PartsNetwork":
         """Creates the network for images of (height, width, channels)."""
-        if self.transformers not in TILES:
-            raise ValueError(f"transformers={self.transformers}: choose 1, 2 or 4")
         return PartsNetwork(self, image_shape, num_classes, rngs=rngs)
+
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        validation.check(
+            self,
+            transformers=validation.one_of(*TILES),
+            scale=validation.number(0.0, 1e3, beyond=True),
+            crop=validation.whole(most=4096),
+            widths=validation.each(validation.whole(), least=1),
+            dropout=validation.share,
+        )
 
 
 class ResidualBlock(nnx.Module):
@@ -150,6 +159,9 @@ class PartsNetwork(nnx.Module):
         image_shape: Height, width and channels of the images.
         num_classes: Number of classes.
         rngs: Source of the initial values and of the dropout masks.
+
+    Raises:
+        ValueError: if a field has a value that no network can have.
     """
 
     def __init__(
@@ -160,6 +172,8 @@ class PartsNetwork(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
+        config.check()
+        validation.check_task(image_shape, num_classes)
         self.transform = FixedScaleAttention(config.scale)
         self.crop = (config.crop, config.crop)
         self.localisation = WindowsLocalisation(

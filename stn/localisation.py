@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from cnn import Convolution, dense, pool
+from cnn import Convolution, dense, pool, validation
 from stn.grids import identity_grid
 
 
@@ -37,7 +37,12 @@ class DenseLocalisation(nnx.Module):
         image_shape: Height, width and channels of the images.
         widths: Of the layers.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if there is no layer, or a size is below 1.
     """
+
+    smallest_side = 1
 
     def __init__(
         self,
@@ -46,6 +51,9 @@ class DenseLocalisation(nnx.Module):
         widths: Sequence[int] = (32, 32, 32),
         rngs: nnx.Rngs,
     ):
+        validation.check_shape(image_shape)
+        every_width = validation.each(validation.whole(), least=1)
+        validation.check_values(widths=(tuple(widths), every_width))
         height, width, channels = image_shape
         sizes = (height * width * channels, *widths)
         self.layers = nnx.List(
@@ -78,8 +86,10 @@ class ConvolutionalLocalisation(nnx.Module):
         rngs: Source of the initial values.
 
     Raises:
-        ValueError: if the images are too small for the layers.
+        ValueError: if the images are too small for the layers, or a size is below 1.
     """
+
+    smallest_side = 28
 
     def __init__(
         self,
@@ -90,6 +100,11 @@ class ConvolutionalLocalisation(nnx.Module):
         coordinates: bool = False,
         rngs: nnx.Rngs,
     ):
+        validation.check_shape(image_shape)
+        size = validation.whole()
+        validation.check_values(channels=(channels, size), num_features=(num_features, size))
+        layers = "the localisation network's poolings and 5x5 convolutions"
+        validation.check_side(image_shape, self.smallest_side, layers)
         self.coordinates = coordinates
         in_channels = image_shape[-1] + 2 * coordinates
         self.first = Convolution(in_channels, channels, 5, rngs=rngs)

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
-from cnn import Convolution, classification_loss, dense, pool
+from cnn import Convolution, classification_loss, dense, pool, validation
+from cnn.pooling import POOLINGS
 from stn.localisation import DenseLocalisation
 from stn.transformer import SpatialTransformer, Transformed
 from stn.transforms import Affine
@@ -47,12 +48,32 @@ class HouseNumberConfig:
         self, image_shape: tuple[int, ...], num_classes: int, rngs: nnx.Rngs
     ) -> "HouseNumberNetwork":
         """Creates the network for images of (height, width, channels)."""
-        if self.transformers not in PLACES:
-            raise ValueError(
-                f"transformers={self.transformers!r}: choose one of {', '.join(PLACES)}"
-            )
+        self.check()
         kind = TransformedHouseNumberNetwork if PLACES[self.transformers] else HouseNumberNetwork
         return kind(self, image_shape, num_classes, rngs=rngs)
+
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        validation.check(
+            self,
+            transformers=validation.one_of(*PLACES),
+            digits=validation.whole(most=validation.MAX_UNROLLED),
+            channels=validation.each(validation.whole(), least=1),
+            pooling=validation.each(validation.one_of(*POOLINGS)),
+            dense=validation.each(validation.whole()),
+            dropout=validation.share,
+        )
+        if len(self.pooling) != len(self.channels):
+            raise ValueError(
+                f"pooling={self.pooling!r} must name one pooling for each of the "
+                f"{len(self.channels)} convolutions"
+            )
+
+    @property
+    def smallest_side(self) -> int:
+        """Height and width of the smallest images of which the poolings leave anything."""
+        left = 2 ** sum(kind != "none" for kind in self.pooling)
+        return max(left, InputLocalisation.smallest_side if self.transformers == "single" else 1)
 
 
 class HouseNumberOutput(NamedTuple):
@@ -67,11 +88,17 @@ class InputLocalisation(nnx.Module):
     Args:
         image_shape: Height, width and channels of the images.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if the images are too small for the pooling.
     """
 
     num_features = 32
+    smallest_side = 2
 
     def __init__(self, image_shape: tuple[int, ...], *, rngs: nnx.Rngs):
+        validation.check_shape(image_shape)
+        validation.check_side(image_shape, self.smallest_side, "the pooling by 2")
         self.first = Convolution(image_shape[-1], 32, 5, padding="SAME", rngs=rngs)
         self.second = Convolution(32, 32, 5, padding="SAME", rngs=rngs)
         features = jax.eval_shape(self._convolve, jnp.zeros((1, *image_shape)))
@@ -101,7 +128,8 @@ class HouseNumberNetwork(nnx.Module):
         rngs: Source of the initial values and of the dropout masks.
 
     Raises:
-        ValueError: if nothing is left of the images after the poolings.
+        ValueError: if nothing is left of the images after the poolings, or a field has a value
+            that no network can have.
     """
 
     def __init__(
@@ -112,6 +140,9 @@ class HouseNumberNetwork(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
+        config.check()
+        validation.check_task(image_shape, num_classes)
+        validation.check_side(image_shape, config.smallest_side, "the poolings")
         self.pooling, self.digits = config.pooling, config.digits
         height, width, channels = image_shape
         convolutions, transformers = [], []
@@ -122,8 +153,6 @@ class HouseNumberNetwork(nnx.Module):
             convolutions.append(Convolution(channels, filters, 5, padding="SAME", rngs=rngs))
             shrink = 1 if config.pooling[layer] == "none" else 2
             height, width, channels = height // shrink, width // shrink, filters
-        if not height * width:
-            raise ValueError(f"images of {image_shape} are too small for the poolings")
         self.convolutions, self.transformers = nnx.List(convolutions), nnx.List(transformers)
         self.dropout = nnx.Dropout(config.dropout, rngs=rngs)
         widths = (height * width * channels, *config.dense)
