@@ -116,6 +116,7 @@ def _trained(workdir: str, workdirs: Sequence[str]) -> Subject:
         checkpoint=_CHECKPOINT.value,
         match_accuracy=None if accuracy is None else accuracy / 100.0,
         data_dir=_DATA_DIR.value,
+        configurations=configs.load,
     )
     names = [pathlib.Path(other).resolve().name for other in workdirs]
     path = pathlib.Path(workdir).resolve()

@@ -7,7 +7,7 @@ likes its digits. The ranges are those of Jaderberg et al. (2015), section 4.1 a
 """
 
 import dataclasses
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,16 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
+from data.errors import UserError
+from data.limits import Limits, check_fields, check_method, whole
 from stn.sampling import sample
 from stn.transforms import Affine, Projective, ThinPlateSpline, Transform
+
+# Far above any distortion that leaves something to see: a factor, and pixels.
+_MAX_SCALE = 1000.0
+_MAX_NOISE = 10_000.0
+# A spline is a matrix with a row and a column for each of its points.
+_MAX_POINTS = 20
 
 Images = Float[Array, "batch height width channels"]
 Canvas = Float[Array, "batch canvas canvas channels"]
@@ -50,6 +58,36 @@ class Distortion(Protocol):
         ...
 
 
+def check_distortion(name: str, distortion: Any) -> None:
+    """Raises a `UserError` if it is no distortion, or has a value that none can have."""
+    check_method(name, distortion, "__call__", "key", "images", "canvas")
+    if hasattr(distortion, "check"):
+        distortion.check(f"{name}.")
+
+
+def check_scales(distortion: Any, prefix: str) -> None:
+    """Checks `smallest_scale` and `largest_scale` of a part of a configuration.
+
+    Args:
+        distortion: Has the two.
+        prefix: What messages have before a field's name.
+
+    Raises:
+        UserError: if they are no range of scales.
+    """
+    check_fields(
+        distortion,
+        prefix,
+        smallest_scale=Limits(1.0 / _MAX_SCALE, _MAX_SCALE),
+        largest_scale=Limits(1.0 / _MAX_SCALE, _MAX_SCALE),
+    )
+    if distortion.smallest_scale > distortion.largest_scale:
+        raise UserError(
+            f"{prefix}smallest_scale={distortion.smallest_scale}: must be at most "
+            f"{prefix}largest_scale={distortion.largest_scale}"
+        )
+
+
 @dataclasses.dataclass
 class AffineDistortion:
     """Shear and rotation about the image's centre, isotropic scale, and a place on the canvas.
@@ -68,6 +106,11 @@ class AffineDistortion:
     largest_scale: float = 1.0
     anywhere: bool = False
     shear: float = 0.0
+
+    def check(self, prefix: str) -> None:
+        """Raises a `UserError` for a value that no distortion can have."""
+        check_fields(self, prefix, rotation=Limits(0.0, 360.0), shear=Limits(0.0, _MAX_SCALE))
+        check_scales(self, prefix)
 
     @property
     def transform(self) -> Affine:
@@ -139,6 +182,11 @@ class ProjectiveDistortion:
     largest_scale: float = 1.0
     corner_noise: float = 5.0
 
+    def check(self, prefix: str) -> None:
+        """Raises a `UserError` for a value that no distortion can have."""
+        check_fields(self, prefix, corner_noise=Limits(0.0, _MAX_NOISE))
+        check_scales(self, prefix)
+
     @property
     def transform(self) -> Projective:
         """Homographies."""
@@ -169,6 +217,16 @@ class ElasticDistortion:
     largest_scale: float = 1.0
     control_noise: float = 1.5
     points_per_side: int = 4
+
+    def check(self, prefix: str) -> None:
+        """Raises a `UserError` for a value that no distortion can have."""
+        check_fields(
+            self,
+            prefix,
+            control_noise=Limits(0.0, _MAX_NOISE),
+            points_per_side=whole(2, _MAX_POINTS),
+        )
+        check_scales(self, prefix)
 
     @property
     def transform(self) -> ThinPlateSpline:

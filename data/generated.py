@@ -21,9 +21,11 @@ from data.distortions import (
     ElasticDistortion,
     Placement,
     ProjectiveDistortion,
+    check_distortion,
     place,
 )
 from data.errors import UserError
+from data.limits import SEED, check_fields, whole
 from data.memory import check_fits
 from data.sources import Dataset, DatasetConfig, Split
 from stn.transforms import Transform
@@ -56,9 +58,16 @@ class DistortedConfig:
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
-        self.source.check()
-        if self.distractors < 0:
-            raise UserError(f"dataset.distractors={self.distractors}: must be at least 0")
+        check_distortion("dataset.distortion", self.distortion)
+        check_source(self.source)
+        check_fields(
+            self,
+            "dataset.",
+            canvas=whole(1),
+            distractors=whole(),
+            distractor_size=whole(1),
+            seed=SEED,
+        )
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints its validation and test images."""
@@ -107,7 +116,9 @@ class AdditionConfig:
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
-        self.source.check()
+        check_distortion("dataset.distortion", self.distortion)
+        check_source(self.source)
+        check_fields(self, "dataset.", canvas=whole(1), seed=SEED)
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints its validation and test images."""
@@ -138,6 +149,19 @@ class AdditionConfig:
             split.labels[chosen] + split.labels[partner],
             jnp.moveaxis(poses, 0, 1),
         )
+
+
+def check_source(source: DatasetConfig) -> None:
+    """Checks what is painted.
+
+    Raises:
+        UserError: for a value that no run can have; messages have the fields' whole path.
+    """
+    try:
+        source.check()
+    except UserError as error:
+        message = str(error)
+        raise UserError(message.replace("dataset.", "dataset.source.", 1)) from error
 
 
 def rotated(canvas: int = 28) -> DistortedConfig:

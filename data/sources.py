@@ -16,6 +16,7 @@ from jaxtyping import Array, Int, Key
 from data import slicing
 from data.augmentation import random_phase, random_shift
 from data.batches import Batch, DeviceSplit, normalise
+from data.distortions import check_distortion
 from data.errors import UserError
 from data.labels import check_range, count_classes
 from data.opening import check_name, data_folder, open_source
@@ -74,6 +75,8 @@ class DatasetConfig:
             if getattr(self, name) < 0:
                 raise UserError(f"dataset.{name}={getattr(self, name)}: must be at least 0")
         check_name(self.name)
+        if self.distortion is not None:
+            check_distortion("dataset.distortion", self.distortion)
         if self.phases > self.phase_stride**2:
             raise UserError(
                 f"dataset.phases={self.phases}: a stride of {self.phase_stride} pixels has "

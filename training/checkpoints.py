@@ -23,6 +23,9 @@ from orbax.checkpoint import checkpoint_managers
 from data.errors import UserError
 from training.damage import CHECKSUM, STEP, VALIDATION_ACCURACY, fault_of_facts, misfit, reason
 
+# Far above what a run writes; longer ones are not read into memory.
+_MAX_FACTS_BYTES = 1 << 20
+
 
 class Checkpoints:
     """The checkpoints in one folder.
@@ -192,6 +195,8 @@ class Checkpoints:
         )
         place = self.folder / str(step)
         try:
+            if (place / "facts" / "metadata").stat().st_size > _MAX_FACTS_BYTES:
+                raise ValueError(f"its facts have over {_MAX_FACTS_BYTES} bytes")
             restored = self._manager.restore(step, args=items)
             state, facts = restored["state"], restored["facts"]
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files

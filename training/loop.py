@@ -13,7 +13,6 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from data.errors import UserError
 from evaluation import suites, warps
 from evaluation.prediction import predict_all
 from evaluation.records import Result, make_record
@@ -22,6 +21,7 @@ from training.checkpoints import Checkpoints
 from training.clock import per_second
 from training.damage import TRAIN_SECONDS, VALIDATION_ACCURACY, WINDOW
 from training.experiment import Experiment, to_json
+from training.guards import claim_for_all, within_memory
 from training.interruption import Interrupted, StopRequest, stop_request
 from training.metrics import MetricsWindow, NonFiniteError, constant_answer
 from training.reporting import Reporter, say, say_results
@@ -65,28 +65,14 @@ def run(
         return record
     setup = prepare(experiment, data_dir)
     setup.check_batch_size()
-    with contextlib.ExitStack() as stack:
-        _claim(stack, directory, name, experiment)
-        stop = stack.enter_context(stop_request())
+    with (
+        claim_for_all(directory, name, experiment),
+        stop_request() as stop,
+        within_memory(experiment),
+    ):
         record = _Training(setup, name, directory, stop).run()
         stop.raise_if_asked()  # by a signal that came after the last look; no other run begins
     return record
-
-
-def _claim(stack: contextlib.ExitStack, directory: RunDirectory, name, experiment) -> None:
-    """Claims the folder for process 0, and ends all where it cannot have it."""
-    fault = None
-    if jax.process_index() == 0:
-        try:
-            stack.enter_context(directory.claim(name, experiment))
-        except UserError as error:
-            fault = error
-    if jax.process_count() > 1:
-        claimed = multihost_utils.broadcast_one_to_all(np.array(fault is None))
-        if not claimed and fault is None:
-            fault = UserError("process 0 cannot have the folder; see its error")
-    if fault is not None:
-        raise fault
 
 
 class _Training:

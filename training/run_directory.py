@@ -16,14 +16,17 @@ import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from data.errors import UserError, printable
 from data.folders import expand
 from evaluation.records import PARTIAL, write_json, write_text
-from training.experiment import Experiment, differences, from_json, to_json
+from training.config_types import Known, to_json, types_in
+from training.experiment import Experiment, differences, from_json
 from training.locking import lock
+
+Configurations = Callable[[str], Experiment]
 
 # Far above what a run writes; a longer file is not read into memory.
 _MAX_JSON_BYTES = 64 << 20
@@ -61,7 +64,7 @@ class RunDirectory:
                 )
             return
         stored = self._read_config()
-        current, understood = _up_to_date(stored)
+        current, understood = _up_to_date(stored, lambda: types_in(experiment))
         found = differences(current, _stored(name, experiment))
         if found and (self._has_progress() or not understood):
             raise UserError(
@@ -113,8 +116,11 @@ class RunDirectory:
                 "command again, which goes on from the last checkpoint"
             ) from error
 
-    def load(self) -> tuple[str, Experiment]:
+    def load(self, configurations: Configurations | None = None) -> tuple[str, Experiment]:
         """The name and configuration of the run in this folder.
+
+        Args:
+            configurations: See `restoring.restore_run`.
 
         Raises:
             UserError: if there is no run, or it cannot be understood.
@@ -122,12 +128,17 @@ class RunDirectory:
         if not self._config.is_file():
             raise UserError(f"{self.path} holds no run (there is no config.json)")
         stored = self._read_config()
+        name = stored["name"]
+
+        def known():
+            return types_in(configurations(name)) if configurations else {}
+
         try:
-            experiment = _understand(stored)
+            experiment = _understand(stored, known)
             experiment.check()
         except UserError as error:
             raise UserError(f"{self._config}: {error}") from error
-        return stored["name"], experiment
+        return name, experiment
 
     def _read_config(self) -> dict[str, Any]:
         stored = _read_json(self._config)
@@ -280,21 +291,21 @@ def _misses(stored: Any, wanted: dict[str, Any]) -> str | None:
     return f"it has no {', '.join(lacks)}" if lacks else None
 
 
-def _understand(stored: dict[str, Any]) -> Experiment:
-    experiment = from_json(stored["experiment"])
+def _understand(stored: dict[str, Any], known: Known) -> Experiment:
+    experiment = from_json(stored["experiment"], known)
     if not isinstance(experiment, Experiment):
         raise UserError(f"{stored['experiment']['type']} is not an experiment")
     return experiment
 
 
-def _up_to_date(stored: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+def _up_to_date(stored: dict[str, Any], known: Known) -> tuple[dict[str, Any], bool]:
     """A stored configuration with the defaults of fields that it is older than.
 
     Returns:
         The configuration, and whether it was understood; if not, it is as it was stored.
     """
     try:
-        return _stored(stored["name"], _understand(stored)), True
+        return _stored(stored["name"], _understand(stored, known)), True
     except UserError:  # what it names is no longer there, so it is another experiment
         return stored, False
 

@@ -143,6 +143,7 @@ OTHER_DAMAGES = {
     "an accuracy of NaN": facts_with(validation_accuracy=float("nan")),
     "negative seconds": facts_with(train_seconds=-1.0),
     "a window of text": facts_with(window={"count": 1, "sums": {"loss": "2"}}),
+    "megabytes of facts": facts_with(notes="x" * (1 << 20)),
     "no facts": lambda step: shutil.rmtree(step / "facts"),
     "no state": lambda step: shutil.rmtree(step / "state"),
     "facts that are a file": replace_by_file("facts"),

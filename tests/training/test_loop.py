@@ -42,6 +42,12 @@ EXPERIMENT = Experiment(
 )
 
 
+def known(name):
+    """The configuration of the name with which `train` trains."""
+    assert name == "tiny"
+    return EXPERIMENT
+
+
 @pytest.fixture
 def train(data_dir, tmp_path):
     def run(workdir="run", **fields):
@@ -60,7 +66,9 @@ def whole(data_dir, tmp_path_factory):
 
 
 def final_state(tmp_path, workdir, data_dir):
-    return jax.device_get(restore_run(tmp_path / workdir, data_dir=data_dir).state)
+    return jax.device_get(
+        restore_run(tmp_path / workdir, data_dir=data_dir, configurations=known).state
+    )
 
 
 def test_a_run_leaves_its_record_metrics_and_checkpoints(train, tmp_path, capsys):
@@ -297,7 +305,18 @@ def test_a_disk_that_becomes_full_ends_it_at_the_first_checkpoint_not_saved(
     assert "Traceback" not in caplog.text + capfd.readouterr().err
     assert metrics(tmp_path / "run")[-1]["step"] <= 12  # it did not train on for nothing
     assert {path.name for path in folder.iterdir()} <= {"4", "6"}
-    assert restore_run(tmp_path / "run", data_dir=data_dir).step == 6
+    assert restore_run(tmp_path / "run", data_dir=data_dir, configurations=known).step == 6
+
+
+def test_a_device_that_is_too_small_is_one_line(train, monkeypatch):
+    def exhausted(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory: 9 GB\nmore")
+
+    monkeypatch.setattr(loop._Training, "run", exhausted)
+    with pytest.raises(
+        UserError, match=r"batch_size=16, evaluation_batch_size=40: too large .*9 GB"
+    ):
+        train()
 
 
 def test_a_second_start_in_the_same_folder_is_one_line_and_changes_nothing(
@@ -343,7 +362,7 @@ def test_steps_that_seem_to_take_no_time_do_not_make_one_long_block(train, monke
 def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(train, tmp_path, data_dir):
     with pytest.raises(NonFiniteError, match=r"loss is nan at step 7; try .* of step 6 is kept"):
         train(model=TinyConfig(blow_up_at=7))
-    run = restore_run(tmp_path / "run", data_dir=data_dir)
+    run = restore_run(tmp_path / "run", data_dir=data_dir, configurations=known)
     assert run.step == 6
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(run.state.params))
 
@@ -406,7 +425,7 @@ def test_a_run_that_never_saved_makes_room_for_the_next(train, tmp_path):
         pass
     (tmp_path / "run" / "config.json.partial").write_text("cut sh")
     assert train(steps=2)["step"] == 2
-    assert directory.load()[1].seed == 0
+    assert directory.load(known)[1].seed == 0
 
 
 def test_a_damaged_metrics_line_does_not_stop_a_resumed_run(train, tmp_path, monkeypatch):
@@ -438,7 +457,7 @@ def test_the_best_checkpoint_can_be_restored(train, tmp_path, data_dir):
     train()
     rows = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     scores = {r["step"]: r["accuracy"] for r in rows if r["split"] == "validation"}
-    best = restore_run(tmp_path / "run", checkpoint="best", data_dir=data_dir)
+    best = restore_run(tmp_path / "run", checkpoint="best", data_dir=data_dir, configurations=known)
     assert scores[best.step] == max(scores.values())
     with pytest.raises(UserError, match="holds no run"):
         restore_run(tmp_path / "nothing", data_dir=data_dir)

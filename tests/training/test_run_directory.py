@@ -63,7 +63,7 @@ def test_a_foreign_config_is_not_overwritten(directory, kind):
     with pytest.raises(UserError), directory.claim("tiny", EXPERIMENT):
         pass
     with pytest.raises(UserError):
-        directory.load()
+        directory.load(lambda _: EXPERIMENT)
     assert [file for file in listing(directory.path) if not file[0].endswith(".lock")] == before
 
 
@@ -188,7 +188,7 @@ def test_two_processes_do_not_train_in_one_folder(directory):
         ):
             pass
         assert listing(directory.path) == before
-        assert directory.load()[0] == "tiny"  # an evaluation may read
+        assert directory.load(lambda _: EXPERIMENT)[0] == "tiny"  # an evaluation may read
         holder.kill()  # and the lock goes with it
     with directory.claim("tiny", EXPERIMENT):
         pass
