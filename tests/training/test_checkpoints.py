@@ -1,3 +1,4 @@
+import gc
 import json
 import shutil
 
@@ -9,6 +10,17 @@ import pytest
 from data.errors import UserError
 from training.checkpoints import Checkpoints
 from training.damage import VALIDATION_ACCURACY
+
+# A read that fails leaves coroutines of orbax behind that complain when they are collected, which
+# may be in a later test.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected():
+    """What this file leaves behind is collected before the next file's tests."""
+    yield
+    gc.collect()
 
 
 def state(value):
@@ -87,8 +99,6 @@ DAMAGES = {
 }
 
 
-# A read that fails leaves coroutines of orbax behind that complain when they are collected.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(saved, caplog, damage):
     DAMAGES[damage](largest_file(saved / "5" / "state" / "d"))
@@ -155,7 +165,6 @@ OTHER_DAMAGES = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("damage", OTHER_DAMAGES)
 def test_whatever_is_wrong_with_a_checkpoint_the_one_before_is_used(saved, damage):
     OTHER_DAMAGES[damage](saved / "5")
@@ -172,7 +181,6 @@ def test_whatever_is_wrong_with_a_checkpoint_the_one_before_is_used(saved, damag
     assert Checkpoints(saved).restore_latest(like())[0]["weights"][0, 0] == 5
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     "other",
     [
@@ -229,7 +237,6 @@ def test_what_a_killed_run_had_begun_to_write_is_removed(saved):
     assert not unfinished.exists()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_when_all_are_damaged_the_user_is_told(saved):
     for step in (2, 4, 5):
         largest_file(saved / str(step) / "state").write_bytes(b"")

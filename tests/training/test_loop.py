@@ -147,9 +147,8 @@ def test_a_run_that_is_older_than_a_field_goes_on(train, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("stop_at", [2, 8, 10])
 def test_a_stopped_and_resumed_run_ends_bit_identical(
-    train, tmp_path, data_dir, monkeypatch, number, stop_at
+    train, whole, tmp_path, data_dir, monkeypatch, number, stop_at
 ):
-    train("whole")
     report = Reporter.training
 
     def stop(self, step, metrics):
@@ -165,9 +164,8 @@ def test_a_stopped_and_resumed_run_ends_bit_identical(
     assert not (tmp_path / "stopped" / "record.json").exists()
     resumed = train("stopped")
     assert resumed["step"] == 14
-    whole = final_state(tmp_path, "whole", data_dir)
-    assert_same(whole, final_state(tmp_path, "stopped", data_dir))
-    assert metrics(tmp_path / "whole") == metrics(tmp_path / "stopped")
+    assert_same(final_state(whole, "", data_dir), final_state(tmp_path, "stopped", data_dir))
+    assert metrics(whole) == metrics(tmp_path / "stopped")
 
 
 def metrics(folder):
@@ -337,11 +335,10 @@ def test_without_jit_it_trains_all_the_same(train, tmp_path):
     assert 1.0 < row["loss"] < 5.0  # of ten classes, at the start
 
 
-def test_blocks_of_other_lengths_change_nothing(train, tmp_path, data_dir, monkeypatch):
-    train("whole")
+def test_blocks_of_other_lengths_change_nothing(train, whole, tmp_path, data_dir, monkeypatch):
     monkeypatch.setattr(loop, "_SECONDS_PER_DISPATCH", 1e-9)  # one step per dispatch
     train("steps")
-    assert_same(final_state(tmp_path, "whole", data_dir), final_state(tmp_path, "steps", data_dir))
+    assert_same(final_state(whole, "", data_dir), final_state(tmp_path, "steps", data_dir))
 
 
 def test_steps_that_seem_to_take_no_time_do_not_make_one_long_block(train, monkeypatch):
