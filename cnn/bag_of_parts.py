@@ -8,9 +8,11 @@ import dataclasses
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn import validation
+from cnn.arrays import as_images
 from cnn.convolution import Convolution
 from cnn.losses import classification_loss
 from cnn.network import NetworkOutput
@@ -67,6 +69,7 @@ class BagOfParts(nnx.Module):
         validation.check_task(image_shape, num_classes)
         window = f"a window of {RECEPTIVE_FIELD}x{RECEPTIVE_FIELD}"
         validation.check_side(image_shape, RECEPTIVE_FIELD, window)
+        self.image_shape = image_shape
         widths = (image_shape[-1], *config.channels)
         self.layers = nnx.List(
             Convolution(
@@ -79,9 +82,9 @@ class BagOfParts(nnx.Module):
         )
         self.classifier = nnx.Linear(widths[-1], num_classes, rngs=rngs)
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
         """Classifies images in [0, 1]."""
-        features = images
+        features = as_images(images, self.image_shape)
         for layer in self.layers:
             features = nnx.relu(layer(features))
         return NetworkOutput(self.classifier(jnp.mean(features, axis=(1, 2))))

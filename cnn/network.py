@@ -11,9 +11,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn import validation
+from cnn.arrays import as_float, as_images, flatten
 from cnn.convolution import Convolution
 from cnn.dense_layers import dense
 from cnn.losses import classification_loss
@@ -154,6 +156,7 @@ class ConvolutionalNetwork(nnx.Module):
             )
             for layer in range(len(config.channels))
         )
+        self.image_shape = image_shape
         self.pooling = config.pooling
         self.dtype = config.dtype
         features = jax.eval_shape(self._features, jnp.zeros((1, *image_shape)))
@@ -166,14 +169,14 @@ class ConvolutionalNetwork(nnx.Module):
         self.classifier = nnx.Linear(widths[-1], num_classes, rngs=rngs)
 
     def activations(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
         """The feature map behind every convolution and every pooling, in their order.
 
         Names are "convolution N" and "pooling N", counted from 1 by the convolutions. The images
         may be of any size, for the dense layers are not asked.
         """
-        found, features = {}, images.astype(self.dtype)
+        found, features = {}, as_float(images).astype(self.dtype)
         layers = zip(self.convolutions, self.pooling, strict=True)
         for number, (convolution, kind) in enumerate(layers, start=1):
             features = found[f"convolution {number}"] = nnx.relu(convolution(features))
@@ -182,25 +185,24 @@ class ConvolutionalNetwork(nnx.Module):
         return found
 
     def _features(self, images):
-        features = [images.astype(self.dtype), *self.activations(images).values()][-1]
-        return features.reshape(features.shape[0], -1)
+        return flatten(list(self.activations(images).values())[-1])
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
         """Classifies images in [0, 1]; the logits are float32."""
         return NetworkOutput(self.classify(self.features(images)))
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """The last hidden layer of images in [0, 1], before dropout."""
-        features = self._features(images)
+        features = self._features(as_images(images, self.image_shape))
         for layer in self.dense:
             features = nnx.relu(layer(features))
         return features
 
-    def classify(self, features: Float[Array, "batch features"]) -> Float[Array, "batch classes"]:
+    def classify(self, features: Num[ArrayLike, "batch features"]) -> Float[Array, "batch classes"]:
         """Logits from the last hidden layer, with dropout in training."""
-        return self.classifier(self.dropout(features).astype(jnp.float32))
+        return self.classifier(self.dropout(as_float(features)).astype(jnp.float32))
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Mean softmax cross-entropy of a batch (`.images` in [0, 1], `.labels` integers).

@@ -10,9 +10,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn import validation
+from cnn.arrays import as_float, as_images, flatten
 from cnn.convolution import Convolution
 from cnn.dense_layers import dense
 from cnn.downsampling import EDGES, KINDS, UNFILTERED, downsample, prefilter
@@ -99,7 +101,7 @@ class PoolingNetwork(nnx.Module):
     ):
         config.check()
         validation.check_task(image_shape, num_classes)
-        self.config = config
+        self.config, self.image_shape = config, image_shape
         blocks, channels = config.downsamplings + 1, image_shape[-1]
         layers = []
         for block in range(blocks):
@@ -118,7 +120,7 @@ class PoolingNetwork(nnx.Module):
         self.classifier = nnx.Linear(features, num_classes, rngs=rngs)
 
     def activations(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
         """The feature map behind every convolution, and before and behind every subsampling.
 
@@ -127,7 +129,7 @@ class PoolingNetwork(nnx.Module):
         """
         config, found = self.config, {}
         blocks = config.downsamplings + 1
-        features, layer = images, 0
+        features, layer = as_float(images), 0
         for block in range(blocks):
             for _ in range(config.layers // blocks + (block < config.layers % blocks)):
                 features = nnx.relu(self._convolve(self.convolutions[layer], features))
@@ -154,15 +156,15 @@ class PoolingNetwork(nnx.Module):
         return list(self.activations(images).values())[-1]
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """What the classifier sees of images in [0, 1]: the vector that the head makes."""
-        features = self._features(images)
+        features = self._features(as_images(images, self.image_shape))
         if self.hidden is not None:
-            return nnx.relu(self.hidden(features.reshape(features.shape[0], -1)))
+            return nnx.relu(self.hidden(flatten(features)))
         return (jnp.mean if self.config.head == "average" else jnp.max)(features, axis=(1, 2))
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
         """Classifies images in [0, 1]."""
         return NetworkOutput(self.classifier(self.features(images)))
 

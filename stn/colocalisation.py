@@ -9,9 +9,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
 from cnn import Convolution, NetworkOutput, classification_loss, dense, pool, validation
+from cnn.arrays import alike, as_images, check_axes, check_same_shape, flatten
 from stn.classifiers import ConvolutionalClassifier
 from stn.transformer import SpatialTransformer, Transformed
 from stn.transforms import Attention
@@ -90,6 +92,7 @@ class WindowLocalisation(nnx.Module):
 
     def __init__(self, image_shape: tuple[int, ...], *, rngs: nnx.Rngs):
         validation.check_shape(image_shape)
+        self.image_shape = image_shape
         layers = "the localisation network's 9x9 convolution of stride 4 and its pooling"
         validation.check_side(image_shape, self.smallest_side, layers)
         self.convolution = Convolution(image_shape[-1], 8, 9, strides=4, rngs=rngs)
@@ -98,11 +101,12 @@ class WindowLocalisation(nnx.Module):
         self.second = dense(8, 8, rngs=rngs)
 
     def _convolve(self, images):
+        images = as_images(images, self.image_shape)
         features = pool(nnx.relu(self.convolution(images)), "max2")
-        return features.reshape(features.shape[0], -1)
+        return flatten(features)
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """Features of each image."""
         return nnx.relu(self.second(nnx.relu(self.first(self._convolve(images)))))
@@ -143,6 +147,7 @@ class CoLocaliser(nnx.Module):
     ):
         config.check()
         validation.check_task(image_shape, num_classes)
+        self.image_shape = image_shape
         self.transformer = SpatialTransformer(
             WindowLocalisation(image_shape, rngs=rngs),
             Attention(),
@@ -163,7 +168,7 @@ class CoLocaliser(nnx.Module):
         self.zoom = (config.zoom_start, config.zoom_end)
         self.scales = (config.first_scale, config.window / image_shape[0])
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
         """The encoder's classes of the windows that are attended to in images in [0, 1]."""
         return NetworkOutput(self.encoder(self._window(self.transformer(images))))
 
@@ -211,7 +216,7 @@ class CoLocaliser(nnx.Module):
         )
 
     def warp(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> tuple[
         Float[Array, "batch 1 out_height out_width channels"],
         Float[Array, "batch 1 out_height out_width 2"],
@@ -226,13 +231,21 @@ class CoLocaliser(nnx.Module):
 
 
 def triplet_hinge(
-    anchors: Float[Array, "batch features"],
-    partners: Float[Array, "batch features"],
-    randoms: Float[Array, "batch features"],
+    anchors: Num[ArrayLike, "batch features"],
+    partners: Num[ArrayLike, "..."],
+    randoms: Num[ArrayLike, "..."],
     *,
     margin: float,
 ) -> Float[Array, ""]:
-    """Mean of max(0, |anchor - partner|^2 - |anchor - random|^2 + margin), as in appendix A.2."""
+    """Mean of max(0, |anchor - partner|^2 - |anchor - random|^2 + margin), as in appendix A.2.
+
+    Raises:
+        ValueError: if the three have not one shape `[batch, features]`.
+    """
+    anchors, partners, randoms = alike(anchors, partners, randoms)
+    check_axes("anchors", anchors, "batch features")
+    check_same_shape(partners=partners, anchors=anchors)
+    check_same_shape(randoms=randoms, anchors=anchors)
     near = jnp.sum((anchors - partners) ** 2, axis=-1)
     far = jnp.sum((anchors - randoms) ** 2, axis=-1)
     return jnp.mean(nnx.relu(near - far + margin))

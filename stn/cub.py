@@ -11,11 +11,14 @@ import functools
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn import Convolution, NetworkOutput, classification_loss, dense, validation
+from cnn.arrays import as_float, as_images, flatten
 from stn.parallel import tiled_poses
 from stn.sampling import sample
+from stn.transformer import without_unknown
 from stn.transforms import FixedScaleAttention
 
 # Rows and columns of the windows that tile the image at the start.
@@ -99,12 +102,13 @@ class Trunk(nnx.Module):
         self.blocks = nnx.List(ResidualBlock(*pair, rngs=rngs) for pair in sizes)
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch out_height out_width features"]:
         """Feature maps of images."""
+        features = as_float(images)
         for block in self.blocks:
-            images = block(images)
-        return images
+            features = block(features)
+        return features
 
 
 class WindowsLocalisation(nnx.Module):
@@ -125,6 +129,7 @@ class WindowsLocalisation(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
+        self.image_shape = image_shape
         self.trunk = Trunk(image_shape[-1], widths, rngs=rngs)
         self.squeeze = Convolution(widths[-1], 128, 1, rngs=rngs)
         # Every stage halves the image, rounded up.
@@ -140,12 +145,14 @@ class WindowsLocalisation(nnx.Module):
         )
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch transformers 2"]:
         """Shifts (x, y) of every window."""
+        images = as_images(images, self.image_shape)
         features = nnx.relu(self.squeeze(self.trunk(images)))
-        features = nnx.relu(self.dense(features.reshape(features.shape[0], -1)))
-        return self.regression(features).reshape(features.shape[0], -1, 2)
+        features = nnx.relu(self.dense(flatten(features)))
+        shifts = self.regression(features)
+        return shifts.reshape(shifts.shape[0], shifts.shape[1] // 2, 2)
 
 
 class PartsNetwork(nnx.Module):
@@ -188,7 +195,7 @@ class PartsNetwork(nnx.Module):
         )
 
     def warp(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> tuple[
         Float[Array, "batch transformers crop crop channels"],
         Float[Array, "batch transformers crop crop 2"],
@@ -196,10 +203,12 @@ class PartsNetwork(nnx.Module):
         """The crops of images in [0, 1], and where each pixel was read."""
         shifts = self.localisation(images)
         grids = [self.transform.grid(shifts[:, k], self.crop) for k in range(shifts.shape[1])]
-        crops = [sample(images, grid) for grid in grids]
+        crops = [
+            without_unknown(sample(images, grid), shifts[:, k]) for k, grid in enumerate(grids)
+        ]
         return jnp.stack(crops, axis=1), jnp.stack(grids, axis=1)
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
         """Classifies images in [0, 1]."""
         crops, _ = self.warp(images)
         features = [

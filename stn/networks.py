@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn import NetworkOutput, classification_loss, match_width, pool, validation
@@ -142,18 +143,18 @@ class ClassifierNetwork(nnx.Module):
             image_shape, num_classes, width=width, rngs=rngs
         )
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
         """Classifies images in [0, 1]."""
         return NetworkOutput(self.classifier(images))
 
     def activations(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
         """What every hidden layer says, by name and in their order."""
         return self.classifier.layers(images)
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """What the classifier's last layer sees of images in [0, 1]."""
         return self.classifier.features(images)
@@ -218,7 +219,7 @@ class TransformerNetwork(nnx.Module):
         )
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> TransformerNetworkOutput:
         """Classifies images in [0, 1]."""
         transformed = self.transformers(images)
@@ -226,7 +227,7 @@ class TransformerNetwork(nnx.Module):
         return TransformerNetworkOutput(logits, transformed)
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """What the classifier's last layer sees of images in [0, 1], behind the transformers."""
         return self.classifier.features(pool(self.transformers(images).images, self.pooling))
@@ -241,14 +242,14 @@ class TransformerNetwork(nnx.Module):
         return loss, metrics
 
     def activations(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
         """What the transformers make of images, and what every hidden layer says of that."""
         transformed = pool(self.transformers(images).images, self.pooling)
         return {"transformed": transformed, **self.classifier.layers(transformed)}
 
     def warp(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> tuple[
         Float[Array, "batch transformers height width channels"],
         Float[Array, "batch transformers height width 2"],

@@ -9,9 +9,11 @@ import dataclasses
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn import NetworkOutput, classification_loss, validation
+from cnn.arrays import as_images
 from stn.classifiers import ConvolutionalClassifier
 from stn.localisation import DenseLocalisation
 from stn.transformer import SpatialTransformer
@@ -71,17 +73,18 @@ class VolumeLocalisation(nnx.Module):
                 f"shrink={shrink}; the smallest side that fits is {shrink}"
             )
         depth, height, width = (side // shrink for side in volume_shape[:3])
-        self.shrink = shrink
+        self.shrink, self.volume_shape = shrink, volume_shape
         self.dense = DenseLocalisation((depth, height, width * volume_shape[3]), rngs=rngs)
         self.num_features = self.dense.num_features
 
     def __call__(
-        self, images: Float[Array, "batch depth height width channels"]
+        self, images: Num[ArrayLike, "batch depth height width channels"]
     ) -> Float[Array, "batch features"]:
         """Features of each volume."""
         window = (self.shrink,) * 3
+        images = as_images(images, self.volume_shape)
         small = nnx.avg_pool(images, window, strides=window)
-        return self.dense(small.reshape(*small.shape[:3], -1))
+        return self.dense(small.reshape(*small.shape[:3], small.shape[3] * small.shape[4]))
 
 
 class VolumeNetwork(nnx.Module):
@@ -122,12 +125,14 @@ class VolumeNetwork(nnx.Module):
         )
 
     def project(
-        self, volumes: Float[Array, "batch depth height width channels"]
+        self, volumes: Num[ArrayLike, "batch depth height width channels"]
     ) -> Float[Array, "batch out_height out_width channels"]:
         """The transformed volumes, averaged along their depth."""
         return jnp.mean(self.transformer(volumes).images, axis=1)
 
-    def __call__(self, volumes: Float[Array, "batch depth height width channels"]) -> NetworkOutput:
+    def __call__(
+        self, volumes: Num[ArrayLike, "batch depth height width channels"]
+    ) -> NetworkOutput:
         """Classifies volumes in [0, 1]."""
         return NetworkOutput(self.classifier(self.project(volumes)))
 

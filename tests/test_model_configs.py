@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import jax.numpy as jnp
 import pytest
@@ -55,7 +56,7 @@ FREE = {
 }
 
 
-def shape(config, side):
+def shape(config, side) -> Any:
     return (*[side] * (3 if isinstance(config, VolumeNetworkConfig) else 2), 1)
 
 
