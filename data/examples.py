@@ -60,7 +60,7 @@ def _keys(name: str, builder: Any) -> tuple[tuple[str, ...], str]:
         if all(rank in (2, 3) for rank in ranks) and _rank(features, label_key) is not None:
             return image_keys, label_key
     wanted, label = choices[0]
-    there = ", ".join(f"{key} {feature.shape}" for key, feature in features.items())
+    there = ", ".join(f"{key} {feature.shape}" for key, feature in sorted(features.items()))
     raise UserError(
         f"dataset.name={name!r} has no features {', '.join(wanted)} and {label} of one image and "
         f"one number; it has {there}; name its own in FEATURES in data/examples.py"

@@ -122,9 +122,15 @@ class AdditionConfig:
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints its validation and test images."""
-        return load_painted(
+        dataset = load_painted(
             self, self.distortion.transform, data_dir, num_classes=lambda digits: 2 * digits - 1
         )
+        if dataset.train.images.shape[-1] != 1:
+            raise UserError(
+                f"dataset.source.name={self.source.name!r}: its images have "
+                f"{dataset.train.images.shape[-1]} channels; digits to add have one"
+            )
+        return dataset
 
     def generate(
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]

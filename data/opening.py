@@ -31,7 +31,7 @@ def data_folder(data_dir: str | None) -> pathlib.Path:
         folder = pathlib.Path(chosen).expanduser()
     except RuntimeError as error:
         raise UserError(
-            f"{named}={chosen}: {first_line(error)}; name another folder for datasets with "
+            f"{named}={chosen}: {first_line(error).rstrip('.')}; name another folder with "
             "--data_dir or TFDS_DATA_DIR"
         ) from error
     if "://" in chosen or "\0" in chosen:

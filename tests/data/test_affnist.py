@@ -136,6 +136,33 @@ def test_damaged_files_are_named(tmp_path, damage, message):
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        # As many values as the images have, but an image in each row.
+        ({"image": np.zeros((3, 1600), np.uint8)}, r"uint8 images \(3, 1600\) for 3 labels"),
+        ({"label_int": np.array([[0.0, np.nan, 1.0]])}, "labels are float64"),
+        ({"label_int": np.array([[0, 2**40, 1]])}, "label 1099511627776"),
+        ({"label_int": np.array([["a", "b", "c"]], object)}, "labels are text"),
+    ],
+)
+def test_fields_that_fit_by_accident_are_named(tmp_path, fields, message):
+    good = {"image": np.zeros((1600, 3), np.uint8), "label_int": np.zeros((1, 3), np.uint8)}
+    (tmp_path / "affnist").mkdir()
+    scipy.io.savemat(tmp_path / "affnist" / "test.mat", {"affNISTdata": good | fields})
+    with pytest.raises(UserError, match=rf"test\.mat.* {message}"):
+        affnist.open_folder(tmp_path / "affnist", 0).read("test")
+
+
+def test_every_split_is_all(tmp_path):
+    write_batch(tmp_path / "affnist" / "test.mat", *digits(3))
+    write_batch(tmp_path / "affnist" / "training_and_validation.mat", *digits(5))
+    source = affnist.open_folder(tmp_path / "affnist", 0)
+    assert len(source.read("all")[1]) == 8
+    with pytest.raises(ValueError, match="no split 'tain'; it has train and test"):
+        source.sizes("tain[:5]")
+
+
 def test_only_the_splits_that_are_asked_for_are_read(tmp_path):
     folder_of_batches(tmp_path)
     bad = tmp_path / "affnist" / "training_and_validation.mat"

@@ -83,3 +83,42 @@ def test_there_are_no_more_phases_than_the_stride_has():
     DatasetConfig(phases=4, phase_stride=2).check()
     with pytest.raises(UserError, match="phases=5: a stride of 2 pixels has 4 phases"):
         DatasetConfig(phases=5, phase_stride=2).check()
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 1), np.uint8)
+KEY = jax.random.key(2)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float16, np.float32, np.float64])
+def test_images_of_numpy_move_as_those_of_jax(dtype):
+    images = IMAGES.astype(dtype)
+    offsets = np.array([[0, 0], [2, 1], [-2, -1], [0, -2], [1, 2]], np.int8)
+    moved = shift_images(images, offsets, limit=2)
+    for image, (down, right), seen in zip(images, offsets, moved, strict=True):
+        framed = np.pad(image, ((2, 2), (2, 2), (0, 0)))
+        expected = np.roll(framed, (down, right), axis=(0, 1))[2:-2, 2:-2]
+        np.testing.assert_array_equal(seen, expected)
+    for move in (lambda x: random_shift(KEY, x, 2), lambda x: random_phase(KEY, x, 5, 3)):
+        np.testing.assert_array_equal(move(images), move(jnp.asarray(images)))
+    assert shift_images(images[:0], offsets[:0], limit=2).shape == (0, 6, 6, 1)
+
+
+@pytest.mark.parametrize("asarray", [np.asarray, jnp.asarray])
+def test_an_offset_beyond_the_limit_is_refused(asarray):
+    for offset in ([3, 0], [0, -3]):
+        with pytest.raises(ValueError, match="offsets of up to 3 pixels: the limit is 2"):
+            shift_images(asarray(IMAGES[:1]), asarray([offset]), limit=2)
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda: random_shift(KEY, IMAGES, -1), "limit=-1"),
+        (lambda: random_phase(KEY, IMAGES, 0, 4), "count=0: a stride of 4 has from 1 to 16 phases"),
+        (lambda: random_phase(KEY, IMAGES, 17, 4), "count=17"),
+        (lambda: phase_offsets(0), "stride=0"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(act, message):
+    with pytest.raises(ValueError, match=message):
+        act()

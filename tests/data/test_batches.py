@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from data.batches import DeviceSplit, draw, epoch_order, normalise, steps_per_epoch
 from data.distortions import AffineDistortion
@@ -61,3 +62,35 @@ def test_training_images_may_be_distorted():
     # Images of one grey level shrink to half their size, in the middle.
     np.testing.assert_allclose(images[1, 2:4, 2:4], 40 / 255, rtol=1e-5)
     np.testing.assert_array_equal(images[:, 0], 0.0)
+
+
+def test_only_bytes_are_brought_to_zero_to_one():
+    """A second division would leave images nearly black."""
+    np.testing.assert_array_equal(normalise(np.array([0, 255], np.uint8)), [0.0, 1.0])
+    for dtype in (np.float32, np.int32, np.bool_):
+        with pytest.raises(TypeError, match="only bytes"):
+            # The check of types that tests add would refuse them before.
+            normalise.__wrapped__(np.ones((2, 2), dtype))
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 51])
+def test_a_batch_has_no_more_images_than_the_split_and_at_least_one(batch_size):
+    with pytest.raises(ValueError, match=rf"batch_size={batch_size}: .* 50 images"):
+        steps_per_epoch(50, batch_size)
+    with pytest.raises(ValueError, match=rf"batch_size={batch_size}: .* 50 images"):
+        draw(SPLIT, jnp.arange(50), KEY, jnp.asarray(0), batch_size=batch_size, generate=pick)
+
+
+def test_an_order_is_one_of_the_split():
+    for count in (49, 51):
+        with pytest.raises(ValueError, match=f"an order of {count} images for a split of 50"):
+            draw(SPLIT, jnp.arange(count), KEY, jnp.asarray(0), batch_size=8, generate=pick)
+
+
+def pick(key, split, chosen):
+    return split.images[chosen], split.labels[chosen]
+
+
+def test_a_batch_may_be_the_whole_split():
+    drawn = draw(SPLIT, jnp.arange(50), KEY, jnp.asarray(7), batch_size=50, generate=pick)
+    np.testing.assert_array_equal(drawn[1], np.arange(50))

@@ -161,3 +161,28 @@ def test_painting_is_blank_where_there_is_no_image():
     painted = paint(jnp.ones((1, 4, 4, 1)), Affine(), zoomed_out, 8).images[0, ..., 0]
     np.testing.assert_allclose(painted[2:6, 2:6], 1.0, atol=0.3)
     np.testing.assert_array_equal(painted[0], 0.0)
+
+
+@pytest.mark.parametrize("distortion", [distortion for distortion, _ in ALL])
+def test_images_that_are_not_square_are_refused(distortion):
+    with pytest.raises(ValueError, match="images of 4x6 pixels"):
+        distortion(KEY, jnp.ones((2, 4, 6, 1)), 12)
+
+
+def test_a_canvas_smaller_than_an_image_has_no_place_for_it():
+    with pytest.raises(ValueError, match="canvas=5: images of 6x6 pixels do not fit"):
+        Placement()(KEY, jnp.ones((2, 6, 6, 1)), 5)
+
+
+def test_bytes_that_are_added_up_do_not_wrap_around():
+    images = np.full((1, 2, 1, 1, 1), 200, np.uint8)
+    canvas = place(images, np.array([[[1, 0], [1, 0]]]), 2)
+    np.testing.assert_array_equal(canvas[0, :, :, 0], [[0, 400], [0, 0]])
+
+
+def test_corners_may_be_whole_numbers():
+    corners = np.array([[[-1, -1], [1, -1], [2, 2], [-1, 1]]])
+    whole = square_to_quadrilateral(corners)
+    np.testing.assert_allclose(whole, square_to_quadrilateral(jnp.asarray(corners, jnp.float32)))
+    sent = whole[0] @ np.array([1.0, 1.0, 1.0])
+    np.testing.assert_allclose(sent[:2] / sent[2], [2, 2], rtol=1e-6)

@@ -10,6 +10,7 @@ from data.batches import DeviceSplit
 from data.distortions import Placement
 from data.errors import UserError
 from data.sources import Dataset, DatasetConfig, Split
+from tests.data.stored import numbers, pixels, prepare
 
 KEY = jax.random.key(5)
 SMALL = DatasetConfig(train="train[:60]", validation="train[60:90]", test="test[:40]", shift=0)
@@ -134,3 +135,25 @@ def test_impossible_fields_are_refused():
     config = dataclasses.replace(generated.translated_cluttered(), distractors=-1)
     with pytest.raises(UserError, match="distractors=-1"):
         config.check()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"canvas": 10**5}, r"dataset\.canvas=100000: images of shape .* GB"),
+        ({"distractors": 10**9}, r"dataset\.distractors=1000000000: .* GB"),
+        ({"distractor_size": 29}, r"dataset\.distractor_size=29: must be from 1 to 28"),
+        ({"distractor_size": 0}, r"dataset\.distractor_size=0: must be from 1 to 28"),
+    ],
+)
+def test_what_the_source_or_the_memory_does_not_allow(data_dir, fields, message):
+    config = dataclasses.replace(generated.translated_cluttered(), source=SMALL, **fields)
+    with pytest.raises(UserError, match=message):
+        config.load(data_dir)
+
+
+def test_digits_to_add_have_one_channel(tmp_path):
+    prepare(tmp_path, {"image": pixels(6, 6, 3), "label": numbers()})
+    source = DatasetConfig("stored", test="train", shift=0)
+    with pytest.raises(UserError, match="'stored': its images have 3 channels"):
+        generated.AdditionConfig(canvas=8, source=source).load(str(tmp_path))

@@ -293,6 +293,20 @@ def test_data_without_photographs_or_splits_is_named(monkeypatch, tmp_path, prep
 
 
 @pytest.mark.parametrize(
+    "photograph",
+    [
+        np.zeros((200, 250, 3), np.uint8),  # rows are missing below the chin
+        np.zeros((250, 250, 2), np.uint8),
+        np.zeros((250, 250, 3), np.float32),
+        np.zeros((1, 250, 250), np.uint8),
+    ],
+)
+def test_photographs_that_no_face_can_be_cut_from_are_named(photograph):
+    with pytest.raises(ValueError, match=r"photograph of shape .* is not one to cut"):
+        photographs.crop(photographs.LAYOUTS["lfw"])(photograph)
+
+
+@pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"name": "lfv"}, "dataset.name='lfv': choose one of celeb_a, lfw"),

@@ -185,6 +185,21 @@ def test_the_middle_square_is_what_is_resized():
     np.testing.assert_array_equal(middle_square(wide, 5), wide[1:6])
 
 
+@pytest.mark.parametrize(
+    ("image", "size"),
+    [
+        (np.zeros((20, 20), np.uint8), 20),
+        (np.zeros((4, 4, 1), np.float32), 2),
+        (np.zeros((4, 4, 1), np.bool_), 2),
+        (np.zeros((4, 0, 1), np.uint8), 2),
+        (np.zeros((4, 4, 1), np.uint8), 0),
+    ],
+)
+def test_only_images_are_resized(image, size):
+    with pytest.raises(ValueError, match="only uint8 images of height, width and channels"):
+        middle_square(image, size)
+
+
 def test_idx_files_are_resized_too(tmp_path):
     write_idx(tmp_path / "my_digits")
     config = DatasetConfig(

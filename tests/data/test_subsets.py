@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
-from data.sources import DatasetConfig, load
+from data.sources import DatasetConfig, Split, load
 from data.subsets import first_images, stratified_order
 
 # Three classes of very different size, in no order.
@@ -68,3 +68,17 @@ def test_more_images_than_there_are_cannot_be_had():
         first_images(LABELS, 601)
     with pytest.raises(UserError, match="train_images=-1: must be at least 0"):
         DatasetConfig(train_images=-1).check()
+
+
+@pytest.mark.parametrize("wanted", [0, -1])
+def test_at_least_one_image_is_taken(wanted):
+    with pytest.raises(UserError, match=f"train_images={wanted}: must be at least 1"):
+        first_images(LABELS, wanted)
+    split = Split(np.zeros((3, 2, 2, 1), np.uint8), np.zeros(3, np.int32))
+    with pytest.raises(ValueError, match=f"count={wanted}"):
+        split.sample(wanted)
+
+
+def test_classes_are_whole_numbers():
+    with pytest.raises(TypeError, match="float64 labels"):
+        stratified_order(np.array([0.0, np.nan, 1.0]))
