@@ -72,7 +72,9 @@ def outcome(name, path, text, met):
         met: Programs that were seen to take a step, so that none is traced twice.
     """
     try:
-        _, experiment = configs.parse_flags(["train.py", "--config", name, f"--config.{path}={text}"])
+        _, experiment = configs.parse_flags(
+            ["train.py", "--config", name, f"--config.{path}={text}"]
+        )
         for suite in experiment.suites:
             setup.suites.load(suite)
         experiment.check()
