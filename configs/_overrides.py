@@ -39,9 +39,9 @@ def field_type(experiment: Experiment, path: str) -> Any:
         hint = declared(type(holder))[part]
         holder = getattr(holder, part)
         passed.append(part)
-    if dataclasses.is_dataclass(holder):
+    if _fields(holder):
         raise UserError(f"--config.{path}: name one of its fields: {', '.join(_fields(holder))}")
-    if holder is None and hint in (Any, object):
+    if dataclasses.is_dataclass(holder) or (holder is None and hint in (Any, object)):
         raise UserError(
             f"--config.{path}: a flag sets numbers, texts, truths and tuples; what this field "
             "takes is written in a configuration, a file in configs/"
@@ -181,8 +181,10 @@ def leaves(holder: Any, prefix: str = "") -> dict[str, Any]:
     found = {}
     for name in _fields(holder):
         value = getattr(holder, name)
-        inner = leaves(value, f"{prefix}{name}.") if dataclasses.is_dataclass(value) else {}
-        found |= inner or {f"{prefix}{name}": value}
+        if dataclasses.is_dataclass(value):
+            found |= leaves(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
     return found
 
 

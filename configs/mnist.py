@@ -10,10 +10,10 @@
 
 `capsnet` is the network of Sabour et al. (2017), `st_cnn` and `cnn_400k` the CNN of Jaderberg et
 al. (2015) with and without a transformer at 400,000 parameters each, `cnn` a small network,
-`cnn_matched` one with CapsNet's parameters, `cnn_9x9` one with its kernels and `cnn_decoder` one
-with its parameters and its decoder. Learning rates were chosen on validation images. Validation is
-frequent, so that `evaluate.py --match-accuracy` finds checkpoints close to the accuracy that it
-asks for.
+`cnn_matched` one that has about as many parameters as CapsNet and its decoder together, `cnn_9x9`
+one with its kernels and `cnn_decoder` one with its decoder and, in all, about as many parameters.
+Learning rates were chosen on validation images. Validation is frequent, so that `evaluate.py
+--match_accuracy` finds checkpoints close to the accuracy that it asks for.
 
 Expected: the table "Robustness" in the README.
 Cost: 165,000 images; on two CPU cores seven minutes for the four large networks, one or two for

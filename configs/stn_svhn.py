@@ -11,7 +11,7 @@ Adam. The transformers learn at a tenth of the rate, as in the paper.
 
 Expected: not measured. The paper's 3.6 % (multi), 3.7 % (single) and 4.0 % (none) are errors on
 whole numbers and do not compare.
-Cost: 2.6 million images through 16 million parameters; meant for a GPU.
+Cost: 2.6 million images through 17 million parameters; meant for a GPU.
 """
 
 from data.sources import DatasetConfig

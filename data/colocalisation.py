@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, Key
 from data.batches import Batch, DeviceSplit, normalise
 from data.distortions import Placement
 from data.errors import UserError
-from data.generated import DistortedConfig, check_canvas, paint_split
+from data.generated import DistortedConfig, check_canvas, load_source, paint_split
 from data.limits import check_fields, whole
 from data.sources import Dataset, DatasetConfig, Split
 
@@ -77,7 +77,7 @@ class CoLocalisationConfig:
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints the images, and the test images of the class."""
-        source = self.source.load(data_dir)
+        source = load_source(self.source, data_dir)
         check_canvas(self.canvas, source)
         for role, wanted in (("train", self.images), ("test", 1)):
             found = int(np.sum(getattr(source, role).labels == self.digit))

@@ -5,8 +5,10 @@ are painted once, from their own splits and a fixed seed, so that every run is m
 ones. The tasks are those of Jaderberg et al. (2015), section 4.1 and appendix A.1.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -152,16 +154,26 @@ class AdditionConfig:
 
 
 def check_source(source: DatasetConfig) -> None:
-    """Checks what is painted.
-
-    Raises:
-        UserError: for a value that no run can have; messages have the fields' whole path.
-    """
-    try:
+    """Raises a `UserError` for a value that no source of images can have."""
+    with _naming_source():
         source.check()
+
+
+def load_source(source: DatasetConfig, data_dir: str | None) -> Dataset:
+    """Reads what is painted; see `data.sources.load`."""
+    with _naming_source():
+        return source.load(data_dir)
+
+
+@contextlib.contextmanager
+def _naming_source() -> Iterator[None]:
+    """Gives fields that an error names their path from the experiment."""
+    try:
+        yield
     except UserError as error:
-        message = str(error)
-        raise UserError(message.replace("dataset.", "dataset.source.", 1)) from error
+        raise UserError(
+            re.sub(r"\bdataset\.(?=[a-z_]+=)", "dataset.source.", str(error))
+        ) from error
 
 
 def rotated(canvas: int = 28) -> DistortedConfig:
@@ -224,7 +236,7 @@ def load_painted(
         chunk: See `fixed_splits`.
         num_classes: From the number of the source's classes to that of the painted images.
     """
-    source = config.source.load(data_dir)
+    source = load_source(config.source, data_dir)
     check_canvas(config.canvas, source, axes=axes, chunk=chunk)
     painted = fixed_splits(config.generate, source, config.seed, chunk=chunk)
     return dataclasses.replace(

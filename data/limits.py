@@ -39,10 +39,14 @@ class Limits(NamedTuple):
             return "must be a finite number"
         if value < self.least:
             positive = self.least == MIN_POSITIVE
-            return "must be more than 0" if positive else f"must be at least {self.least:,}"
+            return "must be more than 0" if positive else f"must be at least {_written(self.least)}"
         if value > self.most or (self.below and value == self.most):
-            return f"must be {'less than' if self.below else 'at most'} {self.most:,}"
+            return f"must be {'less than' if self.below else 'at most'} {_written(self.most)}"
         return None
+
+
+def _written(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
 
 
 def whole(least: int = 0, most: int = MAX_WHOLE) -> Limits:

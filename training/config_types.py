@@ -82,6 +82,7 @@ _OLD_NAMES = {
 # Far above any configuration; what is larger is no configuration and takes long to look at.
 _MAX_DEPTH = 20
 _MAX_LENGTH = 10_000
+_MAX_TEXT = 500
 _MAX_WHOLE = 2**63 - 1
 
 Known = Callable[[], Mapping[str, type]]
@@ -135,8 +136,9 @@ def rebuild(stored: Any, hint: Any, known: Known, path: str = "", depth: int = 0
     """
     if depth > _MAX_DEPTH:
         raise UserError(f"{path}: is nested more than {_MAX_DEPTH} deep")
-    if isinstance(stored, str | list | dict) and len(stored) > _MAX_LENGTH:
-        raise UserError(f"{path}: is longer than {_MAX_LENGTH:,}")
+    most = _MAX_TEXT if isinstance(stored, str) else _MAX_LENGTH
+    if isinstance(stored, str | list | dict) and len(stored) > most:
+        raise UserError(f"{path}: is longer than {most:,}")
     alternatives = typing.get_args(hint) if _is_union(hint) else (hint,)
     if isinstance(stored, dict):
         config = _rebuild_config(stored, known, path, depth)
@@ -164,15 +166,24 @@ def _rebuild_plain(stored: Any, hint: Any, known: Known, path: str, depth: int) 
     if origin is typing.Literal and any(_same(stored, c) for c in typing.get_args(hint)):
         return stored
     if _is_plain(stored, origin):
+        _check_size(stored, path)
         return stored
     raise _mismatch(path, stored, hint)
+
+
+def _check_size(stored: Any, path: str) -> None:
+    """Raises a `UserError` for a number or a text that no message and no array has room for."""
+    if isinstance(stored, int) and abs(stored) > _MAX_WHOLE:
+        raise UserError(f"{path}={shown(stored)}: must be less than 2^63")
+    if isinstance(stored, str) and not stored.isprintable():
+        raise UserError(f"{path}={shown(stored)}: must be one line without control characters")
 
 
 def _is_plain(stored: Any, kind: Any) -> bool:
     if isinstance(stored, bool) or stored is None:
         return kind is type(stored)
     if isinstance(stored, int):
-        return kind in (int, float) and abs(stored) <= _MAX_WHOLE
+        return kind in (int, float)
     return kind in (float, str) and isinstance(stored, kind)
 
 

@@ -1,0 +1,77 @@
+"""Numbers in the docstrings of configurations, counted again."""
+
+import dataclasses
+import json
+import math
+import re
+
+import jax
+import pytest
+from flax import nnx
+
+from configs import load, names
+from configs._catalogue import documentation
+from tests.conftest import ROOT
+
+_MILLION = 1e6
+
+
+def parameters(model, image_shape=(28, 28, 1), num_classes=10):
+    network = nnx.eval_shape(lambda: model.build(image_shape, num_classes, nnx.Rngs(0)))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))
+
+
+def number(text, unit):
+    return float(text.replace(",", "")) * (_MILLION if unit else 1)
+
+
+@pytest.mark.parametrize("name", sorted(set(names())))
+def test_the_images_of_a_run(name):
+    text = " ".join(documentation(name).split())
+    claim = re.search(r"Cost: ([\d.,]+)( million)? (images|triplets|volumes)", text)
+    if claim is None:
+        assert re.search(r"Cost: that of `\w+`", text)
+        return
+    experiment = load(name)
+    seen = experiment.steps * experiment.batch_size
+    assert number(claim[1], claim[2]) == pytest.approx(seen, rel=0.025)
+
+
+@pytest.mark.parametrize("name", ["cnn_mnist_9x9", "cnn_mnist_matched", "cnn_mnist_paper"])
+def test_the_parameters_of_a_network(name):
+    counted = parameters(load(name).model)
+    assert f"{counted:,} parameters" in " ".join(documentation(name).split())
+
+
+def test_the_parameters_of_capsnet_and_of_its_decoder():
+    model = load("capsnet_mnist").model
+    whole = parameters(model)
+    without = parameters(dataclasses.replace(model, reconstruction_weight=0.0))
+    matched = " ".join(documentation("cnn_mnist_matched").split())
+    assert f"CapsNet has {whole:,}, but {whole - without:,} of them are a decoder" in matched
+    wide = " ".join(documentation("cnn_mnist_9x9").split())
+    assert f"CapsNet has {without:,} without its decoder" in wide
+    for network in ("cnn_matched", "cnn_decoder"):
+        assert parameters(load(f"mnist:{network}").model) == pytest.approx(whole, rel=1e-3)
+
+
+def test_networks_of_400000_parameters():
+    for network in ("st_cnn", "cnn_400k"):
+        assert parameters(load(f"mnist:{network}").model) == pytest.approx(400_000, rel=0.02)
+
+
+def test_a_house_number_network_of_17_million_parameters():
+    assert "through 17 million parameters" in documentation("stn_svhn")
+    assert parameters(load("stn_svhn").model, (32, 32, 3)) == pytest.approx(17e6, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["capsnet_mnist", "capsnet_mnist_tiny", "cnn_mnist"])
+def test_accuracies_are_those_of_the_records(name):
+    record = json.loads((ROOT / "results" / f"{name}.json").read_text())
+    (result,) = record["results"]
+    low, high = (100 * limit for limit in result["interval"])
+    text = documentation(name)
+    assert f"{100 * result['value']:.2f} % ({low:.2f} to {high:.2f})" in text
+    minutes = re.search(r"; (\w+) minutes? on two CPU cores", text)
+    words = {"one": 1, "three": 3}
+    assert abs(words.get(minutes[1]) or int(minutes[1])) == round(record["train_seconds"] / 60)
