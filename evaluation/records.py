@@ -11,7 +11,7 @@ import numpy as np
 
 from data.sources import Split
 from evaluation.paired import resample, value_interval
-from evaluation.statistics import wilson_interval
+from evaluation.statistics import limits_of, wilson_interval
 
 SCHEMA = 2
 PARTIAL = ".partial"
@@ -133,11 +133,15 @@ def mean(
         interval_method: What the bootstrap is called, where the numbers are not of single images.
         facts: Further fields of a `Result`.
     """
+    limits = limits_of(metric, facts.get("unit", "rate"), len(outcomes))
+    interval = value_interval(outcomes[None], resample(outcomes[None]), limits)
+    if interval[0] == interval[1]:
+        interval_method = "none: the same for every image"
     return Result(
         suite=suite,
         metric=metric,
         value=float(np.mean(outcomes)),
-        interval=value_interval(outcomes[None], resample(outcomes[None])),
+        interval=interval,
         interval_method=interval_method,
         count=len(outcomes),
         data_checksum=split.checksum,
@@ -149,7 +153,7 @@ def mean(
 def write_text(path: pathlib.Path, content: str) -> None:
     """Writes a file whole or not at all."""
     temporary = path.with_name(path.name + PARTIAL)
-    temporary.write_text(content)
+    temporary.write_text(content, encoding="utf-8")
     os.replace(temporary, path)
 
 

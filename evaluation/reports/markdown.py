@@ -11,6 +11,7 @@ from evaluation.reports.figures import Drawing
 from evaluation.reports.glance import SUITE, column_of, models_of, rows_at_a_glance
 from evaluation.reports.guide import GUIDE
 from evaluation.reports.wording import (
+    SINGLE_NOTE,
     TIE,
     Format,
     mark_of,
@@ -91,6 +92,8 @@ def headlines(table: Table) -> str:
     notes = []
     if any(len(row.leaders()) > 1 for row in table.rows):
         notes.append(f"{TIE} marks the best that cannot be told apart.")
+    if not all(row.is_of_trainings for row in table.rows):
+        notes.append(SINGLE_NOTE)
     found = [each for row in table.rows for each in row.headlines.values()]
     if flags := dict.fromkeys(flag for each in found for flag in each.flags):
         notes.append(f"{_FLAG} marks numbers with flags: {_escape('; '.join(flags))}.")

@@ -86,7 +86,7 @@ def _measure(
     }
     area = facts.get("strength")
     label = condition if area is None else f"{condition}, {area:g} %"
-    shown = facts | {"pictures": {label: found.images[:SHOWN]}}
+    shown = facts | {"pictures": {label: found.images[:SHOWN]}, "flags": found.flags()}
     yield _accuracy(condition, ~found.fooled, test, details, shown, how)
     images = with_noise(test.images, mask)
     logits = predict_all(predict, images, batch_size=batch_size, name=f"{condition} of noise")

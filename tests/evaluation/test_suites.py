@@ -102,3 +102,32 @@ def test_a_table_is_aligned_markdown():
         "| a   | 99.25 %  |",
         "| bcd | 1 %      |",
     ]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("name", ["clean", "rotation", "spatial_adversary", "calibration"])
+def test_scores_that_are_no_numbers_end_a_suite(name, wrong):
+    asked = []
+
+    def spoilt(images):
+        asked.append(len(images))
+        logits = perfect(images)
+        if len(asked) > 1:  # NaN is class 0 to argmax, and infinity a sure answer
+            logits[2, 1] = wrong
+        return logits
+
+    with pytest.raises(UserError, match=r"image \d+ of \d+ with NaN or infinity"):
+        suites.run(suites.load(name), spoilt, DATASET, batch_size=8)
+
+
+def test_only_images_count_and_not_what_fills_a_batch():
+    def blind_to_nothing(images):
+        total = images.sum(axis=(1, 2, 3))
+        logits = perfect(images)
+        logits[total == 0.0] = np.nan
+        return logits
+
+    bright = Split(SPLIT.images + np.uint8(1), SPLIT.labels)
+    assert np.isfinite(predict_all(blind_to_nothing, bright.images, batch_size=10)).all()
+    with pytest.raises(UserError, match="test: the model answers image 1 of 23 with NaN"):
+        predict_all(blind_to_nothing, SPLIT.images, batch_size=10, name="test")
