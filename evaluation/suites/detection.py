@@ -193,7 +193,8 @@ def _choose(fooled: np.ndarray, far: np.ndarray, costs: np.ndarray, flags=()) ->
     # More than all costs, for those that do not fool.
     bound = 1.0 + np.max(costs)
     chosen = np.argmin(costs + bound * ~fooled, axis=0)[None]
-    return _Shown(*(np.take_along_axis(each, chosen, axis=0)[0] for each in (fooled, far)), flags)
+    taken, away = (np.take_along_axis(each, chosen, axis=0)[0] for each in (fooled, far))
+    return _Shown(taken, away, flags)
 
 
 def _suspicions(missed: list[np.ndarray]) -> tuple[str, ...]:
