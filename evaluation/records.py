@@ -167,8 +167,23 @@ def make_record(results: Sequence[Result], **facts: Any) -> dict[str, Any]:
     return {"schema": SCHEMA, **facts, "results": [r.to_json() for r in results]}
 
 
+def code(name: str) -> str:
+    """A name as Markdown's code, in which nothing else has a meaning."""
+    return f"`{printable(name).replace('`', '')}`"
+
+
+def printable(text: str) -> str:
+    """A text as one line, without characters that terminals obey."""
+    return "".join(character if character.isprintable() else " " for character in str(text))
+
+
+def _in_cell(text: str) -> str:
+    return printable(text).replace("|", "\\|")
+
+
 def markdown_table(rows: Sequence[dict[str, str]]) -> str:
-    """Rows with the same keys as an aligned Markdown table."""
+    """Rows with the same keys as an aligned Markdown table, which no cell can break out of."""
+    rows = [{_in_cell(key): _in_cell(value) for key, value in row.items()} for row in rows]
     columns = list(rows[0])
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
 

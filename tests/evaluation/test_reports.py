@@ -85,7 +85,7 @@ def some_records():
             for model, shares in (("good", (0.5, 1.0, 0.6)), ("bad", (0.4, 1.0, 0.1)))
             for seed in (0, 1)
         ),
-        record("good", [clean(0.7), clean(0.6, details=ANSWERS, condition="sure")], "", MATCHED),
+        record("good", [clean(0.7), clean(0.6, details=ANSWERS, condition="sure")], 0, MATCHED),
         record("good", number("pose", "median error", 1.234, "px", interval=(1.1, 1.3))),
         *(record("bad", number("tilt", "error", 1.0, "px", pictures=PICTURES), n) for n in (0, 1)),
     ]
