@@ -10,8 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 
 BINS = 10
-_ANSWER = re.compile(r"label (\d+), answer (\d+)")
-_BIN = re.compile(r"(confidence|accuracy|images) in bin (\d+)")
+# Of so few digits that no name asks for more memory than there is.
+_ANSWER = re.compile(r"label (\d{1,4}), answer (\d{1,4})")
+_BIN = re.compile(r"(confidence|accuracy|images) in bin (\d{1,4})")
 
 
 def confusion_details(labels: np.ndarray, answers: np.ndarray, classes: int) -> dict[str, float]:
@@ -35,7 +36,7 @@ def confusion_details(labels: np.ndarray, answers: np.ndarray, classes: int) -> 
 
 
 def read_confusion(details: Mapping[str, float]) -> np.ndarray | None:
-    """`[labels, answers]` counts, or None where the details have none."""
+    """`[labels, answers]` counts, or None where the details have none, or not of every pair."""
     found = {
         (int(match[1]), int(match[2])): value
         for name, value in details.items()
@@ -44,6 +45,8 @@ def read_confusion(details: Mapping[str, float]) -> np.ndarray | None:
     if not found:
         return None
     classes = 1 + max(max(pair) for pair in found)
+    if len(found) != classes**2:
+        return None
     counts = np.zeros((classes, classes))
     for pair, value in found.items():
         counts[pair] = value
@@ -71,12 +74,15 @@ def reliability_details(confidences: np.ndarray, hits: np.ndarray) -> dict[str, 
 
 
 def read_reliability(details: Mapping[str, float]) -> np.ndarray | None:
-    """`[bins, 3]` of confidence, accuracy and images, or None where the details have none."""
+    """`[bins, 3]` of confidence, accuracy and images, or None where one of them is missing."""
     numbers = sorted({int(m[2]) for name in details if (m := _BIN.fullmatch(name))})
     if not numbers:
         return None
     kinds = ("confidence", "accuracy", "images")
-    return np.array([[details[f"{kind} in bin {number}"] for kind in kinds] for number in numbers])
+    names = [[f"{kind} in bin {number}" for kind in kinds] for number in numbers]
+    if not all(name in details for of_bin in names for name in of_bin):
+        return None
+    return np.array([[details[name] for name in of_bin] for of_bin in names])
 
 
 def is_of_answers(name: str) -> bool:

@@ -2,6 +2,9 @@
 
 FGSM is the single step of Goodfellow et al. (2015), PGD the iterated, projected one of Madry et al.
 (2018). Perturbations stay within a ball around the image, and pixels within [0, 1].
+
+A model is fooled by another answer, not by none: scores that are NaN or infinite end an attack with
+an error, and a gradient that is neither is not followed.
 """
 
 import dataclasses
@@ -16,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from data.batches import normalise
+from data.errors import UserError
 from data.sources import Dataset, Split
 from evaluation.curves import SEED
 from evaluation.prediction import Differentiable, Predict
@@ -64,11 +68,22 @@ class Attacked(NamedTuple):
         fooled: `[count]`, whether the model's answer for them is wrong.
         without_gradient: `[count]`, whether the loss, or each loss that was tried, has no gradient
             at the image itself.
+        undefined_gradient: `[count]`, whether a gradient was NaN or infinite on the way.
     """
 
     images: np.ndarray
     fooled: np.ndarray
     without_gradient: np.ndarray
+    undefined_gradient: np.ndarray
+
+    def flags(self) -> tuple[str, ...]:
+        """A warning if gradients were undefined, for a `Result`."""
+        if not np.any(self.undefined_gradient):
+            return ()
+        return (
+            f"{np.sum(self.undefined_gradient):,} of {len(self.undefined_gradient):,} images met "
+            "gradients that are NaN or infinite and were not followed: the attack may be too weak",
+        )
 
 
 def attack_all(
@@ -94,6 +109,9 @@ def attack_all(
         numbers: Of the images that are attacked; None stands for all.
         batch_size: Images that are attacked at once, at most.
         name: What the progress bar says.
+
+    Raises:
+        UserError: if scores of an attacked image are NaN or infinite.
     """
     masks = np.broadcast_to(True if mask is None else mask, split.images.shape[:3])
     # In a ball without radius there is nowhere to go.
@@ -113,7 +131,23 @@ def attack_all(
             steps,
         )
 
-    return Attacked(*in_batches(one_batch, split, numbers, batch_size=batch_size, name=name))
+    *found, answered = in_batches(one_batch, split, numbers, batch_size=batch_size, name=name)
+    check_answered(answered, name)
+    return Attacked(*found)
+
+
+def check_answered(answered: np.ndarray, name: str) -> None:
+    """Raises a `UserError` unless a model gave finite scores to all attacked images.
+
+    Args:
+        answered: `[count]` booleans.
+        name: Of the attack.
+    """
+    if not np.all(answered):
+        raise UserError(
+            f"{name}: the model answers {np.sum(~answered):,} of {len(answered):,} attacked images "
+            "with NaN or infinity, which is no success of the attack and nothing to measure"
+        )
 
 
 def attack_with_all(
@@ -130,6 +164,7 @@ def attack_with_all(
     """
     name = options.pop("name")
     fooled, still = np.zeros(len(split), bool), np.ones(len(split), bool)
+    undefined = np.zeros(len(split), bool)
     images = np.empty(split.images.shape, np.float32)
     for attack in attacks:
         standing = np.flatnonzero(~fooled)
@@ -139,7 +174,8 @@ def attack_with_all(
         found = attack_all(model, split, attack, epsilon, **options)
         images[standing], fooled[standing] = found.images, found.fooled
         still[standing] &= found.without_gradient
-    return Attacked(images, fooled, still)
+        undefined[standing] |= found.undefined_gradient
+    return Attacked(images, fooled, still, undefined)
 
 
 def differentiable_on_images(predict: Predict, dataset: Dataset) -> Differentiable | None:
@@ -193,8 +229,12 @@ def _attack(
     numbers: Int[Array, "batch"],
     epsilon: Float[Array, ""],
     steps: Int[Array, ""],
-) -> Attacked:
-    """Attacks a batch in so many steps; else the arguments are those of `attack_all`."""
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Attacks a batch in so many steps; else the arguments are those of `attack_all`.
+
+    Returns:
+        The members of an `Attacked`, and for each image whether its scores are finite.
+    """
 
     def gradient(candidates):
         loss = _LOSSES[attack.loss]
@@ -203,20 +243,26 @@ def _attack(
             candidates
         )
 
-    def step(_, candidates):
-        moved = candidates + attack.relative_step * epsilon * direction(
-            gradient(candidates), attack.norm
-        )
-        return project(moved, images, epsilon, attack.norm)
+    def step(_, carry):
+        candidates, lost = carry
+        slope = gradient(candidates)
+        moved = candidates + attack.relative_step * epsilon * direction(slope, attack.norm)
+        return project(moved, images, epsilon, attack.norm), lost | _any_undefined(slope)
 
     first = images
     if attack.random_start:
         noise = mask * draw_start(numbers, images.shape[1:], attack.norm)
         first = project(images + epsilon * noise, images, epsilon, attack.norm)
-    found = jax.lax.fori_loop(0, steps, step, first)
-    wrong = jnp.argmax(scores(variables, found), axis=-1) != labels
-    still = jnp.all(gradient(images) == 0.0, axis=(1, 2, 3))
-    return Attacked(found, wrong, still)  # pyright: ignore[reportArgumentType]
+    slope = gradient(images)
+    still, lost = jnp.all(slope == 0.0, axis=(1, 2, 3)), _any_undefined(slope)
+    found, lost = jax.lax.fori_loop(0, steps, step, (first, lost))
+    said = scores(variables, found)
+    wrong = jnp.argmax(said, axis=-1) != labels
+    return found, wrong, still, lost, jnp.all(jnp.isfinite(said), axis=-1)
+
+
+def _any_undefined(images):
+    return jnp.any(~jnp.isfinite(images), axis=(1, 2, 3))
 
 
 def _cross_entropy(scores, labels):
@@ -238,7 +284,8 @@ LOSSES = tuple(_LOSSES)
 
 
 def direction(gradient: Images, norm: str) -> Images:
-    """The step of length one that raises a loss most; none where there is no gradient."""
+    """The step of length one that raises a loss most; none where the gradient is none or NaN."""
+    gradient = jnp.where(jnp.isfinite(gradient), gradient, 0.0)
     if norm == "inf":
         return jnp.sign(gradient)
     # Scaled first: the squares of small gradients would vanish.

@@ -11,6 +11,9 @@ family, corrected by Holm, and a row has a winner only if all of its tests are s
 best was chosen by the same numbers does no harm: a wrong winner must beat the truly best model, by
 tests of which the family has one for each of the M - 1 models that could, so with two-sided tests
 at most half of the error that is allowed is spent on each row.
+
+A model that was trained once has no variance between trainings: a test against it knows that of the
+images only, and speaks of that one training. Such tests are kept, but a row with one has no winner.
 """
 
 import dataclasses
@@ -81,9 +84,18 @@ class Row:
         """Whether there are several strengths."""
         return any(len(headline.points) > 1 for headline in self.headlines.values())
 
+    @property
+    def is_of_trainings(self) -> bool:
+        """Whether each compared model was trained more than once, so that tests speak of models."""
+        compared = {name for each in self.contests for name in (each.best, each.other)}
+        return all(len(self.headlines[name].seeds) > 1 for name in compared)
+
     def leaders(self) -> tuple[str, ...]:
-        """The best model, then those that cannot be told from it; empty without contests."""
-        if not self.contests:
+        """The best model, then those that cannot be told from it.
+
+        Empty without contests, and where one is of a single training.
+        """
+        if not self.contests or not self.is_of_trainings:
             return ()
         equals = (contest.other for contest in self.contests if not contest.is_significant)
         return (self.contests[0].best, *equals)
@@ -307,7 +319,7 @@ def _differences(row: Row) -> list[tuple[str, str, Difference]]:
         return []
     best = max(samples, key=lambda name: sign * row.headlines[name].value)
     return [
-        (best, other, difference(samples[best], samples[other]))
+        (best, other, difference(samples[best], samples[other], row.headlines[best].limits))
         for other in samples
         if other != best
     ]

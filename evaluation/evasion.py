@@ -17,7 +17,15 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from data.sources import Split
-from evaluation.attacks import Images, direction, draw_start, in_batches, margin, project
+from evaluation.attacks import (
+    Images,
+    check_answered,
+    direction,
+    draw_start,
+    in_batches,
+    margin,
+    project,
+)
 from evaluation.prediction import Differentiable
 
 
@@ -61,6 +69,7 @@ def evade_all(
 
     Raises:
         ValueError: if the model has no decoder.
+        UserError: if scores or a painting of an image on the way are NaN or infinite.
     """
     if model.reconstruct is None:
         raise ValueError("the model has no decoder that an attack could evade")
@@ -82,7 +91,9 @@ def evade_all(
             np.int32(steps if epsilon > 0.0 else 0),
         )
 
-    return Evaded(*in_batches(one_batch, split, batch_size=batch_size, name=name))
+    *found, answered = in_batches(one_batch, split, batch_size=batch_size, name=name)
+    check_answered(answered, name)
+    return Evaded(*found)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -96,8 +107,12 @@ def _evade(
     stride: Float[Array, ""],
     weight: Float[Array, ""],
     steps: Int[Array, ""],
-) -> Evaded:
-    """Attacks a batch; the arguments are those of `evade_all`, a stride being a step's length."""
+) -> tuple[Array, Array, Array]:
+    """Attacks a batch; the arguments are those of `evade_all`, a stride being a step's length.
+
+    Returns:
+        The members of an `Evaded`, and for each image whether all that was seen of it is finite.
+    """
     scores, reconstruct = functions
 
     def objective(seen):
@@ -105,24 +120,27 @@ def _evade(
         error = jnp.sum((reconstruct(variables, seen) - seen) ** 2, axis=(1, 2, 3))
         raised = jnp.minimum(margin(said, labels), 0.0) - weight * error
         # Summed, so that no image's gradient depends on the others.
-        return jnp.sum(raised), (jnp.argmax(said, axis=-1) != labels, error)
+        answered = jnp.all(jnp.isfinite(said), axis=-1) & jnp.isfinite(error)
+        return jnp.sum(raised), (jnp.argmax(said, axis=-1) != labels, error, answered)
 
     def visit(_, carry):
-        candidates, (best, fooled, lowest) = carry
-        gradient, (fools, error) = jax.grad(objective, has_aux=True)(candidates)
+        candidates, (best, fooled, lowest, defined) = carry
+        gradient, (fools, error, answered) = jax.grad(objective, has_aux=True)(candidates)
         # Until an image fools, the latest is kept.
         better = jnp.where(fooled, fools & (error < lowest), True)
         kept = (
             jnp.where(better[:, None, None, None], candidates, best),
             fooled | fools,
             jnp.where(better, error, lowest),
+            defined & answered,
         )
         moved = candidates + stride * direction(gradient, "inf")
         return project(moved, images, radius, "inf"), kept
 
     noise = draw_start(numbers, images.shape[1:], "inf")
     first = project(images + radius * noise, images, radius, "inf")
-    nothing = (first, jnp.zeros(len(images), bool), jnp.zeros(len(images), images.dtype))
+    none = jnp.zeros(len(images), bool)
+    nothing = (first, none, jnp.zeros(len(images), images.dtype), ~none)
     # Once more than there are steps: the last visit only looks.
-    _, (best, fooled, _) = jax.lax.fori_loop(0, steps + 1, visit, (first, nothing))
-    return Evaded(best, fooled)  # pyright: ignore[reportArgumentType]
+    _, (best, fooled, _, defined) = jax.lax.fori_loop(0, steps + 1, visit, (first, nothing))
+    return best, fooled, defined

@@ -13,7 +13,7 @@ import numpy as np
 
 from evaluation.paired import Sample, resample, value_interval
 from evaluation.records import Result
-from evaluation.statistics import Spread, spread
+from evaluation.statistics import Limits, Spread, limits_of, spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Headline:
         points: The value at every strength, the identity's too.
         details: Further numbers, as means over seeds and strengths.
         flags: Of all results, each once.
+        limits: Of what the value can be at all; see `evaluation.statistics.limits_of`.
         sample: For comparisons; None where the value is no mean over images.
         pictures: Of the first seed, at all strengths; see `evaluation.records.Result`.
     """
@@ -62,6 +63,7 @@ class Headline:
     points: tuple[Point, ...]
     details: dict[str, float]
     flags: tuple[str, ...]
+    limits: Limits
     sample: Sample | None
     pictures: Mapping[str, np.ndarray]
 
@@ -94,8 +96,9 @@ def make_headline(
         means = _mean_over_strengths(outcomes[:, chosen])
         sample = Sample(means, replicates[:, chosen].mean(axis=1))
     by_seed = tuple(float(np.mean([result.value for result in each])) for each in kept)
-    over_seeds = spread(by_seed) if len(by_seed) > 1 else None
-    interval, method = _interval(kept, sample, over_seeds)
+    limits = limits_of(curve[0].metric, curve[0].unit, curve[0].count)
+    over_seeds = spread(by_seed, limits=limits) if len(by_seed) > 1 else None
+    interval, method = _interval(kept, sample, over_seeds, limits)
     everything = [result for of_seed in results for result in of_seed]
     return Headline(
         value=float(np.mean(by_seed)),
@@ -106,9 +109,10 @@ def make_headline(
         by_seed=by_seed,
         spread=over_seeds,
         count=curve[0].count,
-        points=_points(results, outcomes, replicates),
+        points=_points(results, outcomes, replicates, limits),
         details=_mean_details(everything),
         flags=tuple(dict.fromkeys(flag for result in everything for flag in result.flags)),
+        limits=limits,
         sample=sample,
         pictures={name: shown for result in curve for name, shown in result.pictures.items()},
     )
@@ -138,36 +142,30 @@ def _mean_over_strengths(outcomes: np.ndarray) -> np.ndarray:
     return outcomes[:, 0] if outcomes.shape[1] == 1 else outcomes.mean(axis=1)
 
 
-def _interval(results, sample, over_seeds):
+def _interval(results, sample, over_seeds, limits):
     """The interval of a headline and its method."""
     if over_seeds is None and len(results[0]) == 1:
         return results[0][0].interval, results[0][0].interval_method
     if sample is not None:
         method = "bootstrap of images" if over_seeds is None else "two-level bootstrap"
-        return value_interval(sample.outcomes, sample.replicates), f"{method} 95 %"
+        return value_interval(sample.outcomes, sample.replicates, limits), f"{method} 95 %"
     if over_seeds is not None:
-        return _possible(over_seeds.interval, results[0][0].unit), "t over seeds 95 %"
+        return over_seeds.interval, "t over seeds 95 %"
     return None, "none: a mean over strengths without outcomes per image"
 
 
-def _points(results, outcomes, replicates) -> tuple[Point, ...]:
+def _points(results, outcomes, replicates, limits) -> tuple[Point, ...]:
     points = []
     for k, at_strength in enumerate(zip(*results, strict=True)):
         values = [result.value for result in at_strength]
         if len(values) == 1:
             interval = at_strength[0].interval
         elif outcomes is not None:
-            interval = value_interval(outcomes[:, k], replicates[:, k])
+            interval = value_interval(outcomes[:, k], replicates[:, k], limits)
         else:
-            interval = _possible(spread(values).interval, at_strength[0].unit)
+            interval = spread(values, limits=limits).interval
         points.append(Point(at_strength[0].strength, float(np.mean(values)), interval))
     return tuple(points)
-
-
-def _possible(interval: tuple[float, float], unit: str) -> tuple[float, float]:
-    """What of an interval a number of this unit can be."""
-    low, high = interval
-    return (max(low, 0.0), min(high, 1.0)) if unit == "rate" else interval
 
 
 def _mean_details(results) -> dict[str, float]:

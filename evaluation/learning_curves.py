@@ -17,6 +17,7 @@ from typing import Any
 
 from data.errors import UserError
 from evaluation.comparison import tabulate
+from evaluation.outputs import expand, show_anything, writable_folder
 from evaluation.records import Result
 from evaluation.reports import write_report
 from evaluation.reports.markdown import curve, title
@@ -52,7 +53,7 @@ def learning_curves(records: Sequence[Record]) -> list[Record]:
     for record in records:
         facts = record.facts
         count = facts.get("train_images")
-        if facts["suite"] == "clean" and count:
+        if facts["suite"] == "clean" and count and _is_described(facts["experiment"]):
             group = groups.setdefault(tuple(facts[name] for name in _COMPARABLE), {})
             group.setdefault((identity(facts["experiment"]), facts["seed"]), {}).setdefault(
                 count, record
@@ -83,6 +84,11 @@ def _summary(curves: Sequence[Record]) -> str:
     return "\n\n".join(
         "\n\n".join([title(table), *map(curve, table.rows)]) for table in tabulate(curves)
     )
+
+
+def _is_described(experiment: Any) -> bool:
+    """Whether a record says how its model was trained, which one of a user's own does not."""
+    return isinstance(experiment, dict) and isinstance(experiment.get("dataset"), dict)
 
 
 def identity(experiment: dict[str, Any]) -> str:
@@ -138,15 +144,16 @@ def main(arguments: Sequence[str]) -> None:
     """Writes the report of a folder's records."""
     if len(arguments) != 2:
         raise UserError("name one folder: python -m evaluation.learning_curves FOLDER")
-    folder = pathlib.Path(arguments[1])
-    out = folder / "learning_curves"
+    folder = expand(arguments[1], "FOLDER")
     curves = learning_curves(RecordStore(folder).read_all())
-    write_report(curves, out, examples={})
     print(_summary(curves))
+    out = writable_folder(folder / "learning_curves", "FOLDER")
+    write_report(curves, out, examples={})
     print(f"wrote {out / 'report.html'}")
 
 
 if __name__ == "__main__":
+    show_anything()
     try:
         main(sys.argv)
     except (UserError, OSError) as error:

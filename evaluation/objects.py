@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_STATISTIC = re.compile(r"(\w+), class (\d+): (.+), (mean|sd)")
+_STATISTIC = re.compile(r"(\w+), class (\d{1,4}): (.+), (mean|sd)")
 _CHUNK = 1000
 
 

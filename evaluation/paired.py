@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from evaluation.statistics import wilson_interval
+from evaluation.statistics import ANY, SHARE, Limits, wilson_interval, within
 
 RESAMPLES = 2000
 _CONFIDENCE = 0.95
@@ -97,36 +97,46 @@ def resample(outcomes: np.ndarray, model: int = 0) -> np.ndarray:
     return np.einsum("rs,rs...->r...", _seed_weights(seeds, model), by_seed)
 
 
-def value_interval(outcomes: np.ndarray, replicates: np.ndarray) -> tuple[float, float]:
+def value_interval(
+    outcomes: np.ndarray, replicates: np.ndarray, limits: Limits | None = None
+) -> tuple[float, float]:
     """95 % interval of a model's value.
 
     Args:
         outcomes: `[seeds, images]`.
         replicates: `[RESAMPLES]`, of these outcomes.
+        limits: Of what the outcomes can be, as (0, 1) of shares; None takes those of booleans, and
+            of other outcomes that they are not negative if none is.
 
     Returns:
-        Lower and upper end, not below 0 if no outcome is, and within [0, 1] of outcomes that are
-        shares. If no outcome differs from another, Wilson's interval of as many images, for
-        resampling would know no doubt.
+        Lower and upper end, within the limits. If no outcome differs from another, resampling knows
+        no doubt: of shares it is then Wilson's interval of as many images, and of any other
+        quantity, of which nothing is known beyond the one value, that value.
     """
+    if limits is None and np.asarray(outcomes).dtype == bool:
+        limits = SHARE
     outcomes = np.asarray(outcomes, float)
     value, images = float(outcomes.mean()), outcomes.shape[-1]
-    is_share = bool(outcomes.min() >= 0.0 and outcomes.max() <= 1.0)
-    if is_share and np.ptp(outcomes) == 0.0:
-        return wilson_interval(round(value * images), images)
+    if limits is None:
+        limits = (0.0, np.inf) if outcomes.min() >= 0.0 else ANY
+    if np.ptp(outcomes) == 0.0:
+        only = float(outcomes.flat[0])
+        return wilson_interval(round(only * images), images) if limits == SHARE else (only, only)
     half = _t_quantile(outcomes) * float(np.std(replicates))
-    low, high = value - half, value + half
-    if outcomes.min() >= 0.0:
-        low = max(low, 0.0)
-    return (low, min(high, 1.0)) if is_share else (low, high)
+    return within((value - half, value + half), limits)
 
 
-def difference(first: Sample, second: Sample) -> Difference:
+def difference(first: Sample, second: Sample, limits: Limits = ANY) -> Difference:
     """Compares two models on the same images.
 
     One seed of each, right or wrong image by image, is tested by McNemar's exact test and has the
     percentile interval of the paired bootstrap (Efron and Tibshirani, 1993, chapter 13); anything
     else is the two-level bootstrap of the module.
+
+    Args:
+        first: One model.
+        second: Another.
+        limits: Of the values of both, which say how far apart they can be at most.
 
     Raises:
         ValueError: if there are not as many images of one as of the other.
@@ -145,7 +155,9 @@ def difference(first: Sample, second: Sample) -> Difference:
     if error > 0.0:
         p_value = float(2.0 * stats.t.sf(abs(value) / error, freedom))
     p_value = max(p_value, _smallest_p_value(first, second))
-    return Difference(value, (value - half, value + half), p_value, "two-level bootstrap")
+    widest = limits[1] - limits[0]
+    interval = within((value - half, value + half), (-widest, widest))
+    return Difference(value, interval, p_value, "two-level bootstrap")
 
 
 def _is_one_of_hits(sample: Sample) -> bool:

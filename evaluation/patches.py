@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from data.batches import normalise
+from data.errors import UserError
 from data.sources import Split
 from evaluation.attacks import Images
 from evaluation.curves import SEED
@@ -109,8 +110,13 @@ def train_patch(
 
     Returns:
         `[SIDE, SIDE, channels]` in [0, 1].
+
+    Raises:
+        UserError: if there are no images of other classes, or the gradient is NaN or infinite.
     """
     images = jnp.asarray(split.images[split.labels != target])
+    if not len(images):
+        raise UserError(f"{name}: all images to train it on are of that class")
     patch = jnp.full((SIDE, SIDE, images.shape[-1]), 0.5)
     carry = (patch, _optimizer().init(patch))
     limits = jnp.log(jnp.asarray(areas))
@@ -120,6 +126,8 @@ def train_patch(
             steps = (np.int32(start), np.int32(stop))
             carry = _train(model.scores, model.variables, carry, images, target, limits, steps)
             bar.update(stop - start)
+    if not np.all(np.isfinite(carry[0])):
+        raise UserError(f"{name}: the model's gradient is NaN or infinite, so none can be trained")
     return np.asarray(carry[0])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data.batches import normalise
+from data.errors import UserError
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """float32 images `[batch, height, width, channels]` in [0, 1] to logits `[batch, classes]`."""
@@ -96,6 +97,9 @@ def predict_all(
     The last batch is filled up with blank images whose outputs are dropped, so every image counts
     once and every call has one shape.
 
+    NaN and infinity are no outputs: the largest of scores that are NaN is class 0, and comparisons
+    with them are False, so whatever is measured of them looks like an ordinary number.
+
     Args:
         predict: A `Predict`, or another function to an array, or a tuple of arrays such as `Warp`,
             with one entry for each image.
@@ -105,6 +109,9 @@ def predict_all(
 
     Returns:
         What `predict` returns, `[count, ...]`; logits `[count, classes]` of a `Predict`.
+
+    Raises:
+        UserError: if an output for an image is NaN or infinite, in float32.
     """
     outputs = []
     with tqdm(total=len(images), desc=name, unit="img", leave=False, disable=None) as bar:
@@ -114,9 +121,34 @@ def predict_all(
             filled = np.concatenate([batch, blank])
             if filled.dtype == np.uint8:
                 filled = np.asarray(normalise(jnp.asarray(filled)))
-            outputs.append(predict(filled))
+            found = predict(filled)
+            for leaf in jax.tree.leaves(found):
+                _check_finite(leaf[: len(batch)], start, len(images), name)
+            outputs.append(found)
             bar.update(len(batch))
     return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(images)], *outputs)
+
+
+def _check_finite(outputs: Any, first: int, count: int, name: str) -> None:
+    """Raises a `UserError` that names the first image with an output that is no number.
+
+    Args:
+        outputs: `[batch, ...]`, of images in order.
+        first: The first one's number, from 0.
+        count: Images in all.
+        name: What the outputs are for.
+    """
+    outputs = np.asarray(outputs)
+    if outputs.dtype.kind in "biu":
+        return
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite to most of its readers
+        finite = np.isfinite(outputs.astype(np.float32, copy=False))
+    if not finite.all():
+        image = first + int(np.argmin(finite.reshape(len(finite), -1).all(axis=1)))
+        raise UserError(
+            f"{name}: the model answers image {image + 1:,} of {count:,} with NaN or infinity, of "
+            "which nothing can be measured"
+        )
 
 
 def distances(

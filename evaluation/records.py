@@ -11,7 +11,7 @@ import numpy as np
 
 from data.sources import Split
 from evaluation.paired import resample, value_interval
-from evaluation.statistics import wilson_interval
+from evaluation.statistics import limits_of, wilson_interval
 
 SCHEMA = 2
 PARTIAL = ".partial"
@@ -133,11 +133,15 @@ def mean(
         interval_method: What the bootstrap is called, where the numbers are not of single images.
         facts: Further fields of a `Result`.
     """
+    limits = limits_of(metric, facts.get("unit", "rate"), len(outcomes))
+    interval = value_interval(outcomes[None], resample(outcomes[None]), limits)
+    if interval[0] == interval[1]:
+        interval_method = "none: the same for every image"
     return Result(
         suite=suite,
         metric=metric,
         value=float(np.mean(outcomes)),
-        interval=value_interval(outcomes[None], resample(outcomes[None])),
+        interval=interval,
         interval_method=interval_method,
         count=len(outcomes),
         data_checksum=split.checksum,
@@ -149,7 +153,7 @@ def mean(
 def write_text(path: pathlib.Path, content: str) -> None:
     """Writes a file whole or not at all."""
     temporary = path.with_name(path.name + PARTIAL)
-    temporary.write_text(content)
+    temporary.write_text(content, encoding="utf-8")
     os.replace(temporary, path)
 
 
@@ -163,8 +167,23 @@ def make_record(results: Sequence[Result], **facts: Any) -> dict[str, Any]:
     return {"schema": SCHEMA, **facts, "results": [r.to_json() for r in results]}
 
 
+def code(name: str) -> str:
+    """A name as Markdown's code, in which nothing else has a meaning."""
+    return f"`{printable(name).replace('`', '')}`"
+
+
+def printable(text: str) -> str:
+    """A text as one line, without characters that terminals obey."""
+    return "".join(character if character.isprintable() else " " for character in str(text))
+
+
+def _in_cell(text: str) -> str:
+    return printable(text).replace("|", "\\|")
+
+
 def markdown_table(rows: Sequence[dict[str, str]]) -> str:
-    """Rows with the same keys as an aligned Markdown table."""
+    """Rows with the same keys as an aligned Markdown table, which no cell can break out of."""
+    rows = [{_in_cell(key): _in_cell(value) for key, value in row.items()} for row in rows]
     columns = list(rows[0])
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-_SHIFTED = re.compile(r"(.+) shifted by (-?\d+), (-?\d+)")
+_SHIFTED = re.compile(r"(.+) shifted by (-?\d{1,3}), (-?\d{1,3})")
 
 
 def shift_details(name: str, right: np.ndarray) -> dict[str, float]:
@@ -32,16 +32,19 @@ def shift_details(name: str, right: np.ndarray) -> dict[str, float]:
 
 
 def read_shifts(details: Mapping[str, float]) -> dict[str, np.ndarray]:
-    """The maps among details, by name, in their order."""
+    """The maps among details that have every shift, by name, in their order."""
     found: dict[str, dict[tuple[int, int], float]] = {}
     for key, value in details.items():
         if match := _SHIFTED.fullmatch(key):
             found.setdefault(match[1], {})[int(match[3]), int(match[2])] = value
-    return {name: _square(values) for name, values in found.items()}
+    squares = {name: _square(values) for name, values in found.items()}
+    return {name: square for name, square in squares.items() if square is not None}
 
 
-def _square(values: Mapping[tuple[int, int], float]) -> np.ndarray:
-    reach = max(y for y, _ in values)
+def _square(values: Mapping[tuple[int, int], float]) -> np.ndarray | None:
+    reach = max(max(map(abs, shift)) for shift in values)
+    if len(values) != (2 * reach + 1) ** 2:
+        return None
     shifts = range(-reach, reach + 1)
     return np.array([[values[y, x] for x in shifts] for y in shifts])
 

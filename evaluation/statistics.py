@@ -8,6 +8,48 @@ from scipy import stats
 
 _RESAMPLES = 1000
 
+Limits = tuple[float, float]
+"""The least and the largest value that a quantity can have."""
+ANY: Limits = (-np.inf, np.inf)
+SHARE: Limits = (0.0, 1.0)
+# By the unit of a result. A unit that is not here, such as that of a user's own suite, may be that
+# of anything.
+_LIMITS: dict[str, Limits] = {
+    "rate": SHARE,
+    "share": SHARE,
+    "of the way": SHARE,
+    **dict.fromkeys(
+        ("images", "parameters", "images/s", "s", "MB", "FLOPs/image", "px", "flips/image"),
+        (0.0, np.inf),
+    ),
+    **dict.fromkeys(("times", "of the sums", "of the map", "of a random pair"), (0.0, np.inf)),
+}
+# Metrics without a unit, which say by the start of their name what they are.
+_LIMITS_OF_METRICS: dict[str, Limits] = {"R2": (-np.inf, 1.0)}
+
+
+def limits_of(metric: str, unit: str, count: int) -> Limits:
+    """What values a quantity can have at all, which no interval may leave.
+
+    Args:
+        metric: Its name, as of a `Result`.
+        unit: Likewise.
+        count: Images behind the value; none but a number of images is limited by it.
+    """
+    if unit == "images":
+        return 0.0, float(count)
+    if unit in _LIMITS:
+        return _LIMITS[unit]
+    if metric.endswith("error"):
+        return 0.0, np.inf
+    return _LIMITS_OF_METRICS.get(metric.partition(" ")[0], ANY)
+
+
+def within(interval: tuple[float, float], limits: Limits) -> tuple[float, float]:
+    """What of an interval lies within limits."""
+    low, high = (min(max(end, limits[0]), limits[1]) for end in interval)
+    return low, high
+
 
 def wilson_interval(successes: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval for a proportion (Wilson, 1927).
@@ -50,9 +92,16 @@ def auroc(positives: np.ndarray, negatives: np.ndarray) -> float:
     """Chance that a random positive scores above a random negative, ties counting half.
 
     Args:
-        positives: `[positives]` scores.
-        negatives: `[negatives]` scores.
+        positives: `[positives]` scores, at least one.
+        negatives: Likewise.
+
+    Raises:
+        ValueError: if there are none of either, or scores are NaN, which have no order.
     """
+    if not len(positives) or not len(negatives):
+        raise ValueError("an AUROC needs at least one positive and one negative")
+    if np.isnan(positives).any() or np.isnan(negatives).any():
+        raise ValueError("an AUROC needs scores that have an order, and NaN has none")
     ranks = stats.rankdata(np.concatenate([positives, negatives]))[: len(positives)]
     above = np.sum(ranks) - len(positives) * (len(positives) + 1) / 2
     return float(above / (len(positives) * len(negatives)))
@@ -95,12 +144,14 @@ class Spread(NamedTuple):
     interval: tuple[float, float]
 
 
-def spread(values: Sequence[float], confidence: float = 0.95) -> Spread:
+def spread(values: Sequence[float], confidence: float = 0.95, *, limits: Limits = ANY) -> Spread:
     """Mean, standard deviation and t interval (Student, 1908) of one value for each seed.
 
     Args:
         values: At least two.
         confidence: Coverage, in (0, 1), if the values are drawn from a normal distribution.
+        limits: Of what the values can be; what of the interval lies beyond is left out, which no
+            value that is possible misses.
 
     Raises:
         ValueError: of fewer than two values, which say nothing about a spread.
@@ -109,7 +160,7 @@ def spread(values: Sequence[float], confidence: float = 0.95) -> Spread:
         raise ValueError(f"a spread needs at least two values, not {len(values)}")
     mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
     half = stats.t.ppf((1.0 + confidence) / 2.0, len(values) - 1) * deviation / len(values) ** 0.5
-    return Spread(mean, deviation, (float(mean - half), float(mean + half)))
+    return Spread(mean, deviation, within((float(mean - half), float(mean + half)), limits))
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
@@ -119,12 +170,17 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     many tests and however they depend on each other, as rare as 5 %.
 
     Args:
-        p_values: Of all tests of a table.
+        p_values: Of all tests of a table, in [0, 1].
 
     Returns:
         `[count]` adjusted p-values, in the order given, at most 1.
+
+    Raises:
+        ValueError: if one is NaN, which sorts as if it were the largest.
     """
     values = np.asarray(p_values, float)
+    if np.isnan(values).any():
+        raise ValueError("a p-value is NaN")
     order = np.argsort(values)
     factors = np.arange(len(values), 0, -1)
     adjusted = np.empty_like(values)

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,9 +19,43 @@ import numpy as np
 
 from data.errors import UserError
 from evaluation.records import PARTIAL, SCHEMA, Result, make_record, write_text
+from evaluation.stored import (
+    MAX_NUMBER,
+    Kinds,
+    Nothing,
+    Number,
+    check_fields,
+    check_numbers,
+    damaged,
+    read_arrays,
+    read_object,
+)
 
 # Facts that must agree for a record to answer a new request.
 _IDENTITY = ("suite", "run", "name", "seed", "checkpoint", "step", "weights", "limit", "data")
+# What comparisons and reports read of a record's facts and results, and the types that they expect.
+_FACTS: dict[str, Kinds] = {
+    **dict.fromkeys(("suite", "run", "name", "model", "checkpoint", "dataset"), str),
+    **dict.fromkeys(("data", "weights"), str),
+    **dict.fromkeys(("seed", "step", "parameters", "train_images"), (int, Nothing)),
+    "limit": int,
+    "environment": dict,
+    "experiment": (dict, Nothing),
+    "test_data": (str, Nothing),
+    "seconds": Number,
+}
+_RESULT: dict[str, Kinds] = {
+    **dict.fromkeys(
+        ("suite", "metric", "interval_method", "data_checksum", "unit", "condition", "axis"), str
+    ),
+    "value": Number,
+    "interval": list,
+    "count": int,
+    "details": dict,
+    "strength": (*Number, Nothing),
+    "parameters": dict,
+    "flags": list,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +122,14 @@ class RecordStore:
         folder = facts["checkpoint"].replace(" % on validation", "")
         if facts.get("test_data"):
             folder += f" on {facts['test_data'].replace('/', ' ')}"
-        return self.folder / facts["run"] / folder / f"{facts['suite']}.json"
+        run, folder, suite = map(_as_name, (facts["run"], folder, facts["suite"]))
+        return self.folder / run / folder / f"{suite}.json"
+
+
+def _as_name(text: str) -> str:
+    """A text as the name of one file or folder in its place, whatever it says."""
+    name = re.sub(r"[/\\\0]", "_", text)
+    return "_" if name in ("", ".", "..") else name
 
 
 def _one_result_a_line(record: dict[str, Any]) -> str:
@@ -100,31 +142,68 @@ def _one_result_a_line(record: dict[str, Any]) -> str:
 
 def _read(path: pathlib.Path) -> Record:
     try:
-        content = json.loads(path.read_text())
+        return _read_checked(path)
+    except UserError as error:
+        raise UserError(f"record {path}: {error}; delete it to measure again") from error
+
+
+def _read_checked(path: pathlib.Path) -> Record:
+    with damaged(path):
+        content = read_object(path)
         if content.pop("schema") != SCHEMA:
-            raise UserError(f"{path} has another schema than {SCHEMA}; delete it to measure again")
+            raise UserError(f"{path} has another schema than {SCHEMA}")
         stored = content.pop("results")
-        with np.load(path.with_suffix(".npz")) as arrays:
-            results = tuple(
-                Result(
-                    **_as_tuples(result),
-                    outcomes=arrays.get(str(number)),
-                    pictures=_pictures(arrays, number),
-                )
-                for number, result in enumerate(stored)
+        _check_facts(content)
+        arrays = read_arrays(path.with_suffix(".npz"))
+        results = tuple(
+            Result(
+                **_checked(result),
+                outcomes=_outcomes(arrays.get(str(number)), result["count"]),
+                pictures=_pictures(arrays, number),
             )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"record {path} is damaged ({error}); delete it to measure again"
-        ) from error
+            for number, result in enumerate(stored)
+        )
     return Record(content, results)
+
+
+def _check_facts(facts: dict[str, Any]) -> None:
+    check_fields(facts, _FACTS, optional=("train_images", "test_data", "name"))
+    if not isinstance(facts["environment"].get("versions", {}), dict):
+        raise TypeError("the environment's versions are no object")
+
+
+def _checked(result: Any) -> dict[str, Any]:
+    """The fields of a result, each of its type."""
+    if not isinstance(result, dict):
+        raise TypeError(f"a result is a {type(result).__name__}")
+    check_fields(result, _RESULT)
+    interval = result["interval"]
+    check_numbers([result["value"], *interval], result["metric"])
+    check_numbers(result["details"].values(), f"a detail of {result['metric']}")
+    if len(interval) != 2 or interval[0] > interval[1] or result["count"] < 1:
+        raise ValueError(f"{result['metric']} has the interval {interval} of {result['count']}")
+    if result["unit"] == "rate" and not 0.0 <= result["value"] <= 1.0:
+        raise ValueError(f"{result['metric']} is a rate of {result['value']}")
+    if not isinstance(result["parameters"].get("chance", 0.0), Number):
+        raise TypeError("chance is no number")
+    check_numbers([result["strength"] or 0.0], "strength")
+    if not all(isinstance(flag, str) for flag in result["flags"]):
+        raise TypeError("a flag is no text")
+    return {**result, "interval": tuple(interval), "flags": tuple(result["flags"])}
+
+
+def _outcomes(outcomes: np.ndarray | None, count: int) -> np.ndarray | None:
+    if outcomes is not None and outcomes.shape != (count,):
+        raise ValueError(f"outcomes of {count} images have the shape {outcomes.shape}")
+    if outcomes is not None and not np.all(np.abs(outcomes.astype(float)) <= MAX_NUMBER):
+        raise ValueError("an outcome is no number")
+    return outcomes
 
 
 def _pictures(arrays: Mapping[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
     """Those of one result."""
     named = [(key, *key.split(" ", 1)) for key in arrays if " " in key]
-    return {name: arrays[key] / np.float32(255.0) for key, of, name in named if of == str(number)}
-
-
-def _as_tuples(result: dict[str, Any]) -> dict[str, Any]:
-    return {**result, "interval": tuple(result["interval"]), "flags": tuple(result["flags"])}
+    of_result = {name: arrays[key] for key, of, name in named if of == str(number)}
+    if any(shown.dtype != np.uint8 for shown in of_result.values()):
+        raise ValueError("pictures have other levels than those of 8 bits")
+    return {name: shown / np.float32(255.0) for name, shown in of_result.items()}

@@ -1,28 +1,49 @@
 """The tables of the records in a folder: `python -m evaluation.summary results`."""
 
-import json
 import pathlib
 import sys
+from typing import Any
 
-from evaluation.records import markdown_table
+from data.errors import UserError
+from evaluation.outputs import expand, show_anything
+from evaluation.records import code, markdown_table
+from evaluation.stored import damaged, read_object
 
 
 def summarise(folder: pathlib.Path) -> str:
-    """One row for each record of a folder, ordered by file name, as a Markdown table."""
-    rows = [
-        _row(record, result)
-        for path in sorted(folder.glob("*.json"))
-        for record in [json.loads(path.read_text())]
-        for result in record["results"]
-        if result["suite"] == "clean"
-    ]
+    """One row for each record of a folder, ordered by file name, as a Markdown table.
+
+    Raises:
+        UserError: if there are none, or one is damaged.
+    """
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        record = _read(path)
+        with damaged(path):
+            rows += [
+                _row(record, result) for result in record["results"] if result["suite"] == "clean"
+            ]
+    return _table(rows, folder)
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    """A record that has what every row needs."""
+    record = read_object(path)
+    with damaged(path):
+        _clean(record)
+    return record
+
+
+def _table(rows: list[dict[str, str]], folder: pathlib.Path) -> str:
+    if not rows:
+        raise UserError(f"{folder}: no records of runs (NAME.json)")
     return markdown_table(rows)
 
 
 def _row(record, result) -> dict[str, str]:
     low, high = result["interval"]
     return {
-        "config": f"`{record['name']}`",
+        "config": code(record["name"]),
         "parameters": f"{record['parameters']:,}",
         "test accuracy": f"{100 * result['value']:.2f} %",
         result["interval_method"]: f"{100 * low:.2f} to {100 * high:.2f} %",
@@ -43,23 +64,28 @@ def summarise_budgets(folder: pathlib.Path) -> str:
 
     Returns:
         One row for each name: task by task, and within a task in the order of the errors.
+
+    Raises:
+        UserError: if there are none, or one is damaged.
     """
     runs = {}
     for path in folder.glob("*.json"):
-        record = json.loads(path.read_text())
-        runs.setdefault(record["name"], []).append(record)
+        record = _read(path)
+        with damaged(path):
+            _budget_row([record])  # whatever is wrong with it shows here, where its name is known
+            runs.setdefault(record["name"], []).append(record)
     by_error = sorted(
         runs.values(), key=lambda records: -_clean(max(records, key=_images))["value"]
     )
     by_task = sorted(by_error, key=lambda records: records[0]["dataset"], reverse=True)
-    return markdown_table([_budget_row(records) for records in by_task])
+    return _table([_budget_row(records) for records in by_task], folder)
 
 
 def _budget_row(records) -> dict[str, str]:
     few, many = min(records, key=_images), max(records, key=_images)
     poses = [result for result in many["results"] if result["suite"] == "pose"]
     return {
-        "config": f"`{few['name']}`",
+        "config": code(few["name"]),
         "parameters": f"{few['parameters']:,}",
         "images": f"{_images(few):,}",
         "error at equal images": _error(few),
@@ -89,8 +115,20 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.1f} min"
 
 
-if __name__ == "__main__":
-    results = pathlib.Path(sys.argv[1])
+def main(arguments: list[str]) -> None:
+    """Prints both tables of a folder."""
+    if len(arguments) != 2:
+        raise UserError("name one folder: python -m evaluation.summary FOLDER")
+    results = expand(arguments[1], "FOLDER")
     print(summarise(results))
-    print()
-    print(summarise_budgets(results / "transformers"))
+    if (results / "transformers").is_dir():
+        print()
+        print(summarise_budgets(results / "transformers"))
+
+
+if __name__ == "__main__":
+    show_anything()
+    try:
+        main(sys.argv)
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")

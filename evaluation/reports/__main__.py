@@ -9,11 +9,11 @@ but for the sample images, which are not in records.
 """
 
 import argparse
-import pathlib
 import sys
 from collections.abc import Sequence
 
 from data.errors import UserError
+from evaluation.outputs import expand, show_anything, writable_folder
 from evaluation.reports import write_report
 from evaluation.reports.markdown import summarise_headlines
 from evaluation.store import RecordStore
@@ -23,22 +23,25 @@ def main(arguments: Sequence[str]) -> None:
     """Prints or writes what the command line asks for."""
     parser = argparse.ArgumentParser("python -m evaluation.reports", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("folder", type=pathlib.Path, help="has records/, as evaluate.py leaves it")
+    parser.add_argument("folder", help="has records/, as evaluate.py leaves it")
     parser.add_argument("suites", nargs="*", help="whose rows are printed; all by default")
-    parser.add_argument("--out", type=pathlib.Path, help="folder for a report of all suites")
+    parser.add_argument("--out", help="folder for a report of all suites")
     chosen = parser.parse_args(arguments[1:])
-    records = RecordStore(chosen.folder).read_all()
+    folder = expand(chosen.folder, "FOLDER")
+    records = RecordStore(folder).read_all()
     if not records:
         raise UserError(f"{chosen.folder}: no records/ with results of evaluate.py")
     if unknown := set(chosen.suites) - {record.facts["suite"] for record in records}:
         raise UserError(f"{chosen.folder}: no results of {', '.join(sorted(unknown))}")
-    print(summarise_headlines(chosen.folder, chosen.suites))
-    if chosen.out:
-        write_report(records, chosen.out, examples={})
-        print(f"\nwrote {chosen.out / 'report.html'}")
+    out = None if chosen.out is None else writable_folder(chosen.out, "--out")
+    print(summarise_headlines(folder, chosen.suites))
+    if out is not None:
+        write_report(records, out, examples={})
+        print(f"\nwrote {out / 'report.html'}")
 
 
 if __name__ == "__main__":
+    show_anything()
     try:
         main(sys.argv)
     except (UserError, OSError) as error:

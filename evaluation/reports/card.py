@@ -48,7 +48,7 @@ def draw_card(row: Row) -> Figure:
                 linewidth=1.0,
                 label=split,
             )
-        axis.set_title(_TITLES[name])
+        axis.set_title(_TITLES.get(name, name))
         axis.xaxis.set_major_locator(MaxNLocator(11, integer=True))
         axis.tick_params(labelsize=7)
         grid(axis, "y")

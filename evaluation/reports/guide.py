@@ -9,10 +9,12 @@ GUIDE = (
     "given.",
     "In each row the best model is tested against every other: by McNemar's exact test between two "
     "single trainings, else by the paired two-level bootstrap; all tests of a suite are corrected "
-    "together by Holm's method. A winner is marked only if all its tests are significant at 5 %. A "
-    "tie means that the models marked with it cannot be told apart with so many images and seeds, "
-    "not that they are equal; three seeds tell only large differences apart. Numbers that are not "
-    "means over images, and metrics without a good side, have no winner.",
+    "together by Holm's method. A winner is marked only if all its tests are significant at 5 % "
+    "and each model of the row was trained more than once: a test against a single training speaks "
+    "of that training, not of the model. A tie means that the models marked with it cannot be told "
+    "apart with so many images and seeds, not that they are equal; three seeds tell only large "
+    "differences apart. Numbers that are not means over images, and metrics without a good side, "
+    "have no winner.",
     "A condition at several strengths is summarised by the mean over all of them but the one that "
     "changes nothing, or at the strength that its row names. What only one model has, such as "
     "a layer of its own, is in the sections of the suites. Compare models within one table only: "

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 from evaluation.comparison import Row, Table, tabulate
 from evaluation.headlines import Point
-from evaluation.records import markdown_table
+from evaluation.records import code, markdown_table, printable
 from evaluation.reports.figures import Drawing
 from evaluation.reports.glance import SUITE, column_of, models_of, rows_at_a_glance
 from evaluation.reports.guide import GUIDE
 from evaluation.reports.wording import (
+    SINGLE_NOTE,
     TIE,
     Format,
     mark_of,
@@ -60,7 +61,7 @@ def summarise_headlines(
 def title(table: Table) -> str:
     """What a table compares, and what has to be known of all of it, for a README."""
     flags = "\n".join(f"- {_escape(flag)}" for flag in table.flags)
-    return "\n\n".join([f"**{name_table(table)}**", *([flags] if flags else [])])
+    return "\n\n".join([f"**{_escape(name_table(table))}**", *([flags] if flags else [])])
 
 
 def summarise_shifts(folder: pathlib.Path) -> str:
@@ -71,7 +72,7 @@ def summarise_shifts(folder: pathlib.Path) -> str:
     """
     tables = tabulate(RecordStore(folder).read_all())
     return "\n\n".join(
-        f"**{name_table(table)}**\n\n{_glance(rows)}"
+        f"**{_escape(name_table(table))}**\n\n{_glance(rows)}"
         for table in tables
         if (rows := rows_at_a_glance(table.rows))
     )
@@ -82,15 +83,17 @@ def headlines(table: Table) -> str:
     compared = any(row.contests for row in table.rows)
     rows = [
         {
-            "condition": name_row(row),
-            **({"significantly best": verdict(row)} if compared else {}),
-            **{_code(model): _cell(row, model) for model in table.models},
+            "condition": _escape(name_row(row)),
+            **({"significantly best": _escape(verdict(row))} if compared else {}),
+            **{code(model): _cell(row, model) for model in table.models},
         }
         for row in table.rows
     ]
     notes = []
     if any(len(row.leaders()) > 1 for row in table.rows):
         notes.append(f"{TIE} marks the best that cannot be told apart.")
+    if not all(row.is_of_trainings for row in table.rows):
+        notes.append(SINGLE_NOTE)
     found = [each for row in table.rows for each in row.headlines.values()]
     if flags := dict.fromkeys(flag for each in found for flag in each.flags):
         notes.append(f"{_FLAG} marks numbers with flags: {_escape('; '.join(flags))}.")
@@ -105,9 +108,11 @@ def overview(table: Table) -> str:
 def curve(row: Row) -> str:
     """A line for each strength of a row and one for its headlines, for a README."""
     show = Format(row)
-    lines = _lines(row, lambda at: f"{show.number(at.value)} ({show.interval(at.interval)})")
-    mean = {_code(model): _cell(row, model) for model in row.headlines}
-    return _table([*lines, {row.axis or "strength": "mean", **mean}])
+    lines = _lines(
+        row, lambda at: f"{_escape(show.number(at.value))} ({show.interval(at.interval)})"
+    )
+    mean = {code(model): _cell(row, model) for model in row.headlines}
+    return _table([*lines, {_strength(row): "mean", **mean}])
 
 
 def report(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]]) -> str:
@@ -140,7 +145,7 @@ def _glance(rows: Sequence[Row]) -> str:
     """A line for each model, a column for each row."""
     return _table(
         [
-            {"model": _code(model), **{column_of(row): _cell(row, model) for row in rows}}
+            {"model": code(model), **{_escape(column_of(row)): _cell(row, model) for row in rows}}
             for model in models_of(rows)
         ]
     )
@@ -151,7 +156,7 @@ def _cell(row: Row, model: str) -> str:
     if found is None:
         return "-"
     show = Format(row)
-    value, interval = show.number(found.value), show.interval(found.interval)
+    value, interval = _escape(show.number(found.value)), show.interval(found.interval)
     shown = f"{value} ({interval})" if interval else value
     shown = f"**{shown}**" if row.winner() == model else f"{shown} {mark_of(row, model)}".rstrip()
     return f"{shown} {_FLAG}" if found.flags else shown
@@ -164,12 +169,12 @@ def _details(row: Row) -> str:
         over_seeds = found.spread
         rows.append(
             {
-                "model": _code(model),
+                "model": code(model),
                 "seeds": name_seeds(found),
-                "value": show.number(found.value),
+                "value": _escape(show.number(found.value)),
                 "95 % interval": show.interval(found.interval),
-                "method": found.method,
-                "sd over seeds": show.number(over_seeds.deviation) if over_seeds else "",
+                "method": _escape(found.method),
+                "sd over seeds": _escape(show.number(over_seeds.deviation)) if over_seeds else "",
                 "t interval over seeds": show.interval(over_seeds.interval) if over_seeds else "",
                 "images": f"{found.count:,}",
                 "flags": _escape("; ".join(found.flags)),
@@ -181,7 +186,7 @@ def _details(row: Row) -> str:
 
 def _curve(row: Row) -> str:
     show = Format(row)
-    return _table(_lines(row, lambda at: show.number(at.value)))
+    return _table(_lines(row, lambda at: _escape(show.number(at.value))))
 
 
 def _lines(row: Row, cell: Callable[[Point], str]) -> list[dict[str, str]]:
@@ -189,11 +194,15 @@ def _lines(row: Row, cell: Callable[[Point], str]) -> list[dict[str, str]]:
     points = next(iter(row.headlines.values())).points
     return [
         {
-            row.axis or "strength": name_strength(point.strength, row.axis),
-            **{_code(model): cell(found.points[k]) for model, found in row.headlines.items()},
+            _strength(row): _escape(name_strength(point.strength, row.axis)),
+            **{code(model): cell(found.points[k]) for model, found in row.headlines.items()},
         }
         for k, point in enumerate(points)
     ]
+
+
+def _strength(row: Row) -> str:
+    return _escape(row.axis or "strength")
 
 
 def _facts(table: Table) -> str:
@@ -201,14 +210,14 @@ def _facts(table: Table) -> str:
     return _table(
         [
             {
-                "run": _code(run),
-                "model": _code(facts["model"]),
+                "run": code(run),
+                "model": code(facts["model"]),
                 "seed": "not known" if facts["seed"] is None else str(facts["seed"]),
                 "step": str(facts["step"]),
                 "parameters": str(facts["parameters"]),
-                "weights": str(facts["weights"])[:12],
-                "data": str(facts["data"])[:12],
-                "device": str(facts["environment"].get("device", "")),
+                "weights": _escape(str(facts["weights"])[:12]),
+                "data": _escape(str(facts["data"])[:12]),
+                "device": _escape(str(facts["environment"].get("device", ""))),
             }
             for run, facts in trainings.items()
         ]
@@ -218,20 +227,11 @@ def _facts(table: Table) -> str:
 def _table(rows: Sequence[dict[str, str]]) -> str:
     if not rows:
         return "Nothing was measured."
-    return markdown_table(
-        [{_in_cell(key): _in_cell(value) for key, value in row.items()} for row in rows]
-    )
-
-
-def _in_cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def _code(name: str) -> str:
-    return f"`{name.replace('`', '')}`"
+    return markdown_table(rows)
 
 
 def _escape(text: str) -> str:
+    text = printable(text)
     for character in "\\`*<>[]":
         text = text.replace(character, f"\\{character}")
     return text

@@ -14,7 +14,7 @@ from evaluation.reports.html import Html, element, join
 from evaluation.reports.style import Style
 from evaluation.reports.wording import name_suite, name_table
 
-_CSS = (pathlib.Path(__file__).parent / "page.css").read_text()
+_CSS = (pathlib.Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 _TITLE = "Comparison of models"
 
 Examples = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]

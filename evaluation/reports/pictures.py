@@ -6,6 +6,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from data.errors import UserError
+
 _GAP = 2
 
 
@@ -17,6 +19,8 @@ def strip(images: np.ndarray) -> str:
             other in grey unless they are three.
     """
     images = np.asarray(images)
+    if images.ndim != 4 or not images.size:
+        raise UserError(f"pictures of shape {images.shape} cannot be shown")
     if images.shape[-1] != 3:
         images = np.concatenate(np.split(images, images.shape[-1], axis=-1), axis=1)
     count, height, width, channels = images.shape

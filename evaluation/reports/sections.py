@@ -15,6 +15,7 @@ from evaluation.reports.html import Html, element, join, table
 from evaluation.reports.pictures import data_uri, strip
 from evaluation.reports.style import Style
 from evaluation.reports.wording import (
+    SINGLE_NOTE,
     TIE,
     Format,
     mark_of,
@@ -49,7 +50,10 @@ def headlines(content: Table, rows: Sequence[Row], styles: Mapping[str, Style]) 
     caption = "Headlines above their 95 % intervals"
     if any(len(row.leaders()) > 1 for row in rows):
         caption += f"; {TIE} marks the best that cannot be told apart"
-    return _with_flags(table(caption, header, cells), flags)
+    shown = _with_flags(table(caption, header, cells), flags)
+    if all(row.is_of_trainings for row in rows):
+        return shown
+    return join([shown, element("p", SINGLE_NOTE)])
 
 
 def suite(
@@ -259,7 +263,8 @@ def _contests(row: Row) -> Html:
             element("strong", show_p_value(contest.adjusted))
             if contest.is_significant
             else show_p_value(contest.adjusted),
-            contest.difference.method,
+            contest.difference.method
+            + ("" if row.is_of_trainings else ", of these trainings only"),
         ]
         for contest in row.contests
     ]

@@ -7,13 +7,15 @@ without colour. An SVG has no background and follows a reader's choice of a dark
 
 import io
 import pathlib
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from evaluation.records import write_text
+from evaluation.records import printable, write_text
 
 WIDTH = 5.6
 """Inches; text stays legible when a phone shows it at two thirds."""
@@ -96,12 +98,34 @@ def legend_height(models: Sequence[str]) -> float:
 def save(figure: Figure, path: pathlib.Path) -> str:
     """Writes PATH.png and PATH.svg; returns the SVG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path.with_name(f"{path.name}.png"), dpi=150, facecolor="white")
+    _take_literally(figure)
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    with warnings.catch_warnings():
+        # Of a name in a script that the font lacks: there are boxes in its place.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(path.with_name(f"{path.name}.png"), dpi=150, facecolor="white")
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     source = buffer.getvalue()
     opening, rest = source[source.index("<svg") :].split(">", 1)
     svg = f"{opening}>{_DARK_STYLE}{rest}"
     write_text(path.with_name(f"{path.name}.svg"), svg)
     return svg
+
+
+def _take_literally(figure: Figure) -> None:
+    """Keeps names of models and conditions from being read as formulas, or as anything but text."""
+    axes = [axis for each in figure.axes for axis in (each.xaxis, each.yaxis)]
+    # Matplotlib writes powers of ten as formulas.
+    powers = {
+        text
+        for axis in axes
+        if axis.get_scale() == "log"
+        for text in axis.get_ticklabels(which="both")
+    }
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and text not in powers:
+            text.set_parse_math(False)
+            lines = text.get_text().split("\n")
+            if not all(map(str.isprintable, lines)):
+                text.set_text("\n".join(map(printable, lines)))

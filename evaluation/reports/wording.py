@@ -6,6 +6,12 @@ from evaluation.comparison import Row, Table
 from evaluation.headlines import Headline
 
 TIE = "≈"
+SINGLE = "single training"
+"""In place of a winner where a compared model was trained once."""
+SINGLE_NOTE = (
+    f"{SINGLE}: a model of the row was trained once, so no winner is named. Tests against it, "
+    "image by image, speak of that training and not of another with a new seed."
+)
 
 
 class Format:
@@ -94,6 +100,8 @@ def name_seeds(headline: Headline) -> str:
 
 def verdict(row: Row) -> str:
     """Who wins, or how many cannot be told apart; empty where nothing was compared."""
+    if not row.is_of_trainings:
+        return SINGLE
     leaders = row.leaders()
     return f"tie of {len(leaders)}" if len(leaders) > 1 else "".join(leaders)
 

@@ -12,6 +12,7 @@ to some, for pictures; one that draws images of its own, `scenes(dataset, count)
 
 import difflib
 import importlib
+import math
 import pkgutil
 
 import numpy as np
@@ -36,11 +37,36 @@ def default_names() -> list[str]:
 
 
 def run(suite, predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """All results of a suite's module for a model; none where it does not apply."""
+    """All results of a suite's module for a model; none where it does not apply.
+
+    Raises:
+        UserError: if there are no test images or they have labels that are no classes, or something
+            that was measured is NaN or infinite.
+    """
+    _check_labels(dataset)
     found = suite.evaluate(predict, dataset, batch_size=batch_size)
     if found is None:
         return []
-    return [found] if isinstance(found, Result) else list(found)
+    results = [found] if isinstance(found, Result) else list(found)
+    for result in results:
+        numbers = (result.value, *result.interval, *result.details.values())
+        if not all(map(math.isfinite, numbers)):
+            raise UserError(
+                f"{result.suite}, {result.condition or result.metric}: {result.metric} is NaN or "
+                "infinite, which is no result"
+            )
+    return results
+
+
+def _check_labels(dataset: Dataset) -> None:
+    labels = dataset.test.labels
+    if not len(labels):
+        raise UserError(f"{dataset.name} has no test images")
+    if min(labels) < 0 or max(labels) >= dataset.num_classes:
+        raise UserError(
+            f"{dataset.name}: test labels go from {min(labels)} to {max(labels)}, and classes from "
+            f"0 to {dataset.num_classes - 1}; images without a label cannot be scored"
+        )
 
 
 def load(name: str):
@@ -50,8 +76,12 @@ def load(name: str):
         UserError: if there is none of that name.
     """
     if name not in names():
-        near = difflib.get_close_matches(name, names(), n=3, cutoff=0.0)
-        raise UserError(f"suite {name!r} does not exist; there are: {', '.join(near)}")
+        near = difflib.get_close_matches(name, names(), n=1)
+        meant = f"; did you mean {near[0]}?" if near else ";"
+        raise UserError(
+            f"suite {name!r} does not exist{meant} python evaluate.py list describes all "
+            f"{len(names())}: {', '.join(names())}"
+        )
     return importlib.import_module(f"{__name__}.{name}")
 
 

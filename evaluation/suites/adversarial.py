@@ -2,8 +2,9 @@
 
 Every attack is made with two losses, cross-entropy and margin, on the model's unnormalised
 log-probabilities (logarithms of lengths for capsules), and an image counts as fooled if either
-fools the model. What speaks against trusting a number stands beside it: gradients that vanish, or
-an attack that does not get stronger with its radius or its steps (Carlini et al., 2019).
+fools the model. What speaks against trusting a number stands beside it: gradients that vanish or
+are undefined, an attack that does not get stronger with its radius, or one that fails where any
+change is allowed (Carlini et al., 2019).
 """
 
 import itertools
@@ -58,7 +59,7 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
                     condition=condition,
                     axis=axis,
                     strength=radius,
-                    flags=flags,
+                    flags=(*flags, *each.flags()),
                     parameters={
                         "norm": attacks[0].norm,
                         "steps": attacks[0].steps,

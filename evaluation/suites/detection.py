@@ -32,10 +32,11 @@ _ROOM = 0.01
 
 
 class _Shown(NamedTuple):
-    """What an adversary showed: whether each image fools, and its distance from its painting."""
+    """What an adversary showed: whether each image fools, its distance from its painting, flags."""
 
     fooled: np.ndarray
     distances: np.ndarray
+    flags: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,13 +138,13 @@ def _attacks(detector: _Detector, model: Differentiable) -> Iterator[Result]:
     for condition in (PLAIN, KNOWING):
         curve = [found[epsilon][condition] for epsilon in EPSILONS]
         missed = [each.fooled & (each.distances <= detector.limit) for each in curve]
-        flags = _suspicions(missed) if condition == KNOWING else ()
+        suspicions = _suspicions(missed) if condition == KNOWING else ()
         for epsilon, each, unseen in zip(EPSILONS, curve, missed, strict=True):
             facts: dict[str, Any] = {
                 "condition": condition,
                 "axis": "largest change of a pixel, of the full range",
                 "strength": epsilon,
-                "flags": flags,
+                "flags": (*suspicions, *each.flags),
                 "parameters": _parameters(condition),
             }
             yield detector.rate("fooled rate", each.fooled, **facts)
@@ -172,25 +173,28 @@ def _parameters(condition: str) -> dict[str, Any]:
 def _attack(detector: _Detector, model: Differentiable, epsilon: float) -> dict[str, _Shown]:
     """What two adversaries show the model; the one who knows more has the other's images too."""
     common = {"batch_size": detector.batch_size, "name": f"detection {epsilon:g}"}
-    attempts = [
+    blind = [
         attack_all(model, detector.test, pgd("inf", loss), epsilon, **common) for loss in LOSSES
     ]
-    attempts += [evade_all(model, detector.test, epsilon, weight, **common) for weight in WEIGHTS]
-    shown = [_Shown(each.fooled, detector.distances(each.images)) for each in attempts]
-    fooled, far = (np.stack(column) for column in zip(*shown, strict=True))
-    blind = len(LOSSES)
+    knowing = [evade_all(model, detector.test, epsilon, weight, **common) for weight in WEIGHTS]
+    attempts = [*blind, *knowing]
+    fooled = np.stack([each.fooled for each in attempts])
+    far = np.stack([detector.distances(each.images) for each in attempts])
+    flags = tuple(dict.fromkeys(flag for each in blind for flag in each.flags()))
+    first = len(blind)
     return {
-        PLAIN: _choose(fooled[:blind], far[:blind], costs=np.zeros_like(far[:blind])),
-        KNOWING: _choose(fooled, far, costs=far),
+        PLAIN: _choose(fooled[:first], far[:first], np.zeros_like(far[:first]), flags),
+        KNOWING: _choose(fooled, far, far, flags),
     }
 
 
-def _choose(fooled: np.ndarray, far: np.ndarray, *, costs: np.ndarray) -> _Shown:
+def _choose(fooled: np.ndarray, far: np.ndarray, costs: np.ndarray, flags=()) -> _Shown:
     """Of the attempts at each image the cheapest of those that fool, the first of equals."""
     # More than all costs, for those that do not fool.
     bound = 1.0 + np.max(costs)
     chosen = np.argmin(costs + bound * ~fooled, axis=0)[None]
-    return _Shown(*(np.take_along_axis(each, chosen, axis=0)[0] for each in (fooled, far)))
+    taken, away = (np.take_along_axis(each, chosen, axis=0)[0] for each in (fooled, far))
+    return _Shown(taken, away, flags)
 
 
 def _suspicions(missed: list[np.ndarray]) -> tuple[str, ...]:

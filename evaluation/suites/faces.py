@@ -63,10 +63,11 @@ class _Model:
         """Distances of images from what the model paints of them."""
         return distances(reconstruct, split.images, batch_size=self.batch_size, name=SUITE)
 
-    def rate(self, metric, hits, split, *, more_flags=(), **facts) -> Result:
+    def rate(self, metric, hits, split, *, more_flags=(), more_parameters=None, **facts) -> Result:
         """A share of images, with what holds of all results of the model."""
         flags = (*self.flags, *more_flags)
-        return rate(SUITE, metric, hits, split, parameters=self.parameters, flags=flags, **facts)
+        parameters = {**self.parameters, **(more_parameters or {})}
+        return rate(SUITE, metric, hits, split, parameters=parameters, flags=flags, **facts)
 
     def paired(self, metric, statistic, scores, split, *, more_flags=(), **facts) -> Result:
         """A statistic of paired scores, with its bootstrap interval."""
@@ -218,6 +219,7 @@ def _slide(model: _Model, show, threshold: float) -> Iterator[Result]:
             condition="displacement",
             strength=float(strength),
             axis="displacement, share of the way",
+            more_parameters={"identity": 0.0},
         )
     never = np.mean(curve[-1]) > np.mean(curve[0]) / 2.0
     yield model.paired(

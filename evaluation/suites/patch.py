@@ -35,12 +35,13 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     """How often patches fool the model into their target class, over their area.
 
     Returns:
-        The results; None for volumes and for models that cannot be differentiated.
+        The results; None for volumes, for models that cannot be differentiated, and where there is
+        no class that both validation images and test images can be made to be seen as.
     """
     model = differentiable_on_images(predict, dataset)
-    if model is None:
+    targets = _targets(dataset)
+    if model is None or not len(targets):
         return None
-    targets = _targets(dataset.num_classes)
     shown = _controls(dataset, targets) | {TRAINED: _train(model, dataset, targets)}
     hits = {
         (name, area): _hits(predict, dataset.test, shown[name], targets, area, batch_size)
@@ -58,9 +59,17 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     ]
 
 
-def _targets(num_classes: int) -> np.ndarray:
-    """A few classes from the first to the last, evenly."""
-    return np.unique(np.linspace(0, num_classes - 1, TARGETS).astype(int))
+def _targets(dataset: Dataset) -> np.ndarray:
+    """A few classes from the first to the last, evenly.
+
+    Of those that validation images have, for one is pasted, beside others, to train and to test on.
+    """
+    seen, tested = dataset.validation.labels, dataset.test.labels
+    possible = [k for k in np.unique(seen) if np.any(seen != k) and np.any(tested != k)]
+    if not possible:
+        return np.array([], int)
+    places = np.linspace(0, len(possible) - 1, TARGETS).astype(int)
+    return np.unique(np.array(possible)[places])
 
 
 def _train(model: Differentiable, dataset: Dataset, targets: np.ndarray) -> list[np.ndarray]:

@@ -15,13 +15,18 @@ from evaluation.curves import SEED
 from evaluation.prediction import Predict, predict_all
 from evaluation.probes import explained, fit_probe
 from evaluation.records import Result, mean
-from evaluation.suites.pose_probe import FIRST_VALIDATION, TARGETS, in_poses, parameters
+from evaluation.suites.pose_probe import (
+    FIRST_VALIDATION,
+    TARGETS,
+    has_images_enough,
+    in_poses,
+    parameters,
+)
 
 SUITE = "place_probe"
 _PLACE = [TARGETS.index("shift in x"), TARGETS.index("shift in y")]
 _FEATURES = 512
 _FITTED = 2000  # validation images; more change little
-_FEWEST = 50
 _SHUFFLES = 20
 
 
@@ -42,11 +47,11 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     """R2 of the place, the mean of x and y, from the pixels and behind every layer.
 
     Returns:
-        A result for each layer; None for volumes, for fewer than 50 validation images, and for
-        models that do not name what their layers say.
+        A result for each layer; None for volumes, for fewer than 50 validation images or two test
+        images, and for models that do not name what their layers say.
     """
     activations = getattr(predict, "activations", None)
-    if activations is None or dataset.test.images.ndim != 4 or len(dataset.validation) < _FEWEST:
+    if activations is None or not has_images_enough(dataset):
         return None
 
     def ask(split: Split, first: int):

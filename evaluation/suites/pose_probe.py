@@ -60,15 +60,21 @@ def in_poses(split: Split, first: int) -> tuple[np.ndarray, np.ndarray]:
     return distort_all(distort, split.images, None, numbers=numbers), poses(numbers)
 
 
+def has_images_enough(dataset: Dataset) -> bool:
+    """Whether a dataset has images, not volumes, to fit a probe to and to measure R2 on."""
+    is_flat = dataset.test.images.ndim == 4
+    return is_flat and len(dataset.validation) >= _FEWEST and len(dataset.test) > 1
+
+
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
     """R2 of angle, shifts and logarithm of the scale, over all classes and within them.
 
     Returns:
-        Eight results; None for volumes, for fewer than 50 validation images, and for models that
-        name no features.
+        Eight results; None for volumes, for fewer than 50 validation images or two test images,
+        whose poses then do not vary, and for models that name no features.
     """
     features = getattr(predict, "features", None)
-    if features is None or dataset.test.images.ndim != 4 or len(dataset.validation) < _FEWEST:
+    if features is None or not has_images_enough(dataset):
         return None
 
     def ask(split: Split, first: int):

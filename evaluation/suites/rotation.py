@@ -1,4 +1,7 @@
-"""Accuracy on test images that are turned about their centre, by every angle of a full circle."""
+"""Accuracy on test images that are turned about their centre, by angles of a full circle.
+
+Half a turn is the same either way and is measured once.
+"""
 
 import numpy as np
 
@@ -12,13 +15,13 @@ CURVE = Curve(
     distort=lambda image, key, angle: move(image, turn(angle)),
     parameters={"positive": "counter-clockwise as seen", "about": "the centre", **SAMPLING},
     axis="angle, degrees",
-    strengths=tuple(float(angle) for angle in range(-180, 181, 15)),
+    strengths=tuple(float(angle) for angle in range(-165, 181, 15)),
     identity=0.0,
 )
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """Accuracy at -180 to 180 degrees in steps of 15; None for volumes."""
+    """Accuracy at -165 to 180 degrees in steps of 15; None for volumes."""
     return measure("rotation", [CURVE], predict, dataset, batch_size=batch_size)
 
 

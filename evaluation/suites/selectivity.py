@@ -177,5 +177,7 @@ def _parameters() -> dict:
 
 
 def examples(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Images, changed in each way."""
+    """Images, changed in each way; nothing of images that the suite does not apply to."""
+    if min(images.shape[1:3]) < 4:
+        return {}
     return {name: show_one(change, images, None) for name, change in CHANGES.items()}

@@ -28,9 +28,10 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result |
 
     Returns:
         The result; its details are the map of all images and those of the first few, and the share
-        of steps by one pixel between right and wrong. None for volumes.
+        of steps by one pixel between right and wrong. None for volumes and for images of no more
+        pixels along an axis than the longest shift, after which nothing of them is left.
     """
-    if dataset.test.images.ndim != 4:
+    if dataset.test.images.ndim != 4 or min(dataset.test.images.shape[1:3]) <= REACH:
         return None
     test = dataset.test.sample(_IMAGES)
     pixels = range(-REACH, REACH + 1)

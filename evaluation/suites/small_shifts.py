@@ -31,15 +31,19 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
 
     Trajectories are shifts along x and along y by single pixels, with blank pixels coming in
     ("realistic") or what left on the other side ("circular"), rotations by 2 degrees and scalings
-    by 2 %. On digits, realistic shifts of the image are the same as crops from a larger canvas.
+    by 2 %. Shifts reach a seventh of the frame either way, where some ink leaves it: at 4 pixels,
+    0.4 % of that of MNIST's test images along x and 2.3 % along y.
 
     Returns:
-        The results; None for volumes.
+        The results; None for volumes and for images of less than 4 pixels along an axis, in which
+        nothing can be moved by one and stay.
     """
     test = dataset.test
     if test.images.ndim != 4:
         return None
     reach = round(_MARGIN * min(test.images.shape[1:3]))
+    if reach < 1:
+        return None
     results = []
     for condition, curve in _trajectories(reach).items():
         logits = logits_along(

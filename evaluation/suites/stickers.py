@@ -40,15 +40,16 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     if model is None:
         return None
     results, test = [], dataset.test
-    for area in AREAS:
+    areas = _distinct(test.images.shape[1:3])
+    for area in areas:
         mask = stickers(test.images.shape[1:3], area)
         facts = {
             "axis": "area of all stickers, % of the image",
             "strength": area,
             "parameters": {
                 "stickers": "4 squares",
-                "pixels": [int(stickers(test.images.shape[1:3], each).sum()) for each in AREAS],
-                "strengths": list(AREAS),
+                "pixels": [int(stickers(test.images.shape[1:3], each).sum()) for each in areas],
+                "strengths": list(areas),
                 "identity": 0.0,
             },
         }
@@ -59,6 +60,12 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
         facts = {"parameters": {"glasses": "where eyes belong, and 2 pixels between"}}
         results += _measure(predict, model, test, mask, batch_size, "glasses", facts)
     return results
+
+
+def _distinct(size: tuple[int, ...]) -> list[float]:
+    """Those areas whose stickers differ: in small images several are as many pixels wide."""
+    by_pixels = {int(stickers(size, area).sum()): area for area in reversed(AREAS)}
+    return list(by_pixels.values())[::-1]
 
 
 def _measure(
@@ -86,7 +93,7 @@ def _measure(
     }
     area = facts.get("strength")
     label = condition if area is None else f"{condition}, {area:g} %"
-    shown = facts | {"pictures": {label: found.images[:SHOWN]}}
+    shown = facts | {"pictures": {label: found.images[:SHOWN]}, "flags": found.flags()}
     yield _accuracy(condition, ~found.fooled, test, details, shown, how)
     images = with_noise(test.images, mask)
     logits = predict_all(predict, images, batch_size=batch_size, name=f"{condition} of noise")

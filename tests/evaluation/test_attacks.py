@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from data.batches import normalise
+from data.errors import UserError
 from data.sources import Split
 from evaluation.attacks import (
     LOSSES,
@@ -189,3 +190,35 @@ def test_an_undefended_cnn_falls_where_clean_images_do_not(command, tmp_path):
     for epsilon in adversarial.EPSILONS:
         assert values["PGD", epsilon] <= values["FGSM", epsilon]
     assert not any(each["flags"] for each in results if each["condition"] == "PGD")
+
+
+def spoilt(weights, images):
+    """The linear model, NaN for images whose grey levels are not those of stored images."""
+    levels = 255.0 * images
+    changed = jnp.max(jnp.abs(levels - jnp.round(levels)), axis=(1, 2, 3)) > 0.01
+    return linear(weights, images) + jnp.where(changed, jnp.nan, 0.0)[:, None]
+
+
+@pytest.mark.parametrize("how", [fgsm("margin"), pgd("inf", "cross-entropy"), pgd("2", "margin")])
+def test_no_answer_is_no_success_of_an_attack(how):
+    model = Differentiable(spoilt, MODEL.variables)
+    assert not attack(how, 0.0, model=model).fooled[clean_hits()].any()
+    with pytest.raises(UserError, match=r"test: .* of 24 attacked images with NaN or infinity"):
+        attack(how, 0.31, model=model)
+
+
+def test_an_undefined_gradient_is_not_followed_and_flagged():
+    # The square root of zero, as in the length of a vector of zeros: 0 with a gradient of 0 / 0.
+    def scores(weights, images):
+        return linear(weights, images) + 0.0 * jnp.sqrt(images[:, :1, 0, 0])
+
+    model = Differentiable(scores, MODEL.variables)
+    for how in (fgsm("margin"), pgd("2", "margin")):
+        found = attack(how, 0.1, model=model)
+        assert np.isfinite(found.images).all()
+        assert found.undefined_gradient.all()
+        (flag,) = found.flags()
+        assert flag.startswith("24 of 24 images met gradients that are NaN")
+    clean = attack(fgsm("margin"), 0.1)
+    assert not clean.undefined_gradient.any()
+    assert clean.flags() == ()

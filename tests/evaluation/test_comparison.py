@@ -120,7 +120,21 @@ def test_single_seeds_are_compared_by_mcnemar():
     (contest,) = row.contests
     assert contest.difference.method == "McNemar, exact"
     assert contest.difference.p_value == mcnemar(hits(0.9), hits(0.86)) == pytest.approx(2 / 2**8)
-    assert row.winner() == "first"
+    # Which says nothing of another training of either.
+    assert contest.is_significant
+    assert (row.winner(), row.leaders()) == (None, ())
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_nobody_wins_against_a_single_training(seed):
+    thrice, lone = three_seeds("thrice", 0.95), record("lone", clean(0.2), seed=seed)
+    row = only_row([*thrice, lone])
+    assert row.contests[0].is_significant
+    assert not row.is_of_trainings
+    assert (row.winner(), row.leaders()) == (None, ())
+    # A row that the single training is not in may have a winner.
+    (table,) = tabulate([*thrice, *three_seeds("worse", 0.4), record("lone", rotation((1, 1, 1)))])
+    assert table.rows[0].winner() == "thrice"
 
 
 def test_rows_of_a_suite_stand_together_and_the_overview_has_what_models_share():
@@ -172,16 +186,16 @@ def test_equal_models_rarely_have_a_winner():
             )
             for model in "abcd"
         ]
-        winners += only_row(records).winner() is not None
+        winners += all(contest.is_significant for contest in only_row(records).contests)
     assert winners <= 5
 
 
 def test_fewer_fooled_images_win():
     def fooled(model, share):
         result = dataclasses.replace(clean(share), suite="faces", metric="fooled rate")
-        return record(model, result)
+        return [record(model, result, seed=seed) for seed in range(3)]
 
-    assert only_row([fooled("gullible", 0.9), fooled("wary", 0.2)]).winner() == "wary"
+    assert only_row(fooled("gullible", 0.9) + fooled("wary", 0.2)).winner() == "wary"
 
 
 def test_metrics_have_a_good_side_or_none():
@@ -198,7 +212,9 @@ def test_numbers_without_outcomes_have_intervals_and_no_winner():
     assert row.contests == ()
     assert row.leaders() == ()
     found = row.headlines["a"]
-    assert found.interval == spread([1.0, 2.0, 3.0]).interval
+    # Student's t, but an error in pixels is never below 0.
+    assert found.interval == (0.0, spread([1.0, 2.0, 3.0]).interval[1])
+    assert found.spread.interval == found.interval
     assert found.method == "t over seeds 95 %"
     curve = [
         number("faces", "AUROC", value, "share", strength=strength, axis="displacement")
@@ -221,7 +237,7 @@ def test_matched_checkpoints_have_a_table_of_their_own():
         ("last", ("a",)),
         (matched, ("a", "b")),
     ]
-    assert tables[1].rows[0].winner() == "b"
+    assert tables[1].rows[0].contests[0].best == "b"
     assert tables[0].rows[0].contests == ()
     assert tables[0].flags == ()
 
@@ -255,7 +271,7 @@ def test_models_may_lack_a_suite_and_a_seed():
     assert [row.suite for row in table.rows] == ["clean", "pose"]
     assert list(table.rows[1].headlines) == ["b"]
     assert table.rows[0].headlines["of a user"].seeds == (None,)
-    assert table.rows[0].winner() == "b"
+    assert table.rows[0].contests[0].best == "b"
 
 
 def test_a_repeated_training_counts_once():
@@ -286,3 +302,23 @@ def test_who_was_trained_once_beside_others_is_flagged():
     for records in ([once], thrice, [once, record("also", clean(0.8))]):
         (table,) = tabulate(records)
         assert not table.flags
+
+
+def test_counts_and_speeds_of_two_seeds_stay_possible():
+    for suite, metric, unit, values in (
+        ("confusions", "errors", "images", (20.0, 38.0)),
+        ("cost", "training images/s", "images/s", (100.0, 900.0)),
+        ("faces", "AUROC", "rate", (0.9, 0.99)),
+        ("selectivity", "selectivity", "times", (0.5, 9.0)),
+    ):
+        records = [
+            record("net", number(suite, metric, value, unit), seed=seed)
+            for seed, value in enumerate(values)
+        ]
+        found = only_row(records).headlines["net"]
+        low, high = found.interval
+        assert 0.0 <= low < found.value < high
+        assert high <= {"images": COUNT, "rate": 1.0}.get(unit, np.inf)
+        assert found.points[0].interval == found.spread.interval == found.interval
+        free = spread(values).interval
+        assert free[0] < 0.0 or free[1] > 1.0  # what Student's t alone would say

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from data.batches import normalise
+from data.errors import UserError
 from data.sources import Split
 from evaluation.attacks import attack_all, pgd
 from evaluation.evasion import evade_all
@@ -68,3 +69,15 @@ def test_an_image_is_attacked_alike_in_every_batch():
 def test_a_model_without_a_decoder_cannot_be_evaded():
     with pytest.raises(ValueError, match="no decoder"):
         evade_all(MODEL.differentiable._replace(reconstruct=None), DIGITS, 0.1, 1.0, **SCALED)
+
+
+@pytest.mark.parametrize("spoilt", ["scores", "reconstruct"])
+def test_no_answer_and_no_painting_are_no_evasion(spoilt):
+    model = MODEL.differentiable
+    function = getattr(model, spoilt)
+
+    def undefined(variables, images):
+        return function(variables, images) * jnp.where(jnp.max(images) > 2.0, 1.0, jnp.nan)
+
+    with pytest.raises(UserError, match=r"test: .* 24 of 24 attacked images with NaN"):
+        evade_all(model._replace(**{spoilt: undefined}), DIGITS, 0.1, 0.1, steps=1, **SCALED)

@@ -201,3 +201,22 @@ def test_a_few_images_that_all_agree_are_weak_evidence():
 def test_other_images_cannot_be_paired():
     with pytest.raises(ValueError, match="on the same images only"):
         difference(sample(np.ones((1, 4))), sample(np.ones((1, 5))))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0, 7.5, -2.0])
+def test_a_quantity_that_is_the_same_everywhere_has_no_interval_of_a_share(value):
+    outcomes = np.full((3, 100), value)
+    assert value_interval(outcomes, resample(outcomes)) == (value, value)
+    if 0.0 <= value <= 1.0:  # if it is known to be a share, there is Wilson's
+        share = value_interval(outcomes, resample(outcomes), (0.0, 1.0))
+        assert share == wilson_interval(round(100 * value), 100)
+
+
+def test_no_interval_leaves_what_its_quantity_can_be():
+    errors = np.array([[0.1, 0.9, 1.4]])  # which may be above 1
+    assert value_interval(errors, resample(errors))[1] > 1.0
+    explained = np.array([[0.9, 1.0, 1.0, 0.2], [1.0, 0.9, 1.0, 0.95]])  # as R2, at most 1
+    assert value_interval(explained, resample(explained), (-np.inf, 1.0))[1] == 1.0
+    first, second = np.array([[0.0] * 3, [1.0] * 3]), np.zeros((2, 3))
+    found = difference(sample(first, 0), sample(second, 1), (0.0, 1.0))
+    assert found.interval == (-1.0, 1.0)

@@ -14,7 +14,16 @@ from evaluation.reports.html import Html, element, join
 from evaluation.reports.markdown import headlines, summarise_headlines
 from evaluation.reports.pictures import strip
 from evaluation.reports.style import styles_of
-from evaluation.reports.wording import TIE, Format, name_row, name_table, show_p_value, verdict
+from evaluation.reports.wording import (
+    SINGLE,
+    SINGLE_NOTE,
+    TIE,
+    Format,
+    name_row,
+    name_table,
+    show_p_value,
+    verdict,
+)
 from evaluation.store import RecordStore
 from tests.evaluation.made_up import clean, number, record, rotation, three_seeds, with_flag
 
@@ -65,15 +74,18 @@ def read(page):
 
 
 def some_records():
-    """Two models of three seeds, one that is far better; a user's model; two checkpoints."""
+    """Two models of three seeds, one that is far better; two of a nasty name; two checkpoints."""
     nasty = with_flag(clean(0.2), "a <flag> & more")
     return [
         *three_seeds("good", 0.95),
         *three_seeds("bad", 0.4),
-        record(NASTY, nasty, seed=None, parameters=None, step=None),
-        record("good", rotation((0.5, 1.0, 0.6), parameters={"chance": 0.1})),
-        record("bad", rotation((0.4, 1.0, 0.1), parameters={"chance": 0.1})),
-        record("good", [clean(0.7), clean(0.6, details=ANSWERS, condition="sure")], "", MATCHED),
+        *(record(NASTY, nasty, seed=seed, parameters=None, step=None) for seed in (0, 1)),
+        *(
+            record(model, rotation(shares, parameters={"chance": 0.1}), seed=seed)
+            for model, shares in (("good", (0.5, 1.0, 0.6)), ("bad", (0.4, 1.0, 0.1)))
+            for seed in (0, 1)
+        ),
+        record("good", [clean(0.7), clean(0.6, details=ANSWERS, condition="sure")], 0, MATCHED),
         record("good", number("pose", "median error", 1.234, "px", interval=(1.1, 1.3))),
         *(record("bad", number("tilt", "error", 1.0, "px", pictures=PICTURES), n) for n in (0, 1)),
     ]
@@ -143,7 +155,7 @@ def test_names_and_flags_are_escaped(page):
 
 def test_only_significant_winners_are_marked(page):
     winners = re.findall(r'<td class="number winner"><strong>(.*?)</strong>', page)
-    # Three seeds of clean images, then one curve; the others are alone or have no outcomes.
+    # Three seeds of clean images, then the curve; the others are alone or have no outcomes.
     assert winners == ["95.5 %", "55.0 %"]
 
 
@@ -247,9 +259,23 @@ def test_ties_and_flags_are_explained_below_a_markdown_table(report):
     assert "flags: a \\<flag\\> & more." in text
     assert re.search(r"\| 20\.0 % \(1\d\.\d to 2\d\.\d\) ! ", text)
     assert TIE not in text
-    (table,) = tabulate([record("a", clean(0.9)), record("b", clean(0.895))])
+    (table,) = tabulate(three_seeds("a", 0.9) + three_seeds("b", 0.895))
     assert headlines(table).splitlines()[-1] == f"{TIE} marks the best that cannot be told apart."
     assert headlines(table).count(f") {TIE}") == 2
+
+
+def test_single_trainings_are_named_and_have_no_winner(tmp_path):
+    records = [record("a", clean(0.9)), record("b", clean(0.1))]
+    (table,) = tabulate(records)
+    text = headlines(table)
+    assert verdict(table.rows[0]) == SINGLE
+    assert SINGLE_NOTE in text
+    assert "**" not in text
+    write_report(records, tmp_path, examples={})
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert SINGLE_NOTE in page
+    assert "McNemar, exact, of these trainings only" in page
+    assert 'class="number winner"' not in page
 
 
 def row_of(*records):
@@ -301,7 +327,7 @@ def test_rows_of_one_condition_are_told_apart_by_their_definitions_in_figures():
 
 
 def test_verdicts_and_p_values():
-    tie = row_of(record("a", clean(0.9)), record("b", clean(0.895)))
+    tie = row_of(*three_seeds("a", 0.9), *three_seeds("b", 0.895))
     assert verdict(tie) == "tie of 2"
     assert verdict(row_of(record("a", clean(0.9)))) == ""
     assert [show_p_value(p) for p in (1e-9, 0.01234, 0.345)] == ["< 0.0001", "0.0123", "0.34"]

@@ -4,6 +4,7 @@ import pytest
 from evaluation.statistics import (
     auroc,
     holm,
+    limits_of,
     median_interval,
     paired_interval,
     spread,
@@ -99,3 +100,34 @@ def test_intervals_of_pairs_keep_pairs_together():
     half = 1.96 * base.std() / np.sqrt(300)
     assert (high - low) / 2 == pytest.approx(half, rel=0.15)
     assert paired_interval(lambda x: float(np.mean(x)), base) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit", "limits"),
+    [
+        ("errors", "images", (0.0, 50.0)),
+        ("AUROC", "rate", (0.0, 1.0)),
+        ("training images/s", "images/s", (0.0, np.inf)),
+        ("lack of shiftability", "of the sums", (0.0, np.inf)),
+        ("R2 within classes", "", (-np.inf, 1.0)),
+        ("calibration error", "", (0.0, np.inf)),
+        ("configural effect", "of score", (-np.inf, np.inf)),
+    ],
+)
+def test_a_spread_stays_within_what_its_quantity_can_be(metric, unit, limits):
+    assert limits_of(metric, unit, 50) == limits
+    for values in ([0.01, 0.99], [-3.0, 1.0], [2.0, 49.0]):
+        if limits[0] <= min(values) and max(values) <= limits[1]:
+            low, high = spread(values, limits=limits).interval
+            assert limits[0] <= low <= np.mean(values) <= high <= limits[1]
+    # What lies within stays as it is.
+    assert spread([0.5, 0.5001], limits=limits).interval == spread([0.5, 0.5001]).interval
+
+
+def test_what_has_no_order_is_refused():
+    some, nan = np.array([0.1, 0.2]), np.array([0.1, np.nan])
+    for positives, negatives in ((some, nan), (nan, some), (some, some[:0]), (some[:0], some)):
+        with pytest.raises(ValueError, match="AUROC needs"):
+            auroc(positives, negatives)
+    with pytest.raises(ValueError, match="NaN"):
+        holm([0.1, np.nan])

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pkgutil
 
@@ -7,7 +8,7 @@ import pytest
 from data.errors import UserError
 from data.sources import Dataset, Split
 from evaluation import suites
-from evaluation.prediction import predict_all
+from evaluation.prediction import Predictor, predict_all
 from evaluation.records import SCHEMA, make_record, markdown_table, write_json
 from evaluation.statistics import wilson_interval
 
@@ -74,8 +75,13 @@ def test_every_suite_can_be_loaded_and_evaluates():
 
 
 def test_an_unknown_suite_is_named():
-    with pytest.raises(UserError, match="suite 'clear' does not exist; there are: clean"):
+    with pytest.raises(
+        UserError, match=r"suite 'clear' does not exist; did you mean clean\?"
+    ) as said:
         suites.load("clear")
+    assert all(name in str(said.value) for name in suites.names())
+    with pytest.raises(UserError, match=r"does not exist; python evaluate.py list describes all"):
+        suites.load("")
 
 
 def test_checksums_tell_data_apart():
@@ -102,3 +108,95 @@ def test_a_table_is_aligned_markdown():
         "| a   | 99.25 %  |",
         "| bcd | 1 %      |",
     ]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("name", ["clean", "rotation", "spatial_adversary", "calibration"])
+def test_scores_that_are_no_numbers_end_a_suite(name, wrong):
+    asked = []
+
+    def spoilt(images):
+        asked.append(len(images))
+        logits = perfect(images)
+        if len(asked) > 1:  # NaN is class 0 to argmax, and infinity a sure answer
+            logits[2, 1] = wrong
+        return logits
+
+    with pytest.raises(UserError, match=r"image \d+ of \d+ with NaN or infinity"):
+        suites.run(suites.load(name), spoilt, DATASET, batch_size=8)
+
+
+def test_only_images_count_and_not_what_fills_a_batch():
+    def blind_to_nothing(images):
+        total = images.sum(axis=(1, 2, 3))
+        logits = perfect(images)
+        logits[total == 0.0] = np.nan
+        return logits
+
+    bright = Split(SPLIT.images + np.uint8(1), SPLIT.labels)
+    assert np.isfinite(predict_all(blind_to_nothing, bright.images, batch_size=10)).all()
+    with pytest.raises(UserError, match="test: the model answers image 1 of 23 with NaN"):
+        predict_all(blind_to_nothing, SPLIT.images, batch_size=10, name="test")
+
+
+@pytest.mark.parametrize("labels", [[3], [1] * 9])
+def test_few_images_and_missing_classes_give_results_or_none(labels):
+    count = len(labels)
+    few = Split(SPLIT.images[:count], np.array(labels, np.int32))
+    data = Dataset("few", 4, few, few, few)
+
+    def knowing(images):
+        return perfect(images)
+
+    known = Predictor(
+        knowing,
+        confidences=knowing,
+        reconstruct=lambda images: np.full_like(images, 0.5),
+        features=lambda images: images[:, ::4, ::4, 0].reshape(len(images), -1),
+        activations=lambda images: {"every other": images[:, ::2, ::2]},
+    )
+    hits = np.argmax(perfect(few.images / 255.0), axis=1) == labels
+    for name in set(suites.names()) - {"faces", "spatial_adversary", "small_shifts"}:
+        for result in suites.run(suites.load(name), known, data, batch_size=8):
+            low, high = result.interval
+            assert np.isfinite([low, result.value, high]).all(), name
+            assert low <= high
+            if name == "clean":
+                assert result.value == hits.mean()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], "few has no test images"),
+        ([-1, -1], "labels go from -1 to -1"),
+        ([0, 4], "0 to 4, and"),
+    ],
+)
+def test_labels_that_are_no_classes_are_not_scored(labels, message):
+    split = Split(SPLIT.images[: len(labels)], np.array(labels, np.int32))
+    with pytest.raises(UserError, match=message):
+        suites.run(
+            suites.load("clean"), perfect, Dataset("few", 4, SPLIT, SPLIT, split), batch_size=8
+        )
+
+
+@pytest.mark.parametrize("side", [1, 3])
+def test_images_of_a_few_pixels_are_moved_no_farther_than_they_reach(side):
+    images = np.arange(4 * side**2, dtype=np.uint8).reshape(4, side, side, 1)
+    split = Split(images, np.arange(4, dtype=np.int32))
+    data = Dataset("tiny", 4, split, split, split)
+    for name in ("small_shifts", "shift_map", "selectivity", "translation"):
+        assert not suites.run(suites.load(name), perfect, data, batch_size=4)
+    assert suites.examples("selectivity", data) == {}
+
+
+def test_a_suite_that_measures_nan_is_stopped():
+    class Broken:
+        @staticmethod
+        def evaluate(predict, dataset, *, batch_size):
+            result = suites.load("clean").evaluate(predict, dataset, batch_size=batch_size)
+            return dataclasses.replace(result, details={"ratio": float("nan")})
+
+    with pytest.raises(UserError, match="clean, accuracy: accuracy is NaN"):
+        suites.run(Broken, perfect, DATASET, batch_size=8)

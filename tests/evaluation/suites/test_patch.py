@@ -1,6 +1,9 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
+from data.sources import Dataset, Split
 from evaluation import patches
 from evaluation.suites import patch
 from tests.evaluation.suites import stripes
@@ -70,8 +73,25 @@ def test_what_images_of_the_target_class_are_pasted():
 
 
 def test_few_classes_are_all_targets():
-    np.testing.assert_array_equal(patch._targets(2), [0, 1])
-    np.testing.assert_array_equal(patch._targets(10), [0, 4, 9])
+    def targets(validation, test):
+        validation, test = (
+            Split(np.zeros((len(k), 4, 4, 1), np.uint8), k) for k in (validation, test)
+        )
+        return patch._targets(Dataset("made up", 10, validation, validation, test)).tolist()
+
+    some = np.arange(10, dtype=np.int32)
+    assert targets(some[:2], some[:2]) == [0, 1]
+    assert targets(some, some) == [0, 4, 9]
+    # One is pasted and trained beside others, and counted in others.
+    assert targets(some[3:6], some) == [3, 4, 5]
+    assert targets(some, some[4:5]) == [0, 5, 9]
+    assert targets(some[:1], some) == []
+
+
+def test_it_does_not_apply_to_a_single_class():
+    ones = Split(STRIPES.test.images, np.ones_like(LABELS))
+    lone = dataclasses.replace(STRIPES, validation=ones, test=ones)
+    assert patch.evaluate(stripes.PREDICTOR, lone, batch_size=COUNT) is None
 
 
 def test_it_does_not_apply_to_answers_alone():

@@ -45,5 +45,6 @@ def test_accuracy_is_that_on_digits_turned_by_scipy():
 def test_the_full_circle_is_measured():
     digits = dataset(*(part[:5] for part in mnist("test")))
     results = suites.run(suites.load("rotation"), linear_classifier(), digits, batch_size=5)
-    assert [result.strength for result in results] == [float(a) for a in range(-180, 181, 15)]
-    np.testing.assert_array_equal(results[0].outcomes, results[-1].outcomes)
+    assert [result.strength for result in results] == [float(a) for a in range(-165, 181, 15)]
+    # None is measured twice: half a turn is the same either way.
+    assert len({result.strength % 360.0 for result in results}) == len(results)

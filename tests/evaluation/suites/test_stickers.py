@@ -151,3 +151,9 @@ def test_faces_wear_glasses(monkeypatch):
 
 def test_it_does_not_apply_to_answers_alone():
     assert stickers.evaluate(constant, DIGITS, batch_size=COUNT) is None
+
+
+def test_no_sticker_is_measured_twice():
+    assert stickers._distinct((28, 28)) == list(stickers.AREAS)
+    # One pixel each is all that 2, 5 and 10 % of 64 pixels are.
+    assert stickers._distinct((8, 8)) == [0.0, 2.0]

@@ -1,0 +1,73 @@
+"""Places that commands write to, looked at before the work whose results go there."""
+
+import os
+import pathlib
+import sys
+import tempfile
+
+from data.errors import UserError
+
+
+def expand(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
+    """A path as a user types it, its `~` replaced by the home folder.
+
+    Args:
+        path: Not empty.
+        flag: What it was typed after, for messages.
+
+    Raises:
+        UserError: if it is empty or there is no such home.
+    """
+    if not str(path).strip():
+        raise UserError(f"{flag}={path}: name a place")
+    try:
+        return pathlib.Path(path).expanduser()
+    except RuntimeError as error:  # no such user, or a user without a home
+        raise UserError(f"{flag}={path}: {error}; write the path out") from error
+
+
+def writable_folder(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
+    """A folder that exists, made if need be, and takes files.
+
+    Args:
+        path: As a user types it.
+        flag: What it was typed after, for messages.
+
+    Raises:
+        UserError: if nothing can be written there.
+    """
+    folder = expand(path, flag)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"written")
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{flag}={path} cannot be written ({reason}); name another folder"
+        ) from error
+    return folder
+
+
+def writable_file(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
+    """A file that can be written, in a folder that is made if need be.
+
+    Args:
+        path: As a user types it.
+        flag: What it was typed after, for messages.
+
+    Raises:
+        UserError: if it cannot, or is a folder.
+    """
+    file = expand(path, flag)
+    if file.is_dir() or not file.name:
+        raise UserError(f"{flag}={path} is a folder; name a file")
+    writable_folder(file.parent, flag)
+    return file
+
+
+def show_anything() -> None:
+    """Lets a screen whose encoding lacks a character show "?" in its place."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a test's or a notebook's stand-in has none
+            stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
