@@ -1,26 +1,41 @@
 """Evaluates trained runs: `python evaluate.py runs/capsnet_mnist runs/cnn_mnist`.
 
-Restores a checkpoint of each run, runs suites on it and prints one table. With `--out=FOLDER` it
+Restores a checkpoint of each run, runs suites on it and prints one table; a folder of runs stands
+for all of them. What cannot be measured is named, and the rest goes on. With `--out=FOLDER` it
 keeps a record of every suite, goes on where it was interrupted, and writes a report of all records
 in the folder: `report.html`, `report.md` and figures. `python evaluate.py list` names the suites.
 """
 
-import dataclasses
-import pathlib
+import contextlib
 import sys
+
+# Importing takes seconds, in which nobody should wait without a word.
+if __name__ == "__main__" and not any(
+    word.startswith(("-h", "--h")) or word == "list" for word in sys.argv[1:]
+):
+    with contextlib.suppress(OSError):
+        print("importing JAX", file=sys.stderr, flush=True)
+
+import dataclasses
+import difflib
+import functools
+import pathlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import jax
 from absl import flags
 from tqdm import tqdm
 
 import configs
-from data.errors import UserError
+from data.errors import UserError, first_line
 from data.sources import Dataset, load_elsewhere
 from evaluation import own_model, suites
 from evaluation.comparison import tabulate
+from evaluation.outputs import expand, show_anything, writable_folder
 from evaluation.prediction import Predict
+from evaluation.records import printable
 from evaluation.reports import write_report
 from evaluation.reports.markdown import overview
 from evaluation.reports.wording import name_table
@@ -28,6 +43,7 @@ from evaluation.store import Record, RecordStore
 from training import environment, process
 from training.checkpoints import checksum
 from training.experiment import Experiment, to_json
+from training.finding import find_runs, name_runs
 from training.restoring import restore_run
 
 _SUITES = flags.DEFINE_list(
@@ -49,6 +65,12 @@ _TEST_DATA = flags.DEFINE_string(
     "test_data", None, "Dataset whose test images are asked about, in place of each run's own."
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data; else TFDS_DATA_DIR.")
+_FLAGS = (
+    *(_SUITES, _CHECKPOINT, _MATCH_ACCURACY, _LIMIT, _OUT),
+    *(_MODELS, _DATA, _TEST_DATA, _DATA_DIR),
+)
+# What a machine may lack, which is no mistake of a suite.
+_SHORTAGES = (MemoryError, OSError, jax.errors.JaxRuntimeError)
 
 
 class Subject(NamedTuple):
@@ -60,73 +82,147 @@ class Subject(NamedTuple):
     facts: dict[str, Any]
 
 
+class _Failures:
+    """What could not be done, which ends in an error once all else is done."""
+
+    def __init__(self):
+        self.messages: list[str] = []
+
+    @contextlib.contextmanager
+    def collect(self, what: str) -> Iterator[None]:
+        """Goes on where a user's mistake or a shortage would end the command.
+
+        Args:
+            what: Is being done; empty where the error says so.
+        """
+        try:
+            yield
+        except (UserError, *_SHORTAGES) as error:
+            reason = str(error) if isinstance(error, UserError) else first_line(error)
+            self.messages.append(": ".join(filter(None, (what, reason))))
+            _say(f"failed: {self.messages[-1]}")
+
+    def end(self) -> None:
+        """Raises a `UserError` that names the first one and counts the others."""
+        if self.messages:
+            others = f"; and {len(self.messages) - 1} more, above" if self.messages[1:] else ""
+            raise UserError(f"{self.messages[0]}{others}")
+
+
 def main(arguments: Sequence[str]) -> None:
     """Evaluates every run and model that the command line names."""
+    show_anything()
     process.set_up()
-    workdirs = _parse(arguments)
-    if workdirs == ["list"]:
+    words = _parse(arguments)
+    if words == ["list"]:
         print(suites.describe())
         return
-    chosen = _SUITES.value or suites.default_names()
-    modules = {name: suites.load(name) for name in chosen}
-    folder = pathlib.Path(_OUT.value) if _OUT.value else None
+    modules = {name: suites.load(name) for name in _chosen_suites()}
+    workdirs = find_runs(words)
+    folder = writable_folder(_OUT.value, "--out") if _OUT.value is not None else None
     store = RecordStore(folder) if folder else None
-    records, datasets = [], {}
-    total = (len(workdirs) + len(_MODELS.value)) * len(modules)
+    if store:
+        store.read_all()  # a damaged one would be in the way of the report
+    records, datasets, failures = [], {}, _Failures()
+    total = (len(workdirs) + len(_models())) * len(modules)
     with tqdm(total=total, unit="suite", desc="evaluate", disable=None) as bar:
-        for subject in _subjects(workdirs):
-            datasets[subject.dataset.name] = subject.dataset
-            for name, module in modules.items():
-                records.append(_evaluate(subject, name, module, store))
-                bar.update()
-    if folder and store:
-        found = store.read_all()
-        write_report(found, folder, examples=_examples(datasets, found))
-        print(f"wrote {folder / 'report.html'}")
+        for make in _subjects(workdirs):
+            with failures.collect(""):
+                subject = make()
+                datasets[subject.dataset.name] = subject.dataset
+                for name, module in modules.items():
+                    with failures.collect(f"{subject.facts['run']}: {name}"):
+                        records.append(_evaluate(subject, name, module, store, failures))
+                    bar.update()
     for table in tabulate([record for record in records if record.results]):
-        print(f"{name_table(table)}\n\n{overview(table)}")
+        print(f"{printable(name_table(table))}\n\n{overview(table)}")
+    if folder and store:
+        with failures.collect(f"--out={folder}: the report"):
+            found = store.read_all()
+            write_report(found, folder, examples=_examples(datasets, found))
+            print(f"wrote {folder / 'report.html'}")
+    failures.end()
+
+
+def _say(text: str) -> None:
+    """Prints a line above the progress bar, where tables are not."""
+    tqdm.write(text, file=sys.stderr)
 
 
 def _parse(arguments: Sequence[str]) -> list[str]:
+    if any(word.lstrip("-") in ("h", "help", "helpfull", "helpshort") for word in arguments[1:]):
+        print(_help())
+        sys.exit(0)
     try:
-        workdirs = flags.FLAGS(arguments)[1:]
+        words = flags.FLAGS(arguments)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(_unknown_flag(error.flagname)) from error
     except flags.Error as error:
-        raise UserError(str(error).splitlines()[0]) from error
-    if not workdirs and not _MODELS.value:
+        raise UserError(first_line(error)) from error
+    if not words and not _MODELS.value:
         raise UserError("name at least one run, as in: python evaluate.py runs/capsnet_mnist")
     if _LIMIT.value < 0:
         raise UserError(f"--limit={_LIMIT.value}: must be at least 0")
     accuracy = _MATCH_ACCURACY.value
     if accuracy is not None and not 0.0 <= accuracy <= 100.0:
         raise UserError(f"--match_accuracy={accuracy}: must be a percentage from 0 to 100")
-    return workdirs
+    return words
 
 
-def _subjects(workdirs: Sequence[str]) -> Iterator[Subject]:
-    for workdir in workdirs:
-        yield _trained(workdir, workdirs)
-    for name in _MODELS.value:
-        yield _own(name)
+def _help() -> str:
+    lines = [
+        f"  --{each.name}={each.default}\n      {flags.FLAGS[each.name].help}" for each in _FLAGS
+    ]
+    return "\n".join([(__doc__ or "").strip(), "", "Flags, with their defaults:", *lines])
 
 
-def _trained(workdir: str, workdirs: Sequence[str]) -> Subject:
+def _unknown_flag(name: str) -> str:
+    names = [each.name for each in _FLAGS]
+    near = difflib.get_close_matches(name, names, n=1)
+    meant = f"did you mean --{near[0]}? There" if near else "there"
+    return f"--{name}: there is no such flag; {meant} are --{', --'.join(names)}"
+
+
+def _chosen_suites() -> list[str]:
+    """Each named suite once, or the default ones."""
+    names = [name.strip() for name in _SUITES.value]
+    if flags.FLAGS["suites"].present and not any(names):
+        raise UserError("--suites is empty; name some, or leave it out for the usual ones")
+    return list(dict.fromkeys(names)) or suites.default_names()
+
+
+def _models() -> list[str]:
+    return list(dict.fromkeys(_MODELS.value))
+
+
+def _subjects(workdirs: Sequence[pathlib.Path]) -> Iterator[Callable[[], Subject]]:
+    """What makes each subject, for one that cannot be made is no reason to leave the others."""
+    for path, name in zip(workdirs, name_runs(workdirs), strict=True):
+        yield functools.partial(_trained, path, name)
+    for name in _models():
+        yield functools.partial(_own, name)
+
+
+def _data_dir() -> str | None:
+    return None if _DATA_DIR.value is None else str(expand(_DATA_DIR.value, "--data_dir"))
+
+
+def _trained(workdir: pathlib.Path, name: str) -> Subject:
     accuracy = _MATCH_ACCURACY.value
+    _say(f"{name}: reading its images and its checkpoint")
     run = restore_run(
         workdir,
         checkpoint=_CHECKPOINT.value,
         match_accuracy=None if accuracy is None else accuracy / 100.0,
-        data_dir=_DATA_DIR.value,
+        data_dir=_data_dir(),
         configurations=configs.load,
     )
-    names = [pathlib.Path(other).resolve().name for other in workdirs]
-    path = pathlib.Path(workdir).resolve()
-    unique = names.count(path.name) == 1
     experiment = run.setup.experiment
     return _subject(
         run.predictor,
         run.setup.dataset,
         run.setup.evaluation_batch_size,
-        run=path.name if unique else f"{path.parent.name}_{path.name}",
+        run=name,
         name=run.name,
         model=configs.describe(run.name, experiment),
         seed=experiment.seed,
@@ -147,13 +243,17 @@ def _train_images(experiment: Experiment, dataset: Dataset) -> int | None:
 
 def _own(name: str) -> Subject:
     experiment = configs.load(_DATA.value)
-    dataset, predict = experiment.dataset.load(_DATA_DIR.value), own_model.load(name)
+    predict = own_model.load(name)
+    _say(f"--model={name}: reading the images of {_DATA.value}")
+    dataset = experiment.dataset.load(_data_dir())
+    predict = own_model.guard(name, predict, dataset)
+    size = experiment.evaluation_batch_size
     # What it says of some images stands in for its weights, which are not known.
-    answers = own_model.check(name, predict, dataset)
+    answers = own_model.check(name, predict, dataset, batch_size=size)
     return _subject(
         predict,
         dataset,
-        experiment.evaluation_batch_size,
+        size,
         run=name.replace(":", "_"),
         name=name,
         model=name,
@@ -170,7 +270,7 @@ def _own(name: str) -> Subject:
 def _subject(predict: Predict, dataset: Dataset, batch_size: int, **facts: Any) -> Subject:
     if _TEST_DATA.value:
         try:
-            dataset = load_elsewhere(dataset, _TEST_DATA.value, _DATA_DIR.value)
+            dataset = load_elsewhere(dataset, _TEST_DATA.value, _data_dir())
         except UserError as error:
             raise UserError(f"--test_data={_TEST_DATA.value}: {error}") from error
     if _LIMIT.value:
@@ -185,12 +285,15 @@ def _subject(predict: Predict, dataset: Dataset, batch_size: int, **facts: Any) 
     return Subject(predict, dataset, batch_size, facts)
 
 
-def _evaluate(subject: Subject, name: str, module: Any, store: RecordStore | None) -> Record:
-    """A suite's record: the one that is there already, or a new one."""
+def _evaluate(
+    subject: Subject, name: str, module: Any, store: RecordStore | None, failures: _Failures
+) -> Record:
+    """A suite's record: the one that is there already, or a new one, if only in memory."""
     facts = {**subject.facts, "suite": name}
     record = store.find(facts) if store else None
     if record is not None:
         return record
+    _say(f"{facts['run']}: {name}, compiling what is new to it")
     start = time.perf_counter()
     results = suites.run(module, subject.predict, subject.dataset, batch_size=subject.batch_size)
     facts["seconds"] = round(time.perf_counter() - start, 1)
@@ -198,7 +301,10 @@ def _evaluate(subject: Subject, name: str, module: Any, store: RecordStore | Non
         f"{facts['run']}: {name} "
         + (f"took {facts['seconds']:.1f} s" if results else "is not applicable")
     )
-    return store.write(facts, results) if store else Record(facts, tuple(results))
+    if store:
+        with failures.collect(f"{facts['run']}: the record of {name}"):
+            return store.write(facts, results)
+    return Record(facts, tuple(results))
 
 
 def _examples(
@@ -219,6 +325,6 @@ if __name__ == "__main__":
     try:
         main(sys.argv)
     except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {printable(str(error))}")
     except KeyboardInterrupt:
         sys.exit("stopped; with --out, the same command goes on where it was")

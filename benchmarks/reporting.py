@@ -1,4 +1,7 @@
-"""What the benchmarks have in common: their arguments, and the file that their figures go to."""
+"""What the benchmarks have in common: their arguments, and the file that their figures go to.
+
+A place for figures is looked at while arguments are parsed, for what is timed takes minutes.
+"""
 
 import argparse
 import importlib
@@ -6,17 +9,45 @@ import importlib.metadata
 import importlib.util
 import pathlib
 import sys
+from collections.abc import Callable
 
+from data.errors import UserError
+from evaluation.outputs import show_anything, writable_file
 from evaluation.records import write_json
 from training.environment import describe
 
 
 def make_parser(docstring: str | None, *, rounds: int) -> argparse.ArgumentParser:
     """A parser with `--json` and `--rounds`, described by a docstring's first line."""
+    show_anything()
     parser = argparse.ArgumentParser(description=(docstring or "").splitlines()[0])
-    parser.add_argument("--json", type=pathlib.Path, help="where to write the figures")
-    parser.add_argument("--rounds", type=int, default=rounds, help="turns of every contender")
+    parser.add_argument("--json", type=place(writable_file), help="where to write the figures")
+    parser.add_argument("--rounds", type=count, default=rounds, help="turns of every contender")
     return parser
+
+
+def place(look: Callable[[str, str], pathlib.Path]) -> Callable[[str], pathlib.Path]:
+    """An argument's type: a place that can be written, else a message.
+
+    Args:
+        look: `evaluation.outputs.writable_file` or `writable_folder`.
+    """
+
+    def parse(text: str) -> pathlib.Path:
+        try:
+            return look(text, "here")
+        except UserError as error:
+            raise argparse.ArgumentTypeError(str(error).removeprefix("here=")) from error
+
+    return parse
+
+
+def count(text: str) -> int:
+    """An argument's type: a number from 1 on."""
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 1 on")
+    return number
 
 
 def write_figures(
@@ -33,7 +64,10 @@ def write_figures(
     if path is None:
         return
     command = ["python", "-m", f"benchmarks.{name}", *(arguments or sys.argv[1:])]
-    write_json(path, {"command": command, **describe(), **figures})
+    try:
+        write_json(path, {"command": command, **describe(), **figures})
+    except OSError as error:
+        sys.exit(f"error: --json={path} cannot be written ({error.strerror or error})")
 
 
 def has_torch() -> bool:

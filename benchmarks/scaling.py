@@ -90,8 +90,16 @@ def measure_here(point: Point, rounds: int) -> dict[str, float]:
     return {**times, "peak_bytes": float(peak)}
 
 
+def _point(text: str) -> Point:
+    """An argument's type: a point whose numbers are all from 1 on."""
+    point = Point(**json.loads(text))
+    if not all(type(number) is int and number > 0 for number in dataclasses.astuple(point)):
+        raise ValueError("a point is of whole numbers from 1 on")
+    return point
+
+
 def measure_apart(point: Point, rounds: int) -> dict[str, float]:
-    """Times a point in a process of its own."""
+    """Times a point in a process of its own; ends the benchmark if that fails."""
     command = [sys.executable, "-m", "benchmarks.scaling", f"--rounds={rounds}"]
     finished = subprocess.run(
         [*command, f"--point={json.dumps(dataclasses.asdict(point))}"],
@@ -101,8 +109,10 @@ def measure_apart(point: Point, rounds: int) -> dict[str, float]:
         },
         capture_output=True,
         text=True,
-        check=True,
     )
+    if finished.returncode:
+        said = finished.stderr.strip().splitlines() or ["nothing said"]
+        sys.exit(f"error: {point} failed with status {finished.returncode}: {said[-1]}")
     return json.loads(finished.stdout.splitlines()[-1])
 
 
@@ -127,10 +137,10 @@ def _as_row(result: dict[str, float]) -> dict[str, str]:
 def main(arguments: list[str] | None = None) -> None:
     """Prints the table and writes the JSON."""
     parser = make_parser(__doc__, rounds=5)
-    parser.add_argument("--point", type=json.loads, help="measure this one, here (JSON)")
+    parser.add_argument("--point", type=_point, help="measure this one, here (JSON)")
     flags = parser.parse_args(arguments)
     if flags.point is not None:
-        print(json.dumps(measure_here(Point(**flags.point), flags.rounds)))
+        print(json.dumps(measure_here(flags.point, flags.rounds)))
         return
     results = []
     for point in points():

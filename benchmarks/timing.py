@@ -48,4 +48,5 @@ def measure(contenders: dict[str, Contender], rounds: int) -> Times:
 def _seconds(call: Contender) -> float:
     start = time.perf_counter()
     call()
-    return time.perf_counter() - start
+    # A coarse clock may not have moved; speeds are divided by this.
+    return max(time.perf_counter() - start, 1e-9)

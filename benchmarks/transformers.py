@@ -9,16 +9,22 @@ rate's schedule ends with the budget. The same command resumes; records go to `-
 """
 
 import argparse
-import json
+import math
 import pathlib
 import shutil
+import sys
 import time
+from typing import Any
 
 import jax
 import numpy as np
 
+from benchmarks.reporting import place
 from configs import stn_mnist
+from data.errors import UserError
+from evaluation.outputs import show_anything, writable_folder
 from evaluation.records import write_json
+from evaluation.stored import check_fields, damaged, read_object
 from training import loop
 from training.experiment import Experiment
 from training.setup import prepare
@@ -69,25 +75,49 @@ def run_folder(workdir: pathlib.Path, task: str, network: str, steps: int) -> pa
     return workdir / f"{task}_{network}_{steps}"
 
 
-def main() -> None:
+def read_plan(path: pathlib.Path) -> dict[str, dict[str, int]]:
+    """The steps that `plan` wrote down.
+
+    Raises:
+        UserError: if the file is none of it.
+    """
+    budgets: dict[str, Any] = read_object(path)
+    with damaged(path):
+        for network, steps in budgets.items():
+            check_fields(steps, {"images": int, "time": int})
+            if network not in NETWORKS or min(steps.values()) < 1 or len(steps) != 2:
+                raise ValueError(f"{network}: {steps}")
+    return budgets
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not 0.0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: must be positive")
+    return minutes
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Plans, once, and runs what is not there yet."""
+    show_anything()
     parser = argparse.ArgumentParser(description="Networks with and without transformers.")
     parser.add_argument("task", choices=sorted(stn_mnist.TASKS))
-    parser.add_argument("--minutes", type=float, default=6.0, help="training time of a run")
-    parser.add_argument("--workdir", type=pathlib.Path, default=pathlib.Path("runs/transformers"))
-    parser.add_argument("--records", type=pathlib.Path, help="folder that gets every record")
-    options = parser.parse_args()
-    options.workdir.mkdir(parents=True, exist_ok=True)
+    parser.add_argument("--minutes", type=_minutes, default=6.0, help="training time of a run")
+    folder = place(writable_folder)
+    parser.add_argument("--workdir", type=folder, default="runs/transformers")
+    parser.add_argument("--records", type=folder, help="folder that gets every record")
+    options = parser.parse_args(arguments)
     planned = options.workdir / f"{options.task}_plan.json"
     if not planned.exists():
         write_json(planned, plan(options.task, options.minutes))
-    budgets = json.loads(planned.read_text())
-    compare(options.task, budgets, options.workdir)
+    compare(options.task, read_plan(planned), options.workdir)
     if options.records:
-        options.records.mkdir(parents=True, exist_ok=True)
         for record in sorted(options.workdir.glob(f"{options.task}_*/record.json")):
             shutil.copy(record, options.records / f"{record.parent.name}.json")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -109,6 +109,9 @@ def test_a_run_its_resumption_and_its_evaluation(command, data_dir, tmp_path):
     run = tmp_path / "run"
     first = command("train.py", *QUICK, f"--workdir={run}", check=True)
     assert "clean accuracy" in first.stdout
+    folder = command("evaluate.py", tmp_path, run, "--suites=clean,clean", check=True)
+    assert (folder.stdout + folder.stderr).count("run: clean took") == 1
+    assert folder.stderr.startswith("importing JAX\nrun: reading its images")
     printed = command("evaluate.py", run, "--suites=clean,pose", check=True).stdout
     assert "| clean: accuracy " in printed
     assert "`cnn_mnist (" in printed  # and what was changed of it
@@ -175,10 +178,78 @@ def test_a_run_its_resumption_and_its_evaluation(command, data_dir, tmp_path):
         (["--limit=-1", "runs/of_nobody"], "--limit=-1"),
         (["--match_accuracy=101", "runs/of_nobody"], "--match_accuracy=101"),
         (["--data=mnis", "--model=of_nobody:create"], "mnis"),
+        (["--suites=clen", "runs/of_nobody"], "did you mean clean? python evaluate.py list"),
+        (["--suites=", "runs/of_nobody"], "--suites is empty"),
+        (["--lr=0.1", "runs/of_nobody"], "--lr: there is no such flag; there are --suites, --che"),
+        (["--suite=clean", "runs/of_nobody"], "--suite: there is no such flag; did you mean --su"),
+        (["--limit=many", "runs/of_nobody"], "limit"),
+        (["--out=", "--model=of_nobody:create"], "--out=: name a place"),
+        (["--out=README.md/x", "--model=of_nobody:create"], "--out=README.md/x cannot be written"),
+        (["--out=~nobody_here/x", "--model=of_nobody:create"], "--out=~nobody_here/x"),
+        (["runs/of_nobody", "--model=of_nobody:create"], "holds no run"),
     ],
 )
 def test_mistakes_in_an_evaluation(command, arguments, fragment):
     assert_one_line(command("evaluate.py", *arguments), fragment)
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "-help", "--helpfull"])
+def test_an_evaluation_explains_itself(command, flag):
+    process = command("evaluate.py", flag)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "--match_accuracy=None\n      Take each run's first checkpoint" in process.stdout
+
+
+MODELS = """
+import numpy as np
+
+def good():
+    return lambda images: images.reshape(len(images), -1)[:, 300:310].tolist()
+
+def late_nan():
+    asked = []
+    def predict(images):
+        asked.append(1)
+        return np.full((len(images), 10), np.nan if len(asked) > 2 else 1.0)
+    return predict
+
+def broken():
+    return lambda images: 1 / 0
+"""
+
+
+def test_what_fails_does_not_take_the_rest_with_it(command, data_dir, tmp_path):
+    (tmp_path / "of_mine.py").write_text(MODELS)
+    out = tmp_path / "out"
+    models = [f"--model=of_mine:{name}" for name in ("broken", "late_nan", "good", "good")]
+    flags = ["--suites=clean,confusions,clean", "--limit=600", "--out=~/out"]
+    here = {"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)}
+    # A screen that has no sign for what tables mark, and no compiler.
+    process = command(
+        "evaluate.py",
+        *models,
+        *flags,
+        **here,
+        JAX_DISABLE_JIT="1",
+        PYTHONIOENCODING="cp1252",
+        PYTHONUTF8="0",
+        LC_ALL="C",
+    )
+    assert_one_line(process, "--model=of_mine:broken fails on images of shape", "; and 2 more")
+    assert "ZeroDivisionError: division by zero" in process.stderr
+    for suite in ("clean", "confusions"):
+        line = f"failed: of_mine_late_nan: {suite}: "
+        assert process.stderr.count(line) == 1
+    assert process.stdout.count("of_mine_good: clean took") == 1
+    assert "| clean: accuracy " in process.stdout
+    assert "of_mine:good" in process.stdout
+    assert "of_mine:late_nan" not in process.stdout
+    assert sorted(path.name for path in (out / "records").iterdir()) == ["of_mine_good"]
+    assert (out / "report.html").is_file()
+    (record,) = out.glob("records/*/*/clean.json")
+    record.write_text("")
+    process = command("evaluate.py", *models[2:3], *flags, **here)
+    assert_one_line(process, "record ", "clean.json", "it is empty", "delete it to measure again")
 
 
 def test_a_workdir_that_cannot_be_written(command, tmp_path):

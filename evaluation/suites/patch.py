@@ -131,7 +131,7 @@ def paste_all(split: Split, shown: np.ndarray, area: float) -> np.ndarray:
     def one_batch(images, labels, chosen):
         places = patches.draw_places(jnp.asarray(chosen))
         areas = np.full(len(chosen), area / 100.0, np.float32)
-        return (_paste(images, shown[chosen % len(shown)], places, areas),)
+        return (_paste(images, jnp.asarray(shown[chosen % len(shown)]), places, areas),)
 
     return in_batches(one_batch, split, batch_size=_CHUNK, name="paste")[0]
 

@@ -1,6 +1,8 @@
 """Every benchmark runs, at sizes that say nothing about speed."""
 
+import importlib
 import json
+import subprocess
 
 import jax
 import numpy as np
@@ -62,3 +64,66 @@ def test_run_names_what_it_does_not_know(capsys):
     with pytest.raises(SystemExit):
         run.main(["network"])
     assert "'network': choose from networks, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["convolutions", "generation", "routing", "scaling", "run"])
+def test_the_place_of_the_figures_is_looked_at_first(name, tmp_path, capsys, monkeypatch):
+    benchmark = importlib.import_module(f"benchmarks.{name}")
+    monkeypatch.setattr(benchmark, "measure", None, raising=False)  # nothing may be timed
+    monkeypatch.setattr(subprocess, "run", None)
+    (tmp_path / "file").write_text("in the way")
+    flag = "--folder" if name == "run" else "--json"
+    for place, said in (
+        (tmp_path / "file" / "x", "cannot be written"),
+        ("", "name a place"),
+        ("~nobody_of_this_name/x", "write the path out"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            benchmark.main([f"{flag}={place}"])
+        assert stop.value.code == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert f"error: argument {flag}: " in error
+        assert said in error
+
+
+@pytest.mark.parametrize("rounds", ["0", "-1", "many", "1.5"])
+def test_turns_are_counted_from_one(rounds, capsys):
+    with pytest.raises(SystemExit):
+        routing.main([f"--rounds={rounds}"])
+    assert f"argument --rounds: {rounds}: must be a whole number" in capsys.readouterr().err
+
+
+def test_run_makes_its_folder_and_goes_on_past_what_fails(tmp_path, monkeypatch, capfd):
+    asked = []
+
+    def fails(command):
+        asked.append(command)
+        name = command[2].rpartition(".")[2]
+        return subprocess.CompletedProcess(command, 3 * (name == "routing"))
+
+    monkeypatch.setattr(subprocess, "run", fails)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"error: routing \(status 3\) failed"):
+        run.main(["--folder=~/new/one", "routing", "sampling", "sampling"])
+    assert (tmp_path / "new" / "one").is_dir()
+    folder = tmp_path / "new" / "one"
+    assert [command[-1] for command in asked] == [
+        f"--json={folder / 'routing.json'}",
+        f"--json={folder / 'sampling.json'}",
+    ]
+
+
+def test_a_point_that_fails_is_named(monkeypatch):
+    def fails(command, **options):
+        return subprocess.CompletedProcess(command, 1, "", "lines\nout of memory\n")
+
+    monkeypatch.setattr(subprocess, "run", fails)
+    with pytest.raises(SystemExit, match=r"error: Point\(batch=7.*status 1: out of memory"):
+        scaling.measure_apart(scaling.Point(batch=7), 1)
+
+
+@pytest.mark.parametrize("point", ["", "[]", "3", '{"batch": 0}', '{"size": 1}', '{"batch": "2"}'])
+def test_a_point_that_is_none_is_refused(point, capsys):
+    with pytest.raises(SystemExit):
+        scaling.main([f"--point={point}"])
+    assert "argument --point: invalid" in capsys.readouterr().err

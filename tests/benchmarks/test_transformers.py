@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks import transformers
 from configs import stn_mnist
+from data.errors import UserError
 from data.sources import DatasetConfig
 from stn.networks import TransformerNetworkConfig
 
@@ -50,3 +51,36 @@ def test_every_run_leaves_a_record(tmp_path):
     transformers.compare("r", budgets, tmp_path)
     found = sorted(path.parent.name for path in tmp_path.glob("*/record.json"))
     assert found == ["r_fcn_4", "r_fcn_6", "r_st_fcn_4"]
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "",
+        "[]",
+        '{"fcn": 3}',
+        '{"fcn": {"images": 4}}',
+        '{"fcn": {"images": 4, "time": "x"}}',
+        '{"fcn": {"images": 4, "time": 0}}',
+        '{"../fcn": {"images": 4, "time": 4}}',
+    ],
+)
+def test_a_plan_that_is_none_is_named(tmp_path, plan):
+    (tmp_path / "r_plan.json").write_text(plan)
+    with pytest.raises(UserError, match=r"r_plan\.json is damaged"):
+        transformers.main(["r", f"--workdir={tmp_path}"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--minutes=0"], "argument --minutes: 0: must be positive"),
+        (["--minutes=nan"], "argument --minutes: nan: must be positive"),
+        (["--records="], "argument --records: : name a place"),
+    ],
+)
+def test_arguments_are_looked_at_first(arguments, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(transformers, "plan", None)
+    with pytest.raises(SystemExit):
+        transformers.main(["r", f"--workdir={tmp_path}", *arguments])
+    assert said in capsys.readouterr().err

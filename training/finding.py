@@ -1,0 +1,55 @@
+"""Finished runs by the folders that a user names, and names that tell them apart."""
+
+import pathlib
+from collections.abc import Sequence
+
+from data.errors import UserError
+from evaluation.outputs import expand
+from evaluation.stored import read_object
+
+
+def find_runs(words: Sequence[str]) -> list[pathlib.Path]:
+    """Each named run once; in place of a folder of runs, those in it and in its folders.
+
+    Args:
+        words: Folders as a user types them.
+
+    Raises:
+        UserError: if a folder is no run and has none.
+    """
+    found: dict[pathlib.Path, None] = {}
+    for word in words:
+        path = expand(word, "RUN").resolve()
+        runs = [path] if (path / "config.json").is_file() else _inside(path)
+        if not runs:
+            raise UserError(
+                f"{word} holds no run (there is no config.json in it or in a folder of it)"
+            )
+        found |= dict.fromkeys(runs)
+    return list(found)
+
+
+def _inside(folder: pathlib.Path) -> list[pathlib.Path]:
+    patterns = ("*/config.json", "*/*/config.json")
+    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
+    return [file.parent.resolve() for file in files if _is_of_a_run(file)]
+
+
+def _is_of_a_run(file: pathlib.Path) -> bool:
+    """Whether a config.json is one of ours, as other programs leave such files too."""
+    try:
+        config = read_object(file)
+    except UserError:
+        return False
+    return isinstance(config.get("name"), str) and isinstance(config.get("experiment"), dict)
+
+
+def name_runs(workdirs: Sequence[pathlib.Path]) -> list[str]:
+    """A name for each run: its folder's, after those of as many parents as tell it apart."""
+    names = [path.name for path in workdirs]
+    for depth in range(2, 1 + max((len(path.parts) for path in workdirs), default=0)):
+        names = [
+            "_".join(path.parts[-depth:]) if names.count(name) > 1 else name
+            for name, path in zip(names, workdirs, strict=True)
+        ]
+    return names
