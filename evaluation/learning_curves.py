@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from data.errors import UserError
+from data.folders import expand
 from evaluation.comparison import tabulate
-from evaluation.outputs import expand, show_anything, writable_folder
+from evaluation.outputs import show_anything, writable_folder
 from evaluation.records import Result
 from evaluation.reports import write_report
 from evaluation.reports.markdown import curve, title
