@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from evaluation.paired import Sample, resample, value_interval
-from evaluation.records import Result
-from evaluation.statistics import Limits, Spread, limits_of, spread
+from evaluation.records import SAME_EVERYWHERE, Result
+from evaluation.statistics import SHARE, Limits, Spread, limits_of, spread, within
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _mean_over_strengths(outcomes: np.ndarray) -> np.ndarray:
 def _interval(results, sample, over_seeds, limits):
     """The interval of a headline and its method."""
     if over_seeds is None and len(results[0]) == 1:
-        return results[0][0].interval, results[0][0].interval_method
+        return _own_interval(results[0][0], limits)
     if sample is not None:
         method = "bootstrap of images" if over_seeds is None else "two-level bootstrap"
         return value_interval(sample.outcomes, sample.replicates, limits), f"{method} 95 %"
@@ -154,12 +154,23 @@ def _interval(results, sample, over_seeds, limits):
     return None, "none: a mean over strengths without outcomes per image"
 
 
+def _own_interval(result: Result, limits: Limits) -> tuple[tuple[float, float], str]:
+    """The interval of a single result, and its method.
+
+    Records of before this was right gave a quantity that is the same everywhere that of a share.
+    """
+    outcomes = result.outcomes
+    if limits != SHARE and outcomes is not None and np.ptp(outcomes.astype(float)) == 0.0:
+        return (result.value, result.value), SAME_EVERYWHERE
+    return within(result.interval, limits), result.interval_method
+
+
 def _points(results, outcomes, replicates, limits) -> tuple[Point, ...]:
     points = []
     for k, at_strength in enumerate(zip(*results, strict=True)):
         values = [result.value for result in at_strength]
         if len(values) == 1:
-            interval = at_strength[0].interval
+            interval, _ = _own_interval(at_strength[0], limits)
         elif outcomes is not None:
             interval = value_interval(outcomes[:, k], replicates[:, k], limits)
         else:

@@ -16,6 +16,8 @@ from evaluation.statistics import limits_of, wilson_interval
 
 SCHEMA = 2
 PARTIAL = ".partial"
+SAME_EVERYWHERE = "none: the same for every image"
+"""In place of an interval's method, where nothing says how much other images would differ."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +139,7 @@ def mean(
     limits = limits_of(metric, facts.get("unit", "rate"), len(outcomes))
     interval = value_interval(outcomes[None], resample(outcomes[None]), limits)
     if interval[0] == interval[1]:
-        interval_method = "none: the same for every image"
+        interval_method = SAME_EVERYWHERE
     return Result(
         suite=suite,
         metric=metric,

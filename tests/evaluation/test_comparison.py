@@ -5,7 +5,7 @@ import pytest
 
 from evaluation.comparison import good_side, tabulate
 from evaluation.paired import mcnemar
-from evaluation.records import rate
+from evaluation.records import mean, rate
 from evaluation.statistics import spread, wilson_interval
 from tests.evaluation.made_up import (
     COUNT,
@@ -322,3 +322,16 @@ def test_counts_and_speeds_of_two_seeds_stay_possible():
         assert found.points[0].interval == found.spread.interval == found.interval
         free = spread(values).interval
         assert free[0] < 0.0 or free[1] > 1.0  # what Student's t alone would say
+
+
+def test_a_record_that_gave_zeros_the_interval_of_a_share_is_put_right():
+    zeros = mean("causes", "lack of shiftability", np.zeros(COUNT), SPLIT, unit="of the sums")
+    assert zeros.interval == (0.0, 0.0)
+    old = dataclasses.replace(zeros, interval=(0.0, 0.037), interval_method="bootstrap")
+    found = only_row([record("net", old)]).headlines["net"]
+    assert found.interval == found.points[0].interval == (0.0, 0.0)
+    assert found.method == "none: the same for every image"
+    # Of a share it stays: all wrong on these images is not beyond doubt.
+    share = mean("small_shifts", "consistency", np.zeros(COUNT), SPLIT)
+    assert share.interval == wilson_interval(0, COUNT)
+    assert only_row([record("net", share)]).headlines["net"].interval == share.interval
