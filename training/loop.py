@@ -135,6 +135,7 @@ class _Training:
         start = time.perf_counter()
         lowered = self.setup.program.train_steps.lower(self.state, split, np.int32(1))
         compiled = lowered.compile()
+        self.setup.check_memory(compiled)
         seconds = time.perf_counter() - start
         _say(
             f"{self.name}: {self.state.num_parameters:,} parameters, "
