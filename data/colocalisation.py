@@ -17,7 +17,7 @@ from data.batches import Batch, DeviceSplit, normalise
 from data.distortions import Placement
 from data.errors import UserError
 from data.generated import DistortedConfig, check_canvas, load_source, paint_split
-from data.limits import check_fields, whole
+from data.limits import MAX_SEED, check_fields, whole
 from data.sources import Dataset, DatasetConfig, Split
 
 
@@ -73,7 +73,7 @@ class CoLocalisationConfig:
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
         self._painter().check()
-        check_fields(self, "dataset.", images=whole(2), digit=whole())
+        check_fields(self, "dataset.", images=whole(2), digit=whole(), seed=whole(0, MAX_SEED - 1))
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints the images, and the test images of the class."""

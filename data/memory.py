@@ -16,7 +16,7 @@ def check_fits(shape: Sequence[int], what: str) -> None:
         shape: Of an array of bytes that is about to be made.
         what: The argument that asked for it, with its value.
     """
-    wanted, there = math.prod(shape), _physical()
+    wanted, there = math.prod(shape), physical()
     if wanted > there // 2:
         raise UserError(
             f"{what}: images of shape {tuple(shape)} take {wanted / 1e9:.4g} GB, more than half "
@@ -25,6 +25,6 @@ def check_fits(shape: Sequence[int], what: str) -> None:
         )
 
 
-def _physical() -> int:
+def physical() -> int:
     """Bytes of memory that this machine has."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

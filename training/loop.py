@@ -132,6 +132,7 @@ class _Training:
             return train_steps, 0.0
         start = time.perf_counter()
         compiled = train_steps.lower(self.state, split, np.int32(1)).compile()
+        self.setup.check_memory(compiled)
         seconds = max(time.perf_counter() - start, 0.0)
         say(
             f"{self.name}: {self.state.num_parameters:,} parameters, "

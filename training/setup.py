@@ -9,6 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from data.batches import DeviceSplit
 from data.errors import UserError, first_line
+from data.memory import physical
 from data.sources import Dataset
 from evaluation import suites
 from evaluation.prediction import Differentiable, Predictor, Warp
@@ -16,6 +17,9 @@ from evaluation.records import Result
 from training.environment import make_mesh
 from training.experiment import Experiment
 from training.step import Program, TrainState, make_program
+
+# A batch of evaluation may have so many images where there are fewer; they cost little.
+_MOST_BLANK = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +68,22 @@ class Setup:
         train = self.dataset.train
         images, labels = jax.device_put((train.images, train.labels), self.replicated)
         return DeviceSplit(images, labels)
+
+    def check_memory(self, compiled: jax.stages.Compiled) -> None:
+        """Checks that the steps fit into this machine's memory, or the system would end them.
+
+        Raises:
+            UserError: if their temporaries alone do not; devices of their own speak for themselves.
+        """
+        needed = compiled.memory_analysis()
+        if self.mesh.devices.flat[0].platform == "cpu" and needed is not None:
+            most, size = physical(), needed.temp_size_in_bytes
+            if size > most:
+                raise UserError(
+                    f"batch_size={self.experiment.batch_size}: a step takes {size / 1e9:.4g} GB, "
+                    f"more than this machine's {most / 1e9:.4g} GB of memory; take fewer images, "
+                    "or a smaller model"
+                )
 
     def abstract_state(self) -> Any:
         """Shapes, types and shardings of the state, to restore into."""
@@ -118,4 +138,15 @@ def prepare(experiment: Experiment, data_dir: str | None) -> Setup:
     except ValueError as error:
         message = first_line(error)
         raise UserError(f"the model cannot be built for {dataset.name}: {message}") from error
+    _check_evaluation_batch_size(experiment.evaluation_batch_size, dataset)
     return Setup(experiment, dataset, mesh, program)
+
+
+def _check_evaluation_batch_size(size: int, dataset: Dataset) -> None:
+    """Raises a `UserError` if a batch, which is filled up with blank images, is mostly these."""
+    most = max(_MOST_BLANK, *(len(split) for split in (dataset.validation, dataset.test)))
+    if size > most:
+        raise UserError(
+            f"evaluation_batch_size={size}: must be at most {most}, for {dataset.name} has "
+            f"{len(dataset.validation)} validation and {len(dataset.test)} test images"
+        )

@@ -19,6 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
 from data.batches import DeviceSplit, draw, epoch_order, steps_per_epoch
+from data.errors import UserError, first_line
 from training.experiment import Experiment
 
 DATA_AXIS = "data"
@@ -242,7 +243,11 @@ def _make_train_steps(step_once, experiment: Experiment, mesh: Mesh, block_size:
             return state, order, history
 
         order = order_at(state.step)
-        shapes = jax.eval_shape(lambda: step_once(state, batch_at(order, state.step))[1])
+        try:
+            shapes = jax.eval_shape(lambda: step_once(state, batch_at(order, state.step))[1])
+        except ValueError as error:
+            message = first_line(error)
+            raise UserError(f"the model cannot learn from these images: {message}") from error
         history = {name: jnp.zeros(block_size, jnp.float32) for name in shapes}
         state, _, history = jax.lax.fori_loop(0, count, body, (state, order, history))
         return state, history

@@ -1,3 +1,5 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,10 +12,12 @@ from data.distortions import (
     ElasticDistortion,
     Placement,
     ProjectiveDistortion,
+    check_distortion,
     paint,
     place,
     square_to_quadrilateral,
 )
+from data.errors import UserError
 from stn.sampling import sample
 from stn.transforms import Affine
 
@@ -186,3 +190,29 @@ def test_corners_may_be_whole_numbers():
     np.testing.assert_allclose(whole, square_to_quadrilateral(jnp.asarray(corners, jnp.float32)))
     sent = whole[0] @ np.array([1.0, 1.0, 1.0])
     np.testing.assert_allclose(sent[:2] / sent[2], [2, 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("distortion", "message"),
+    [
+        (AffineDistortion(rotation=-1.0), "rotation=-1.0: must be at least 0"),
+        (AffineDistortion(rotation=math.nan), "rotation=nan: must be a finite number"),
+        (AffineDistortion(0.0, 0.0, 1.0), "smallest_scale=0.0: must be at least 0.001"),
+        (AffineDistortion(0.0, 1.2, 0.7), "smallest_scale=1.2: must be at most x.largest_scale"),
+        (AffineDistortion(shear=math.inf), "shear=inf: must be a finite number"),
+        (ProjectiveDistortion(corner_noise=-5.0), "corner_noise=-5.0: must be at least 0"),
+        (ElasticDistortion(control_noise=math.nan), "control_noise=nan: must be a finite"),
+        (ElasticDistortion(points_per_side=1), "points_per_side=1: must be at least 2"),
+        (ElasticDistortion(points_per_side=999), "points_per_side=999: must be at most 20"),
+        (3, "x=int: must have __call__(key, images, canvas)"),
+    ],
+)
+def test_values_that_no_distortion_can_have(distortion, message):
+    with pytest.raises(UserError) as caught:
+        check_distortion("x", distortion)
+    assert message in str(caught.value)
+
+
+def test_a_distortion_may_do_nothing():
+    for distortion in (AffineDistortion(), Placement(), ProjectiveDistortion(corner_noise=0.0)):
+        check_distortion("x", distortion)

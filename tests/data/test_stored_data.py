@@ -113,7 +113,7 @@ def test_a_compressed_file_is_not_unpacked_beyond_its_header(tmp_path, monkeypat
     victim.write_bytes(gzip.compress(idx_bytes(ONES) + bytes(10**6)))
     assert "holds more values" in refusal(lambda: idx.open_folder(folder, 0))
     victim.write_bytes(gzip.compress(idx_bytes(np.zeros((1000, 10, 10), np.uint8))))
-    monkeypatch.setattr(memory, "_physical", lambda: 10**5)
+    monkeypatch.setattr(memory, "physical", lambda: 10**5)
     assert "of memory" in refusal(lambda: idx.open_folder(folder, 0))
 
 

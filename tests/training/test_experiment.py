@@ -44,6 +44,11 @@ def test_a_type_that_is_gone_is_named(stored):
         ("evaluation_batch_size", 0),
         ("ema_decay", 1.0),
         ("seed", -1),
+        ("seed", 2**32),
+        ("steps", 2**31),
+        ("batch_size", 10**12),
+        ("ema_decay", -0.1),
+        ("ema_decay", float("nan")),
     ],
 )
 def test_values_that_no_run_can_have(field, value):

@@ -1,3 +1,5 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +7,7 @@ import optax
 import pytest
 from flax import nnx
 
+from data.errors import UserError
 from training.optimizers import (
     AdamConfig,
     ConstantSchedule,
@@ -109,3 +112,43 @@ def test_a_part_that_does_not_exist_is_named():
     optimizer = AdamConfig(slow_part="transfromers", slow_factor=0.1).build(10)
     with pytest.raises(ValueError, match="slow_part='transfromers': no parameter"):
         optimizer.init(nnx.state(Transformed(), nnx.Param))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (AdamConfig(learning_rate=0.0), "optimizer.learning_rate=0.0: must be more than 0"),
+        (AdamConfig(learning_rate=-1e-3), "optimizer.learning_rate=-0.001: must be more than 0"),
+        (AdamConfig(learning_rate=math.nan), "optimizer.learning_rate=nan: must be a finite"),
+        (AdamConfig(learning_rate=1e39), "optimizer.learning_rate=1e+39: must be at most 3.4"),
+        (AdamConfig(beta1=1.0), "optimizer.beta1=1.0: must be less than 1"),
+        (AdamConfig(beta2=-0.1), "optimizer.beta2=-0.1: must be at least 0"),
+        (AdamConfig(epsilon=0.0), "optimizer.epsilon=0.0: must be more than 0"),
+        (AdamConfig(epsilon=1e-50), "optimizer.epsilon=1e-50: must be more than 0"),
+        (AdamConfig(weight_decay=-1.0), "optimizer.weight_decay=-1.0: must be at least 0"),
+        (AdamConfig(clip_norm=-1.0), "optimizer.clip_norm=-1.0: must be at least 0"),
+        (AdamConfig(clip_norm=math.inf), "optimizer.clip_norm=inf: must be a finite"),
+        (AdamConfig(slow_factor=-0.1), "optimizer.slow_factor=-0.1: must be at least 0"),
+        (MomentumConfig(momentum=1.0), "optimizer.momentum=1.0: must be less than 1"),
+        (MomentumConfig(clip_norm=-1.0), "optimizer.clip_norm=-1.0: must be at least 0"),
+        (AdamConfig(schedule=3), "optimizer.schedule=int: must have build(learning_rate, steps)"),
+        (AdamConfig(schedule=CosineSchedule(-1)), "schedule.warmup_steps=-1: must be at least 0"),
+        (AdamConfig(schedule=StepSchedule(0.0)), "schedule.decay_rate=0.0: must be more than 0"),
+        (AdamConfig(schedule=StepSchedule(1.5)), "schedule.decay_rate=1.5: must be at most 1"),
+        (AdamConfig(schedule=StepSchedule(0.1, 0)), "schedule.decay_steps=0: must be at least 1"),
+        (AdamConfig(schedule=ExponentialSchedule(floor=-1.0)), "floor=-1.0: must be at least 0"),
+        (AdamConfig(schedule=ExponentialSchedule(floor=0.1)), "floor=0.1: must be at most 0.001"),
+    ],
+)
+def test_values_that_no_optimizer_can_have(optimizer, message):
+    with pytest.raises(UserError) as caught:
+        optimizer.check()
+    assert message in str(caught.value)
+
+
+def test_the_ends_of_the_ranges_are_in():
+    AdamConfig(
+        schedule=CosineSchedule(0), beta1=0.0, weight_decay=0.0, clip_norm=0.0, slow_factor=0.0
+    ).check()
+    MomentumConfig(schedule=StepSchedule(1.0, 1), momentum=0.0).check()
+    AdamConfig(schedule=ExponentialSchedule(1.0, 1, 1e-3)).check()

@@ -1,13 +1,15 @@
 import jax
 import numpy as np
+import pytest
 
 from cnn.network import ConvolutionalNetworkConfig
 from cnn.reconstructing_network import ReconstructingNetworkConfig
-from data.sources import Dataset, Split
-from tests.training.tiny_model import TinyConfig
+from data.errors import UserError
+from data.sources import Dataset, DatasetConfig, Split
+from tests.training.tiny_model import Tiny, TinyConfig
 from training.environment import make_mesh
 from training.experiment import Experiment
-from training.setup import Setup
+from training.setup import Setup, prepare
 from training.step import make_program
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 6, 6, 1)).astype(np.uint8)
@@ -35,3 +37,45 @@ def test_a_model_without_a_decoder_says_so():
     made = predictor(TinyConfig())
     assert made.reconstruct is None
     assert made.differentiable.reconstruct is None
+
+
+def test_an_evaluation_batch_is_not_mostly_blank(monkeypatch):
+    def prepared(size, count):
+        split = Split(np.zeros((count, 6, 6, 1), np.uint8), np.zeros(count, np.int32))
+        made_up = Dataset("made up", 3, SPLIT, split, SPLIT)
+        monkeypatch.setattr(DatasetConfig, "load", lambda *_: made_up)
+        prepare(Experiment(model=TinyConfig(), steps=1, evaluation_batch_size=size), None)
+
+    prepared(1000, 4)
+    prepared(1500, 1500)
+    for size, count, most in ((1001, 4, 1000), (1501, 1500, 1500), (2**31 - 1, 4, 1000)):
+        with pytest.raises(
+            UserError, match=f"evaluation_batch_size={size}: must be at most {most}"
+        ):
+            prepared(size, count)
+
+
+def test_steps_that_no_memory_holds_do_not_begin(monkeypatch):
+    experiment = Experiment(model=TinyConfig(), steps=1, batch_size=4)
+    program = make_program(experiment, (6, 6, 1), 3, make_mesh())
+    setup = Setup(experiment, Dataset("made up", 3, SPLIT, SPLIT, SPLIT), make_mesh(), program)
+    split = setup.training_split()
+    compiled = program.train_steps.lower(program.create_state(), split, np.int32(1)).compile()
+    setup.check_memory(compiled)
+    monkeypatch.setattr("training.setup.physical", lambda: 10)
+    with pytest.raises(UserError, match=r"batch_size=4: a step takes .* GB, more than"):
+        setup.check_memory(compiled)
+
+
+def test_what_a_model_says_of_a_batch_is_one_line():
+    def loss(self, batch):
+        raise ValueError("images are too blue\nvery blue")
+
+    experiment = Experiment(model=TinyConfig(), steps=1, batch_size=4)
+    program = make_program(experiment, (6, 6, 1), 3, make_mesh())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tiny, "loss", loss)
+        setup = Setup(experiment, Dataset("made up", 3, SPLIT, SPLIT, SPLIT), make_mesh(), program)
+        with pytest.raises(UserError) as caught:
+            program.train_steps.lower(program.create_state(), setup.training_split(), np.int32(1))
+    assert str(caught.value) == "the model cannot learn from these images: images are too blue"
