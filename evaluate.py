@@ -29,13 +29,13 @@ from absl import flags
 from tqdm import tqdm
 
 import configs
-from data.errors import UserError, first_line
+from data.errors import UserError, first_line, printable
+from data.folders import expand
 from data.sources import Dataset, load_elsewhere
 from evaluation import own_model, suites
 from evaluation.comparison import tabulate
-from evaluation.outputs import expand, show_anything, writable_folder
+from evaluation.outputs import writable_folder
 from evaluation.prediction import Predict
-from evaluation.records import printable
 from evaluation.reports import write_report
 from evaluation.reports.markdown import overview
 from evaluation.reports.wording import name_table
@@ -111,7 +111,6 @@ class _Failures:
 
 def main(arguments: Sequence[str]) -> None:
     """Evaluates every run and model that the command line names."""
-    show_anything()
     process.set_up()
     words = _parse(arguments)
     if words == ["list"]:
@@ -215,6 +214,7 @@ def _trained(workdir: pathlib.Path, name: str) -> Subject:
         checkpoint=_CHECKPOINT.value,
         match_accuracy=None if accuracy is None else accuracy / 100.0,
         data_dir=_data_dir(),
+        configurations=configs.load,
     )
     experiment = run.setup.experiment
     return _subject(
@@ -324,6 +324,6 @@ if __name__ == "__main__":
     try:
         main(sys.argv)
     except (UserError, OSError) as error:
-        sys.exit(f"error: {printable(str(error))}")
+        sys.exit(f"error: {printable(error)}")
     except KeyboardInterrupt:
         sys.exit("stopped; with --out, the same command goes on where it was")

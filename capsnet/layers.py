@@ -1,17 +1,20 @@
 """Capsule layers: from feature maps to primary capsules, and from those to class capsules."""
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from cnn.arrays import as_float
 from flax import nnx
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
 from capsnet.routing import Routing, dynamic_routing
 from capsnet.vectors import squash
 from capsnet.votes import make_votes
-from cnn import Convolution
+from cnn import Convolution, validation
 
 Initializer = Callable[..., jax.Array]
 
@@ -33,6 +36,9 @@ class PrimaryCapsules(nnx.Module):
         bias_init: Initialiser of the bias.
         dtype: Compute type of the convolution; the squash is float32.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if a size is below 1 or a name is unknown.
     """
 
     def __init__(
@@ -49,6 +55,8 @@ class PrimaryCapsules(nnx.Module):
         dtype: str = "float32",
         rngs: nnx.Rngs,
     ):
+        size = validation.whole()
+        validation.check_values(types=(types, size), dim=(dim, size))
         self.convolution = Convolution(
             in_channels,
             types * dim,
@@ -65,17 +73,21 @@ class PrimaryCapsules(nnx.Module):
         self.coupling = coupling
 
     def __call__(
-        self, features: Float[Array, "batch height width channels"]
+        self, features: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch capsules dim"]:
         """Returns float32 capsules ordered by row, column, type."""
-        return squash(self._outputs(features).reshape(features.shape[0], -1, self.dim))
+        outputs = self._outputs(features)
+        capsules = math.prod(outputs.shape[1:]) // self.dim
+        return squash(outputs.reshape(outputs.shape[0], capsules, self.dim))
 
     def map(
-        self, features: Float[Array, "batch height width channels"]
+        self, features: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch out_height out_width out_channels"]:
         """The capsules where they are, those of a place one after another."""
         outputs = self._outputs(features)
-        return squash(outputs.reshape(*outputs.shape[:3], -1, self.dim)).reshape(outputs.shape)
+        types = outputs.shape[3] // self.dim
+        capsules = outputs.reshape(*outputs.shape[:3], types, self.dim)
+        return squash(capsules).reshape(outputs.shape)
 
     def _outputs(self, features):
         # NHWC: the last axis holds `types` runs of `dim` neighbouring channels, one run a capsule.
@@ -101,6 +113,9 @@ class ClassCapsules(nnx.Module):
         bias_init: Initialiser of the `[out, out_dim]` bias; None for no bias.
         dtype: Compute type of the votes; routing is float32.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if a size is below 1 or the type is unknown.
     """
 
     def __init__(
@@ -116,6 +131,15 @@ class ClassCapsules(nnx.Module):
         dtype: str = "float32",
         rngs: nnx.Rngs,
     ):
+        size = validation.whole()
+        validation.check_values(
+            # One for each place of a feature map, so there may be more than of anything else.
+            in_capsules=(in_capsules, validation.whole(most=validation.MAX_PARAMETERS)),
+            in_dim=(in_dim, size),
+            out_capsules=(out_capsules, size),
+            out_dim=(out_dim, size),
+            dtype=(dtype, validation.one_of(*validation.DTYPES)),
+        )
         kernel_init = kernel_init or nnx.initializers.truncated_normal(0.01 * out_capsules)
         shape = (in_capsules, in_dim, out_capsules, out_dim)
         self.kernel = nnx.Param(kernel_init(rngs.params(), shape, jnp.float32))
@@ -128,12 +152,14 @@ class ClassCapsules(nnx.Module):
         self.dtype = dtype
 
     def votes(
-        self, capsules: Float[Array, "batch in in_dim"]
+        self, capsules: Num[ArrayLike, "batch in in_dim"]
     ) -> Float[Array, "batch in out out_dim"]:
         """What each input capsule predicts for each output capsule: u_hat of equation 2."""
-        return make_votes(capsules.astype(self.dtype), self.kernel[...].astype(self.dtype))
+        return make_votes(
+            as_float(capsules).astype(self.dtype), self.kernel[...].astype(self.dtype)
+        )
 
-    def __call__(self, capsules: Float[Array, "batch in in_dim"]) -> Routing:
+    def __call__(self, capsules: Num[ArrayLike, "batch in in_dim"]) -> Routing:
         """Routes the votes of the input capsules; poses are `[batch, out, out_dim]`."""
         routing = self.routing
         if self.bias is not None:

@@ -1,12 +1,14 @@
 """Losses of capsule networks, per image."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from cnn.arrays import alike, check_axes, check_same_shape
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
 
 def margin_loss(
-    lengths: Float[Array, "batch classes"],
-    one_hot: Float[Array, "batch classes"],
+    lengths: Num[ArrayLike, "batch classes"],
+    one_hot: Num[ArrayLike, "..."],
     *,
     positive: float = 0.9,
     negative: float = 0.1,
@@ -25,15 +27,21 @@ def margin_loss(
 
     Returns:
         One loss per image, summed over the classes.
+
+    Raises:
+        ValueError: if the two have not one shape; labels must be made one-hot before.
     """
+    lengths, one_hot = alike(lengths, one_hot)
+    check_axes("lengths", lengths, "batch classes")
+    check_same_shape(one_hot=one_hot, lengths=lengths)
     present = one_hot * jnp.square(jnp.maximum(0.0, positive - lengths))
     absent = (1.0 - one_hot) * jnp.square(jnp.maximum(0.0, lengths - negative))
     return jnp.sum(present + down_weight * absent, axis=-1)
 
 
 def reconstruction_loss(
-    reconstructions: Float[Array, "batch height width channels"],
-    images: Float[Array, "batch height width channels"],
+    reconstructions: Num[ArrayLike, "batch height width channels"],
+    images: Num[ArrayLike, "..."],
 ) -> Float[Array, "batch"]:
     """Sum of squared pixel differences: section 4.1 of Sabour, Frosst and Hinton (2017).
 
@@ -45,5 +53,11 @@ def reconstruction_loss(
 
     Returns:
         One loss per image.
+
+    Raises:
+        ValueError: if the two have not one shape.
     """
+    reconstructions, images = alike(reconstructions, images)
+    check_axes("reconstructions", reconstructions, "batch height width channels")
+    check_same_shape(reconstructions=reconstructions, images=images)
     return jnp.sum(jnp.square(reconstructions - images), axis=(1, 2, 3))

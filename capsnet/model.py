@@ -10,12 +10,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from cnn.arrays import as_float, as_images, as_labels
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
 from capsnet import construction, losses
 from capsnet.vectors import length
-from cnn import Convolution
+from cnn import Convolution, validation
+from cnn.losses import accuracy
 
 # A class capsule's length at the two dead ends of the margin loss: with ten classes the loss sits
 # at 0.81 when every length is 0 and at 3.645 when every length is 1.
@@ -74,6 +77,30 @@ class CapsNetConfig:
         """Creates the network for images of (height, width, channels)."""
         return CapsNet(self, image_shape, num_classes, rngs=rngs)
 
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        size, weight, flag = validation.whole(), validation.weight, validation.flag
+        validation.check(
+            self,
+            convolution_channels=size,
+            kernel_size=size,
+            primary_types=size,
+            primary_dim=size,
+            primary_stride=size,
+            primary_coupling=flag,
+            class_dim=size,
+            class_bias=flag,
+            iterations=validation.whole(most=validation.MAX_UNROLLED),
+            leaky=flag,
+            stop_gradient=flag,
+            margin_weight=weight,
+            margin_reduction=validation.one_of("sum", "mean"),
+            reconstruction_weight=weight,
+            decoder_widths=validation.each(size),
+            initializers=validation.one_of("he", "sabour_code"),
+            dtype=validation.one_of(*validation.DTYPES),
+        )
+
 
 def paper() -> CapsNetConfig:
     """The network as the paper describes it: 8,215,568 parameters on 28x28 grey images."""
@@ -131,13 +158,11 @@ class CapsNet(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
-        if config.margin_reduction not in ("sum", "mean"):
-            raise ValueError(
-                f"margin_reduction={config.margin_reduction!r}: choose 'sum' or 'mean'"
-            )
-        if config.iterations < 1:
-            raise ValueError(f"iterations={config.iterations}: routing needs at least 1")
-        _check_image_fits(config, image_shape)
+        config.check()
+        validation.check_task(image_shape, num_classes)
+        kernel = f"{config.kernel_size}x{config.kernel_size}"
+        validation.check_side(image_shape, 2 * config.kernel_size - 1, f"two {kernel} convolutions")
+        self.image_shape = image_shape
         self.num_classes = num_classes
         self.reconstruction_weight = config.reconstruction_weight
         # The weight of the margin loss in the paper's units, which sum over classes.
@@ -173,15 +198,16 @@ class CapsNet(nnx.Module):
     def _primary(self, images):
         return self.primary_capsules(nnx.relu(self.convolution(images)))
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> CapsNetOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> CapsNetOutput:
         """Finds the class capsules of images in [0, 1]."""
+        images = as_images(images, self.image_shape)
         poses, couplings = self.class_capsules(self._primary(images))
         return CapsNetOutput(length(poses), poses, couplings)
 
     def reconstruct(
         self,
         output: CapsNetOutput,
-        labels: Int[Array, "batch"] | None = None,
+        labels: Int[ArrayLike, "batch"] | None = None,
     ) -> Float[Array, "batch height width channels"]:
         """Decodes one class capsule of each image; pixels are in (0, 1).
 
@@ -196,20 +222,21 @@ class CapsNet(nnx.Module):
             raise ValueError("reconstruction_weight=0: this network has no decoder")
         if labels is None:
             labels = jnp.argmax(output.logits, axis=-1)
+        labels = as_labels(labels, output.logits.shape[0])
         return self.decoder(output.poses, jax.nn.one_hot(labels, self.num_classes))
 
     def activations(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
         """The maps of "convolution" and "primary capsules"; images may be of any size that fits.
 
         A place of the primary capsules' map has the components of all capsules there.
         """
-        features = nnx.relu(self.convolution(images))
+        features = nnx.relu(self.convolution(as_float(images)))
         return {"convolution": features, "primary capsules": self.primary_capsules.map(features)}
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch dim"]:
         """The class capsule that wins, of each image in [0, 1]: what the decoder paints from."""
         output = self(images)
@@ -232,16 +259,17 @@ class CapsNet(nnx.Module):
             squared reconstruction error per image.
         """
         output = self(batch.images)
-        one_hot = jax.nn.one_hot(batch.labels, self.num_classes)
+        labels = as_labels(batch.labels, output.logits.shape[0])
+        one_hot = jax.nn.one_hot(labels, self.num_classes)
         margin = jnp.mean(losses.margin_loss(output.logits, one_hot))
         loss = self.margin_weight * margin
         metrics = {
-            "accuracy": jnp.mean(jnp.argmax(output.logits, axis=-1) == batch.labels),
+            "accuracy": accuracy(output.logits, labels),
             "margin_loss": margin,
             "class_length": jnp.mean(output.logits),
         }
         if self.decoder is not None:
-            decoded = self.reconstruct(output, batch.labels)
+            decoded = self.reconstruct(output, labels)
             error = jnp.mean(losses.reconstruction_loss(decoded, batch.images))
             loss = loss + self.reconstruction_weight * error
             metrics["reconstruction_error"] = error
@@ -272,13 +300,3 @@ def _plateau(all_lengths: float, num_classes: int) -> float:
     """The margin loss of an image whose class capsules all have one length."""
     one_hot = jax.nn.one_hot(jnp.zeros(1, jnp.int32), num_classes)
     return float(losses.margin_loss(jnp.full((1, num_classes), all_lengths), one_hot)[0])
-
-
-def _check_image_fits(config: CapsNetConfig, image_shape: tuple[int, int, int]) -> None:
-    smallest = 2 * config.kernel_size - 1
-    if min(image_shape[:2]) < smallest:
-        raise ValueError(
-            f"images of {image_shape[0]}x{image_shape[1]} pixels are too small for two "
-            f"{config.kernel_size}x{config.kernel_size} convolutions; the smallest side that fits "
-            f"is {smallest}"
-        )

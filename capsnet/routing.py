@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from cnn.arrays import check_axes, widened
 from jax import lax
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
 from capsnet.vectors import squash
+from cnn import validation
 
 
 class Routing(NamedTuple):
@@ -28,10 +31,10 @@ class Routing(NamedTuple):
 
 
 def dynamic_routing(
-    votes: Float[Array, "batch in out dim"],
+    votes: Num[ArrayLike, "batch in out dim"],
     *,
     iterations: int = 3,
-    bias: Float[Array, "out dim"] | None = None,
+    bias: Num[ArrayLike, "..."] | None = None,
     leaky: bool = False,
     stop_gradient: bool = False,
 ) -> Routing:
@@ -58,13 +61,17 @@ def dynamic_routing(
         Poses and last couplings, in float32 or wider.
 
     Raises:
-        ValueError: if `iterations` is below 1.
+        ValueError: if `iterations` is below 1 or too many to compile, or the shapes do not fit.
     """
-    if iterations < 1:
-        raise ValueError(f"iterations={iterations}: routing needs at least 1")
-    votes = votes.astype(jnp.promote_types(votes.dtype, jnp.float32))
-    if bias is None:
-        bias = jnp.zeros(votes.shape[2:], votes.dtype)
+    check_iterations = validation.whole(most=validation.MAX_UNROLLED)
+    validation.check_values(iterations=(iterations, check_iterations))
+    votes = widened(votes)
+    check_axes("votes", votes, "batch in out dim")
+    bias = jnp.zeros(votes.shape[2:], votes.dtype) if bias is None else widened(bias)
+    if bias.shape != votes.shape[2:]:
+        raise ValueError(
+            f"bias of shape {bias.shape}: must be [out, dim] = {votes.shape[2:]}, as votes have it"
+        )
     # Input capsules last: each sum over them or over the components of a pose then runs along
     # neighbours in memory. If the votes are made in this order, the two transposes cancel.
     votes = jnp.transpose(votes, (0, 2, 3, 1))

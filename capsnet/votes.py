@@ -2,38 +2,61 @@
 
 import jax
 import jax.numpy as jnp
+from cnn.arrays import check_axes, same_type
 from jax import lax
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
 
-@jax.custom_vjp
 def make_votes(
-    capsules: Float[Array, "batch in in_dim"],
-    kernel: Float[Array, "in in_dim out out_dim"],
+    capsules: Num[ArrayLike, "batch in in_dim"],
+    kernel: Num[ArrayLike, "..."],
 ) -> Float[Array, "batch in out out_dim"]:
     """What each input capsule predicts for each output capsule.
 
     u_hat of equation 2 in Sabour, Frosst and Hinton (2017). One product of matrices for each input
     capsule, forwards and backwards; the gradient is written out so that neither is the transpose
     of an array as large as the votes. Only reverse-mode differentiation is supported.
+
+    Args:
+        capsules: The input capsules.
+        kernel: `[in, in_dim, out, out_dim]`, all matrices.
+
+    Raises:
+        ValueError: if the shapes do not fit.
     """
+    capsules, kernel = same_type(capsules, kernel)
+    check_axes("capsules", capsules, "batch in in_dim")
+    check_axes("kernel", kernel, "in in_dim out out_dim")
+    if kernel.shape[:2] != capsules.shape[1:]:
+        raise ValueError(
+            f"kernel of shape {kernel.shape}: must begin with [in, in_dim] = {capsules.shape[1:]}, "
+            "as capsules have it"
+        )
+    return _make_votes(capsules, kernel)
+
+
+@jax.custom_vjp
+def _make_votes(capsules, kernel):
     return jnp.transpose(jnp.einsum("bic,icjd->ibjd", capsules, kernel), (1, 0, 2, 3))
 
 
 def _forward(capsules, kernel):
-    return make_votes(capsules, kernel), (capsules, kernel)
+    return _make_votes(capsules, kernel), (capsules, kernel)
 
 
 def _backward(residuals, cotangent):
     capsules, kernel = residuals
-    inputs, in_dim = kernel.shape[:2]
+    inputs, in_dim, out, out_dim = kernel.shape
     # Input capsules first, as both products want them. Without the barrier XLA transposes twice,
     # and each time computes anew what it transposes.
-    by_input = jnp.transpose(cotangent, (1, 0, 2, 3)).reshape(inputs, len(capsules), -1)
+    by_input = jnp.transpose(cotangent, (1, 0, 2, 3)).reshape(
+        inputs, capsules.shape[0], out * out_dim
+    )
     by_input = lax.optimization_barrier(by_input)
-    matrices = kernel.reshape(inputs, in_dim, -1)
+    matrices = kernel.reshape(inputs, in_dim, out * out_dim)
     by_kernel = jnp.einsum("ibc,ibx->icx", jnp.swapaxes(capsules, 0, 1), by_input)
     return jnp.einsum("ibx,icx->bic", by_input, matrices), by_kernel.reshape(kernel.shape)
 
 
-make_votes.defvjp(_forward, _backward)
+_make_votes.defvjp(_forward, _backward)

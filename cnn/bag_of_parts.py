@@ -8,8 +8,11 @@ import dataclasses
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
+from cnn import validation
+from cnn.arrays import as_images
 from cnn.convolution import Convolution
 from cnn.losses import classification_loss
 from cnn.network import NetworkOutput
@@ -33,6 +36,10 @@ class BagOfPartsConfig:
         """Creates the network for images of (height, width, channels)."""
         return BagOfParts(self, image_shape, num_classes, rngs=rngs)
 
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        validation.check(self, channels=validation.each(validation.whole(), least=1))
+
 
 class BagOfParts(nnx.Module):
     """The same dense layers on every 9x9 window of an image, a global average, a linear classifier.
@@ -46,7 +53,8 @@ class BagOfParts(nnx.Module):
         rngs: Source of the initial values.
 
     Raises:
-        ValueError: if the images are smaller than a window.
+        ValueError: if the images are smaller than a window, or a field has a value that no network
+            can have.
     """
 
     def __init__(
@@ -57,11 +65,11 @@ class BagOfParts(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
-        if min(image_shape[:2]) < RECEPTIVE_FIELD:
-            raise ValueError(
-                f"images of {image_shape[0]}x{image_shape[1]} pixels are smaller than a window of "
-                f"{RECEPTIVE_FIELD}x{RECEPTIVE_FIELD}"
-            )
+        config.check()
+        validation.check_task(image_shape, num_classes)
+        window = f"a window of {RECEPTIVE_FIELD}x{RECEPTIVE_FIELD}"
+        validation.check_side(image_shape, RECEPTIVE_FIELD, window)
+        self.image_shape = image_shape
         widths = (image_shape[-1], *config.channels)
         self.layers = nnx.List(
             Convolution(
@@ -74,9 +82,9 @@ class BagOfParts(nnx.Module):
         )
         self.classifier = nnx.Linear(widths[-1], num_classes, rngs=rngs)
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
         """Classifies images in [0, 1]."""
-        features = images
+        features = as_images(images, self.image_shape)
         for layer in self.layers:
             features = nnx.relu(layer(features))
         return NetworkOutput(self.classifier(jnp.mean(features, axis=(1, 2))))

@@ -8,24 +8,26 @@ tests hold them equal, values and gradients.
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
-from cnn import lowerings
+from cnn import lowerings, validation
+from cnn.arrays import as_float, check_axes, same_type
 from cnn.fourier import convolve_spectra
 
-DTYPES = ("float32", "bfloat16", "float16")
 LOWERINGS = ("auto", *lowerings.NAMES)
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 def convolve(
-    images: Float[Array, "batch height width in_channels"],
-    kernel: Float[Array, "kernel_height kernel_width in_channels out_channels"],
+    images: Num[ArrayLike, "batch height width in_channels"],
+    kernel: Num[ArrayLike, "..."],
     *,
     strides: tuple[int, int] = (1, 1),
     padding: str = "VALID",
@@ -35,33 +37,58 @@ def convolve(
 
     Args:
         images: NHWC.
-        kernel: HWIO.
+        kernel: `[height, width, in_channels, out_channels]`.
         strides: Steps along height and width, in pixels.
         padding: "VALID" (no padding) or "SAME" (zeros, output size = ceil(size / stride)).
         lowering: "native" (XLA's convolution), "patches" (patches times matrix), "fourier" (see
             `cnn.fourier`; sums in float32 at least, so not for speed in bfloat16), or "auto":
             the fastest for the shape, the backend, and whether derivatives are taken (see
-            `cnn.lowerings`).
+            `cnn.lowerings`); for a symbolic batch, as in `jax.export`, the fastest for
+            `cnn.lowerings.TYPICAL_BATCH` images. On CPUs it takes "fourier" for large kernels
+            between many channels, so it promises what that does: errors in proportion to the
+            largest value of an image, and no value of an image beside one that is not finite.
+            Where images are not of one scale, take "native".
 
     Returns:
-        NHWC; spatial sizes follow from the padding and the strides.
+        NHWC, in the type of images and kernel; spatial sizes follow from the padding and the
+        strides.
 
     Raises:
-        ValueError: if the kernel does not fit into the padded image or a name is unknown.
+        ValueError: if the kernel does not fit into the padded image or has other channels, a size
+            or stride is below 1, or a name is unknown; whatever the lowering.
     """
-    if padding not in ("SAME", "VALID"):
-        raise ValueError(f"padding={padding!r}: choose 'SAME' or 'VALID'")
-    if lowering not in LOWERINGS:
-        raise ValueError(f"lowering={lowering!r}: choose one of {', '.join(LOWERINGS)}")
+    images, kernel = same_type(images, kernel)
+    strides = _pair(strides)
+    _check(images, kernel, strides, padding, lowering)
+    if lowering == "auto":
+        return _fastest(images, kernel, strides, padding)
+    return _lowered(images, kernel, strides, padding, lowering)
+
+
+def _check(images, kernel, strides, padding, lowering) -> None:
+    validation.check_values(
+        padding=(padding, validation.one_of("SAME", "VALID")),
+        lowering=(lowering, validation.one_of(*LOWERINGS)),
+        strides=(strides, validation.each(validation.whole())),
+    )
+    check_axes("images", images, "batch height width in_channels")
+    check_axes("kernel", kernel, "kernel_height kernel_width in_channels out_channels")
+    if not all(images.shape[1:]) or not all(kernel.shape):
+        raise ValueError(
+            f"images of shape {images.shape} and kernel of shape {kernel.shape}: every size but "
+            "the batch must be at least 1"
+        )
+    if images.shape[3] != kernel.shape[2]:
+        raise ValueError(
+            f"images of {images.shape[3]} channels do not fit a kernel of shape {kernel.shape}, "
+            f"which is for {kernel.shape[2]}"
+        )
     size, kernel_size = images.shape[1:3], kernel.shape[:2]
     if padding == "VALID" and (size[0] < kernel_size[0] or size[1] < kernel_size[1]):
         raise ValueError(
             f"a {kernel_size[0]}x{kernel_size[1]} kernel does not fit into a "
             f"{size[0]}x{size[1]} image without padding"
         )
-    if lowering == "auto":
-        return _fastest(images, kernel, strides, padding)
-    return _lowered(images, kernel, strides, padding, lowering)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
@@ -114,7 +141,7 @@ def layer_of(
         )
     )
     return lowerings.Layer(
-        batch=images.shape[0],
+        batch=images.shape[0] if isinstance(images.shape[0], int) else lowerings.TYPICAL_BATCH,
         out_size=(height, width),
         kernel_size=(kernel_height, kernel_width),
         strides=strides,
@@ -143,8 +170,9 @@ def _patches_times_matrix(images, kernel, *, strides, out_size):
             for column in range(kernel_width)
         ]
         patches = jnp.concatenate(taps, axis=-1)
-    rows = patches.reshape(-1, kernel_height * kernel_width * in_channels)
-    outputs = rows @ kernel.reshape(-1, out_channels)
+    positions = images.shape[0] * out_height * out_width
+    rows = patches.reshape(positions, kernel_height * kernel_width * in_channels)
+    outputs = rows @ kernel.reshape(rows.shape[1], out_channels)
     return outputs.reshape(images.shape[0], out_height, out_width, out_channels)
 
 
@@ -165,7 +193,7 @@ class Convolution(nnx.Module):
         rngs: Source of the initial values.
 
     Raises:
-        ValueError: if `dtype` is not one of `DTYPES`.
+        ValueError: if a size is below 1 or a name is unknown.
     """
 
     def __init__(
@@ -183,8 +211,16 @@ class Convolution(nnx.Module):
         lowering: str = "auto",
         rngs: nnx.Rngs,
     ):
-        if dtype not in DTYPES:
-            raise ValueError(f"dtype={dtype!r}: choose one of {', '.join(DTYPES)}")
+        size, sizes = validation.whole(), validation.each(validation.whole())
+        validation.check_values(
+            in_channels=(in_channels, size),
+            out_channels=(out_channels, size),
+            kernel_size=(_pair(kernel_size), sizes),
+            strides=(_pair(strides), sizes),
+            padding=(padding, validation.one_of("SAME", "VALID")),
+            dtype=(dtype, validation.one_of(*validation.DTYPES)),
+            lowering=(lowering, validation.one_of(*LOWERINGS)),
+        )
         kernel_init = kernel_init or nnx.initializers.he_normal()
         bias_init = bias_init or nnx.initializers.zeros_init()
         shape = (*_pair(kernel_size), in_channels, out_channels)
@@ -198,11 +234,11 @@ class Convolution(nnx.Module):
         self.lowering = lowering
 
     def __call__(
-        self, images: Float[Array, "batch height width in_channels"]
+        self, images: Num[ArrayLike, "..."]
     ) -> Float[Array, "batch out_height out_width out_channels"]:
         """Convolves images; see `convolve`."""
         outputs = convolve(
-            images.astype(self.dtype),
+            as_float(images).astype(self.dtype),
             self.kernel[...].astype(self.dtype),
             strides=self.strides,
             padding=self.padding,
@@ -213,6 +249,9 @@ class Convolution(nnx.Module):
         return outputs + self.bias[...].astype(self.dtype)
 
 
-def _pair(value: int | Sequence[int]) -> tuple[int, int]:
-    height, width = (value, value) if isinstance(value, int) else value
-    return height, width
+def _pair(value: Any) -> tuple[int, int]:
+    """For height and width, what is given for both or for each."""
+    pair = tuple(value) if isinstance(value, Sequence) else (value, value)
+    if len(pair) != 2:
+        raise ValueError(f"{value}: must be one number, or two for height and width")
+    return pair

@@ -5,7 +5,11 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
+
+from cnn import validation
+from cnn.arrays import alike, check_axes, flatten
 
 Initializer = Callable[..., jax.Array]
 
@@ -26,6 +30,9 @@ class Decoder(nnx.Module):
         bias_init: Initialiser of the biases.
         dtype: Compute type; the pixels are float32.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if a size is below 1 or the type is unknown.
     """
 
     def __init__(
@@ -40,6 +47,14 @@ class Decoder(nnx.Module):
         dtype: str = "float32",
         rngs: nnx.Rngs,
     ):
+        size = validation.whole()
+        validation.check_shape(image_shape)
+        validation.check_values(
+            classes=(classes, size),
+            dim=(dim, size),
+            widths=(tuple(widths), validation.each(size)),
+            dtype=(dtype, validation.one_of(*validation.DTYPES)),
+        )
         height, width, channels = image_shape
         sizes = (classes * dim, *widths, height * width * channels)
         initializers = [kernel_init or nnx.initializers.he_normal()] * len(widths)
@@ -59,12 +74,26 @@ class Decoder(nnx.Module):
 
     def __call__(
         self,
-        vectors: Float[Array, "batch classes dim"],
-        mask: Float[Array, "batch classes"],
+        vectors: Num[ArrayLike, "batch classes dim"],
+        mask: Num[ArrayLike, "..."],
     ) -> Float[Array, "batch height width channels"]:
-        """Decodes the vectors that the mask keeps (1) and blanks (0); pixels are in (0, 1)."""
-        hidden = (vectors * mask[..., None]).reshape(vectors.shape[0], -1)
+        """Decodes the vectors that the mask keeps (1) and blanks (0); pixels are in (0, 1).
+
+        Args:
+            vectors: Of all classes.
+            mask: `[batch, classes]`.
+
+        Raises:
+            ValueError: if the mask has another shape.
+        """
+        vectors, mask = alike(vectors, mask)
+        check_axes("vectors", vectors, "batch classes dim")
+        if mask.shape != vectors.shape[:2]:
+            raise ValueError(
+                f"mask of shape {mask.shape}: must be [batch, classes] = {vectors.shape[:2]}"
+            )
+        hidden = flatten(vectors * mask[..., None])
         for layer in list(self.layers)[:-1]:
             hidden = nnx.relu(layer(hidden))
         pixels = nnx.sigmoid(self.layers[-1](hidden).astype(jnp.float32))
-        return pixels.reshape(-1, *self.image_shape)
+        return pixels.reshape(pixels.shape[0], *self.image_shape)

@@ -9,7 +9,11 @@ import functools
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
+
+from cnn import validation
+from cnn.arrays import as_images
 
 KINDS = ("none", "max2", "max3s2", "avg2", "stride2", "max_blur3", "max_blur5", "blur3", "aps")
 UNFILTERED = ("none", "stride2", "aps")
@@ -18,7 +22,7 @@ EDGES = ("zeros", "circular")
 _BINOMIAL = {3: (1.0, 2.0, 1.0), 5: (1.0, 4.0, 6.0, 4.0, 1.0)}
 _PAD_MODES = {"zeros": "constant", "circular": "wrap"}
 
-Features = Float[Array, "batch height width channels"]
+Features = Num[ArrayLike, "batch height width channels"]
 
 
 def downsample(
@@ -39,7 +43,7 @@ def downsample(
         NHWC with half the height and width, rounded up, or the input for "none".
 
     Raises:
-        ValueError: if a name is unknown.
+        ValueError: if a name is unknown or the features have not these four axes.
     """
     features = prefilter(features, kind, edges=edges)
     if kind == "none":
@@ -49,7 +53,9 @@ def downsample(
     return features[:, ::2, ::2]
 
 
-def prefilter(features: Features, kind: str, *, edges: str = "zeros") -> Features:
+def prefilter(
+    features: Features, kind: str, *, edges: str = "zeros"
+) -> Float[Array, "batch height width channels"]:
     """What `downsample` takes every other pixel of: the maximum or the filter at every pixel.
 
     Args:
@@ -61,12 +67,12 @@ def prefilter(features: Features, kind: str, *, edges: str = "zeros") -> Feature
         NHWC of the same size; the input for the kinds in `UNFILTERED`.
 
     Raises:
-        ValueError: if a name is unknown.
+        ValueError: if a name is unknown or the features have not these four axes.
     """
-    if kind not in KINDS:
-        raise ValueError(f"downsampling={kind!r}: choose one of {', '.join(KINDS)}")
-    if edges not in EDGES:
-        raise ValueError(f"edges={edges!r}: choose one of {', '.join(EDGES)}")
+    validation.check_values(
+        downsampling=(kind, validation.one_of(*KINDS)), edges=(edges, validation.one_of(*EDGES))
+    )
+    features = as_images(features)
     if kind.startswith("max"):
         # Windows around a pixel: one after it for 2x2, one before and one after for 3x3.
         features = _window_maximum(features, 3 if kind == "max3s2" else 2, edges)

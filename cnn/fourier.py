@@ -14,6 +14,12 @@ kernel)) with constant I, K and O and one batched real product between them. Eac
 applied along one axis after the other, and I cuts the images into tiles as well (`cnn.waves` has
 the matrices). Gradients follow by differentiation and stay among the spectra.
 
+Every output of an image comes from all its pixels. Errors are therefore in proportion to the
+largest absolute value of the image, not of the pixels under the kernel: up to 0.7 times float32's
+epsilon times that value times the kernel's absolute sum were measured, the tests allow 2. A pixel
+that is not finite leaves no output of its image. Images do not mix, and neither do the kernel's
+output channels. XLA's convolution and the patches have neither weakness.
+
 Vasilache et al. (2015), arXiv 1412.7580; Lavin and Gray (2016), arXiv 1509.09308.
 """
 
@@ -25,6 +31,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from cnn.arrays import wide_type
 from cnn.waves import make_transforms
 
 Pair = tuple[int, int]
@@ -88,7 +95,7 @@ def convolve_spectra(
         out_size: Height and width of the output.
         tiling: See `make_tiling`.
     """
-    wide = jnp.promote_types(images.dtype, jnp.float32)
+    wide = wide_type(images.dtype)
     pixels = _phases(images.astype(wide), strides, tiling.covered).transpose(1, 2, 0, 3)
     # The barrier, for XLA would take half a minute to fold the spectra of a constant kernel.
     kernel = lax.optimization_barrier(kernel.astype(wide))
@@ -99,7 +106,8 @@ def convolve_spectra(
         kernel_spectra = _analyse(transforms.kernel_rows, transforms.kernel_columns, taps)
         products = jnp.einsum("ftc,fco->fto", image_spectra, kernel_spectra)
         outputs.append(_synthesise(transforms.output_columns, transforms.output_rows, products))
-    joined = _join_tiles(functools.reduce(jnp.add, outputs), images.shape[0], tiling)
+    total = functools.reduce(jnp.add, outputs)
+    joined = _join_tiles(total, images.shape[0], kernel.shape[-1], tiling)
     return joined[:, : out_size[0], : out_size[1]].astype(images.dtype)
 
 
@@ -111,30 +119,35 @@ def _phases(images, strides, size):
     missing = ((0, full[0] - height), (0, full[1] - width))
     images = jnp.pad(images, ((0, 0), *missing, (0, 0), *((0, 0) for _ in rest)))
     images = images.reshape(batch, size[0], strides[0], size[1], strides[1], channels, *rest)
-    return jnp.swapaxes(images, 2, 3).reshape(batch, *size, -1, *rest)
+    together = strides[0] * strides[1] * channels
+    return jnp.swapaxes(images, 2, 3).reshape(batch, *size, together, *rest)
 
 
 def _analyse(rows, columns, values):
     """`[height, width, n, channels]` to `[products, tiles * n, channels]` by `Transforms`."""
-    height, width, _, channels = values.shape
+    # Sizes are written out, for -1 is not found where there is no image or a symbolic number.
+    height, width, number, channels = values.shape
     frequencies, parts, tiles, _ = rows.shape
-    halfway = _dot(rows.reshape(-1, height), values.reshape(height, -1))
-    halfway = halfway.reshape(frequencies, parts, tiles, width, -1).swapaxes(2, 3)
+    products, column_tiles = columns.shape[:2]
+    halfway = _dot(rows.reshape(-1, height), values.reshape(height, width * number * channels))
+    halfway = halfway.reshape(frequencies, parts, tiles, width, number * channels).swapaxes(2, 3)
     spectra = _dot_each(
-        columns.reshape(-1, parts * width), halfway.reshape(frequencies, parts * width, -1)
+        columns.reshape(-1, parts * width),
+        halfway.reshape(frequencies, parts * width, tiles * number * channels),
     )
-    return spectra.reshape(frequencies * len(columns), -1, channels)
+    return spectra.reshape(frequencies * products, column_tiles * tiles * number, channels)
 
 
 def _synthesise(columns, rows, products):
     """Back from products to `[tile_height, tile_width * tiles * n * channels]`."""
-    frequencies = rows.shape[1]
+    frequencies, (_, tiles, channels) = rows.shape[1], products.shape
+    matrices = columns.reshape(-1, columns.shape[-1])
     halfway = _dot_each(
-        columns.reshape(-1, columns.shape[-1]),
-        products.reshape(frequencies, columns.shape[-1], -1),
+        matrices, products.reshape(frequencies, columns.shape[-1], tiles * channels)
     )
     matrix = rows.reshape(len(rows), -1)
-    return _dot(matrix, halfway.reshape(matrix.shape[1], -1))
+    positions = frequencies * len(matrices) // matrix.shape[1]
+    return _dot(matrix, halfway.reshape(matrix.shape[1], positions * tiles * channels))
 
 
 def _dot(matrix, values):
@@ -151,10 +164,10 @@ def _dot_each(matrix, values):
     )
 
 
-def _join_tiles(outputs, batch, tiling):
+def _join_tiles(outputs, batch, channels, tiling):
     """NHWC, with what hangs over the edge."""
     high, wide = tiling.outputs
     rows, columns = tiling.tiles
-    outputs = outputs.reshape(high, wide, columns, rows, batch, -1)
+    outputs = outputs.reshape(high, wide, columns, rows, batch, channels)
     outputs = outputs.transpose(4, 3, 0, 2, 1, 5)
-    return outputs.reshape(batch, rows * high, columns * wide, -1)
+    return outputs.reshape(batch, rows * high, columns * wide, channels)

@@ -21,6 +21,8 @@ _MULTIPLICATIONS_PER_MOVE = 20
 # A product of matrices with a short side does not come nearer to a processor's peak than this.
 _SHORT_SIDE = 16
 _LARGEST_TILE = 32
+# Stands for a symbolic number of images, so that one exported program serves every batch.
+TYPICAL_BATCH = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Layer:
     """The shape of one convolution.
 
     Attributes:
-        batch: Images.
+        batch: Images; `TYPICAL_BATCH` where their number is not known.
         out_size: Height and width of the output.
         kernel_size: Height and width of the kernel.
         strides: Steps along height and width.

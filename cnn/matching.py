@@ -6,6 +6,8 @@ from collections.abc import Callable
 import jax
 from flax import nnx
 
+from cnn.validation import MAX_PARAMETERS, MAX_SIZE, whole
+
 
 def count_parameters(build: Callable[[], nnx.Module]) -> int:
     """The number of parameters of the module that `build` creates; nothing is computed."""
@@ -24,8 +26,11 @@ def match_width(build: Callable[[int], nnx.Module], parameters: int) -> int:
         The width.
 
     Raises:
-        ValueError: if the narrowest network already has more than twice as many.
+        ValueError: if the narrowest network already has more than twice as many, if the widest
+            that is tried has fewer, or if it is no number from 1 to `MAX_PARAMETERS`.
     """
+    if requirement := whole(most=MAX_PARAMETERS)(parameters):
+        raise ValueError(f"parameters={parameters}: {requirement}")
 
     def count(width: int) -> int:
         return count_parameters(lambda: build(width))
@@ -37,6 +42,10 @@ def match_width(build: Callable[[int], nnx.Module], parameters: int) -> int:
         )
     high = 2
     while count(high) < parameters:
+        if high >= MAX_SIZE:
+            raise ValueError(
+                f"parameters={parameters}: no network of a width up to {high} has them"
+            )
         high *= 2
     low = 1
     while high - low > 1:

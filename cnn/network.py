@@ -11,12 +11,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
+from cnn import validation
+from cnn.arrays import as_float, as_images, flatten
 from cnn.convolution import Convolution
 from cnn.dense_layers import dense
 from cnn.losses import classification_loss
-from cnn.pooling import pool
+from cnn.pooling import POOLINGS, pool
 
 
 @dataclasses.dataclass
@@ -46,6 +49,33 @@ class ConvolutionalNetworkConfig:
     ) -> "ConvolutionalNetwork":
         """Creates the network for images of (height, width, channels)."""
         return ConvolutionalNetwork(self, image_shape, num_classes, rngs=rngs)
+
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        validation.check(
+            self,
+            channels=validation.each(validation.whole(), least=1),
+            kernel_size=validation.whole(),
+            padding=validation.one_of("SAME", "VALID"),
+            pooling=validation.each(validation.one_of(*POOLINGS)),
+            dense=validation.each(validation.whole()),
+            dropout=validation.share,
+            dtype=validation.one_of(*validation.DTYPES),
+        )
+        if len(self.pooling) != len(self.channels):
+            raise ValueError(
+                f"pooling={self.pooling!r} must name one pooling for each of the "
+                f"{len(self.channels)} convolutions"
+            )
+
+    @property
+    def smallest_side(self) -> int:
+        """Height and width of the smallest images of which the layers leave anything."""
+        side = 1
+        for kind in reversed(self.pooling):
+            side *= 1 if kind == "none" else 2
+            side += self.kernel_size - 1 if self.padding == "VALID" else 0
+        return side
 
 
 def paper() -> ConvolutionalNetworkConfig:
@@ -110,13 +140,10 @@ class ConvolutionalNetwork(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
-        if not 0.0 <= config.dropout < 1.0:
-            raise ValueError(f"dropout={config.dropout}: must be in [0, 1)")
-        if len(config.pooling) != len(config.channels):
-            raise ValueError(
-                f"pooling={config.pooling!r} must name one pooling for each of the "
-                f"{len(config.channels)} convolutions"
-            )
+        config.check()
+        validation.check_task(image_shape, num_classes)
+        layers = "the convolutions and poolings"
+        validation.check_side(image_shape, config.smallest_side, layers)
         in_channels = (image_shape[-1], *config.channels)
         self.convolutions = nnx.List(
             Convolution(
@@ -129,14 +156,10 @@ class ConvolutionalNetwork(nnx.Module):
             )
             for layer in range(len(config.channels))
         )
+        self.image_shape = image_shape
         self.pooling = config.pooling
         self.dtype = config.dtype
         features = jax.eval_shape(self._features, jnp.zeros((1, *image_shape)))
-        if features.size == 0:
-            raise ValueError(
-                f"images of {image_shape[0]}x{image_shape[1]} pixels are too small: "
-                "nothing is left of them after the poolings"
-            )
         widths = (features.size, *config.dense)
         self.dense = nnx.List(
             dense(widths[layer], widths[layer + 1], dtype=config.dtype, rngs=rngs)
@@ -146,14 +169,14 @@ class ConvolutionalNetwork(nnx.Module):
         self.classifier = nnx.Linear(widths[-1], num_classes, rngs=rngs)
 
     def activations(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
         """The feature map behind every convolution and every pooling, in their order.
 
         Names are "convolution N" and "pooling N", counted from 1 by the convolutions. The images
         may be of any size, for the dense layers are not asked.
         """
-        found, features = {}, images.astype(self.dtype)
+        found, features = {}, as_float(images).astype(self.dtype)
         layers = zip(self.convolutions, self.pooling, strict=True)
         for number, (convolution, kind) in enumerate(layers, start=1):
             features = found[f"convolution {number}"] = nnx.relu(convolution(features))
@@ -162,25 +185,24 @@ class ConvolutionalNetwork(nnx.Module):
         return found
 
     def _features(self, images):
-        features = [images.astype(self.dtype), *self.activations(images).values()][-1]
-        return features.reshape(features.shape[0], -1)
+        return flatten(list(self.activations(images).values())[-1])
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
         """Classifies images in [0, 1]; the logits are float32."""
         return NetworkOutput(self.classify(self.features(images)))
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """The last hidden layer of images in [0, 1], before dropout."""
-        features = self._features(images)
+        features = self._features(as_images(images, self.image_shape))
         for layer in self.dense:
             features = nnx.relu(layer(features))
         return features
 
-    def classify(self, features: Float[Array, "batch features"]) -> Float[Array, "batch classes"]:
+    def classify(self, features: Num[ArrayLike, "batch features"]) -> Float[Array, "batch classes"]:
         """Logits from the last hidden layer, with dropout in training."""
-        return self.classifier(self.dropout(features).astype(jnp.float32))
+        return self.classifier(self.dropout(as_float(features)).astype(jnp.float32))
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Mean softmax cross-entropy of a batch (`.images` in [0, 1], `.labels` integers).

@@ -5,13 +5,17 @@ import functools
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
+
+from cnn import validation
+from cnn.arrays import as_images
 
 POOLINGS = ("none", "max2", "average2")
 
 
 def pool(
-    features: Float[Array, "batch height width channels"], kind: str
+    features: Num[ArrayLike, "batch height width channels"], kind: str
 ) -> Float[Array, "batch out_height out_width channels"]:
     """Halves a feature map by pooling 2x2 windows; an odd last row or column is dropped.
 
@@ -23,12 +27,12 @@ def pool(
         NHWC with height // 2 and width // 2, or the input for "none".
 
     Raises:
-        ValueError: if the kind is unknown.
+        ValueError: if the kind is unknown or the features have not these four axes.
     """
+    validation.check_values(pooling=(kind, validation.one_of(*POOLINGS)))
+    features = as_images(features)
     if kind == "none":
         return features
-    if kind not in POOLINGS:
-        raise ValueError(f"pooling={kind!r}: choose one of {', '.join(POOLINGS)}")
     if kind == "average2":
         return nnx.avg_pool(features, (2, 2), strides=(2, 2)).astype(features.dtype)
     batch, height, width, channels = features.shape

@@ -10,8 +10,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
+from cnn import validation
+from cnn.arrays import as_float, as_images, flatten
 from cnn.convolution import Convolution
 from cnn.dense_layers import dense
 from cnn.downsampling import EDGES, KINDS, UNFILTERED, downsample, prefilter
@@ -54,13 +57,20 @@ class PoolingNetworkConfig:
 
     def check(self) -> None:
         """Raises a `ValueError` for a value that no network can have."""
-        for field, choices in (("downsampling", KINDS), ("edges", EDGES), ("head", HEADS)):
-            value = getattr(self, field)
-            if value not in choices:
-                raise ValueError(f"{field}={value!r}: choose one of {', '.join(choices)}")
+        few = validation.whole(0, validation.MAX_UNROLLED)
+        validation.check(
+            self,
+            downsampling=validation.one_of(*KINDS),
+            downsamplings=few,
+            layers=few,
+            # Twice as many follow in the other blocks.
+            channels=validation.whole(most=validation.MAX_SIZE // 2),
+            kernel_size=validation.whole(),
+            edges=validation.one_of(*EDGES),
+            head=validation.one_of(*HEADS),
+            dense=validation.whole(),
+        )
         blocks = self.downsamplings + 1
-        if self.downsamplings < 0:
-            raise ValueError(f"downsamplings={self.downsamplings}: must be at least 0")
         if self.layers < blocks:
             raise ValueError(
                 f"layers={self.layers}: must be at least downsamplings + 1 = {blocks}, one "
@@ -90,7 +100,8 @@ class PoolingNetwork(nnx.Module):
         rngs: nnx.Rngs,
     ):
         config.check()
-        self.config = config
+        validation.check_task(image_shape, num_classes)
+        self.config, self.image_shape = config, image_shape
         blocks, channels = config.downsamplings + 1, image_shape[-1]
         layers = []
         for block in range(blocks):
@@ -109,7 +120,7 @@ class PoolingNetwork(nnx.Module):
         self.classifier = nnx.Linear(features, num_classes, rngs=rngs)
 
     def activations(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
         """The feature map behind every convolution, and before and behind every subsampling.
 
@@ -118,7 +129,7 @@ class PoolingNetwork(nnx.Module):
         """
         config, found = self.config, {}
         blocks = config.downsamplings + 1
-        features, layer = images, 0
+        features, layer = as_float(images), 0
         for block in range(blocks):
             for _ in range(config.layers // blocks + (block < config.layers % blocks)):
                 features = nnx.relu(self._convolve(self.convolutions[layer], features))
@@ -145,15 +156,15 @@ class PoolingNetwork(nnx.Module):
         return list(self.activations(images).values())[-1]
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """What the classifier sees of images in [0, 1]: the vector that the head makes."""
-        features = self._features(images)
+        features = self._features(as_images(images, self.image_shape))
         if self.hidden is not None:
-            return nnx.relu(self.hidden(features.reshape(features.shape[0], -1)))
+            return nnx.relu(self.hidden(flatten(features)))
         return (jnp.mean if self.config.head == "average" else jnp.max)(features, axis=(1, 2))
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
         """Classifies images in [0, 1]."""
         return NetworkOutput(self.classifier(self.features(images)))
 

@@ -11,8 +11,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
+from cnn import validation
+from cnn.arrays import alike, as_labels, check_same_shape
 from cnn.decoder import Decoder
 from cnn.losses import classification_loss
 from cnn.network import ConvolutionalNetworkConfig
@@ -44,6 +47,16 @@ class ReconstructingNetworkConfig:
     ) -> "ReconstructingNetwork":
         """Creates the network for images of (height, width, channels)."""
         return ReconstructingNetwork(self, image_shape, num_classes, rngs=rngs)
+
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        self.network.check()
+        validation.check(
+            self,
+            class_dim=validation.whole(),
+            reconstruction_weight=validation.number(0.0, validation.MAX_WEIGHT, beyond=True),
+            decoder_widths=validation.each(validation.whole()),
+        )
 
 
 def matched() -> ReconstructingNetworkConfig:
@@ -91,10 +104,8 @@ class ReconstructingNetwork(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
-        if config.reconstruction_weight <= 0.0:
-            raise ValueError(
-                f"reconstruction_weight={config.reconstruction_weight}: must be positive"
-            )
+        config.check()
+        validation.check_task(image_shape, num_classes)
         self.shape = (num_classes, config.class_dim)
         self.reconstruction_weight = config.reconstruction_weight
         widths = (*config.network.dense, num_classes * config.class_dim)
@@ -102,21 +113,23 @@ class ReconstructingNetwork(nnx.Module):
         self.network = network.build(image_shape, num_classes, rngs)
         self.decoder = Decoder(*self.shape, image_shape, widths=config.decoder_widths, rngs=rngs)
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> ReconstructingOutput:
+    def __call__(
+        self, images: Num[ArrayLike, "batch height width channels"]
+    ) -> ReconstructingOutput:
         """Classifies images in [0, 1]."""
         features = self.network.features(images)
         return ReconstructingOutput(
-            self.network.classify(features), features.reshape(-1, *self.shape)
+            self.network.classify(features), features.reshape(features.shape[0], *self.shape)
         )
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """What the classifier and the decoder see of images in [0, 1]: the units of all classes."""
         return self.network.features(images)
 
     def reconstruct(
-        self, output: ReconstructingOutput, labels: Int[Array, "batch"] | None = None
+        self, output: ReconstructingOutput, labels: Int[ArrayLike, "batch"] | None = None
     ) -> Float[Array, "batch height width channels"]:
         """Decodes one class's units of each image; pixels are in (0, 1).
 
@@ -126,6 +139,7 @@ class ReconstructingNetwork(nnx.Module):
         """
         if labels is None:
             labels = jnp.argmax(output.logits, axis=-1)
+        labels = as_labels(labels, output.logits.shape[0])
         return self.decoder(output.vectors, jax.nn.one_hot(labels, self.shape[0]))
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
@@ -141,6 +155,8 @@ class ReconstructingNetwork(nnx.Module):
         output = self(batch.images)
         loss, metrics = classification_loss(output.logits, batch.labels)
         decoded = self.reconstruct(output, batch.labels)
-        error = jnp.mean(jnp.sum(jnp.square(decoded - batch.images), axis=(1, 2, 3)))
+        decoded, images = alike(decoded, batch.images)
+        check_same_shape(reconstructions=decoded, images=images)
+        error = jnp.mean(jnp.sum(jnp.square(decoded - images), axis=(1, 2, 3)))
         loss = loss + self.reconstruction_weight * error
         return loss, {**metrics, "reconstruction_error": error}

@@ -1,7 +1,7 @@
-"""A small CapsNet on MNIST, to see everything work in two minutes on a CPU.
+"""A small CapsNet on MNIST that learns in a minute on a CPU.
 
 The architecture of Sabour, Frosst and Hinton (2017) with a quarter of the channels and of the
-primary capsules' types, and without the decoder.
+primary capsules' types, and without the decoder, so that it reconstructs nothing.
 
     python train.py --config capsnet_mnist_tiny
 

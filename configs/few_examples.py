@@ -33,7 +33,7 @@ def get_config(argument: str = "capsnet,1000") -> Experiment:
         ValueError: if there is no such network, or the number is none.
     """
     network, _, count = argument.partition(",")
-    if not count.isdecimal() or int(count) < 1:
+    if not (count.isascii() and count.isdecimal()) or int(count) < 1:
         raise ValueError(f"{argument!r}: name a network and a number of images, as in capsnet,1000")
     standard = mnist.get_config(network)
     return dataclasses.replace(

@@ -31,7 +31,7 @@ def get_config(argument: str = "1") -> Experiment:
         ValueError: if there is no such network, or the number is none.
     """
     network, _, phases = argument.rpartition(",")
-    if not phases.isdecimal() or int(phases) < 1:
+    if not (phases.isascii() and phases.isdecimal()) or int(phases) < 1:
         raise ValueError(f"{argument!r}: name a number of phases, as in 4 or max_blur3,4")
     dataset = DatasetConfig(shift=0, phases=int(phases))
     return dataclasses.replace(cnn_pooling.get_config(network), dataset=dataset)

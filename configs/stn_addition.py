@@ -27,7 +27,7 @@ from training.optimizers import AdamConfig, CosineSchedule
 def get_config(argument: str = "") -> Experiment:
     """So many transformers, 0 to 4, of the family that the argument names."""
     number, _, transform = argument.partition(",")
-    if (number or "2") not in "01234":
+    if (number or "2") not in tuple("01234"):
         raise ValueError(f"{number!r} is not a number of transformers from 0 to 4")
     transformers = int(number or 2)
     return Experiment(

@@ -10,22 +10,23 @@ MNIST's, in 32 files; `just_centered` has each once, unmoved, in one.
 
 import functools
 import pathlib
-from collections.abc import Callable
 
 import numpy as np
 import scipy.io
 
 from data import slicing
 from data.errors import UserError, first_line
+from data.labels import whole_numbers
 from data.resizing import middle_squares
 
 # What the files of a split are called, by the split's name here.
 FILES = {"train": "training_and_validation", "test": "test"}
 SIZE = 40
+_STRUCT = "affNISTdata"
 _FIELDS = ("image", "label_int")
 
 
-def split_reader(folder: pathlib.Path, size: int) -> Callable[[str], slicing.Images]:
+def open_folder(folder: pathlib.Path, size: int) -> slicing.Source:
     """Reads parts of splits, and of the files only those of the splits that are asked for.
 
     All training images take 3 GB.
@@ -35,17 +36,25 @@ def split_reader(folder: pathlib.Path, size: int) -> Callable[[str], slicing.Ima
         size: Height and width that images are brought to; 0 leaves them as they are.
 
     Returns:
-        From a split in TFDS's slicing notation, such as "test[:100]", to its images, file by file
-        in the order of their numbers, and labels. It raises a `UserError` if files of the split are
-        missing, damaged, or of something else.
+        A source whose images come file by file, in the order of their numbers. It raises a
+        `UserError` if files of the split are missing, damaged, or of something else.
     """
     whole = functools.cache(functools.partial(_read_split, folder))
 
+    def splits(spec):
+        named = slicing.named_splits(spec)
+        if unknown := set(named) - {*FILES, slicing.ALL}:
+            raise ValueError(f"there is no split {min(unknown)!r}; it has {' and '.join(FILES)}")
+        return {s: whole(s) for s in FILES if s in named or slicing.ALL in named}
+
+    def sizes(spec):
+        return {split: len(labels) for split, (_, labels) in splits(spec).items()}
+
     def read(spec):
-        images, labels = slicing.take(spec, {s: whole(s) for s in FILES if s in spec})
+        images, labels = slicing.take(spec, splits(spec))
         return middle_squares(images, size), labels
 
-    return read
+    return slicing.Source(10, sizes, read)
 
 
 def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
@@ -73,17 +82,20 @@ def _read_split(folder: pathlib.Path, split: str) -> slicing.Images:
 def _read_file(path: pathlib.Path) -> slicing.Images:
     try:
         # A damaged file raises errors of many kinds, those of zlib and struct among them.
-        content = scipy.io.loadmat(path, simplify_cells=True)["affNISTdata"]
+        # No other variable is read, whatever a file from elsewhere holds.
+        content = scipy.io.loadmat(path, simplify_cells=True, variable_names=[_STRUCT])[_STRUCT]
         images, labels = (np.asarray(content[name]) for name in _FIELDS)
     except Exception as error:
         raise UserError(
             f"{path} cannot be read as a file of affNIST ({first_line(error)}); fetch it again"
         ) from error
-    labels = labels.reshape(-1)
-    if images.dtype != np.uint8 or images.size != SIZE * SIZE * len(labels):
+    labels = whole_numbers(labels.reshape(-1), str(path))
+    # MATLAB's single column comes without its second axis.
+    shapes = {(SIZE * SIZE, len(labels)), (SIZE * SIZE,) * (len(labels) == 1)}
+    if images.dtype != np.uint8 or images.shape not in shapes or not len(labels):
         raise UserError(
             f"{path} has {images.dtype} images {images.shape} for {len(labels)} labels; affNIST "
             f"has uint8 images ({SIZE * SIZE}, count)"
         )
     columns = images.reshape(SIZE * SIZE, len(labels))
-    return columns.T.reshape(-1, SIZE, SIZE, 1), labels.astype(np.int32)
+    return columns.T.reshape(-1, SIZE, SIZE, 1), labels

@@ -3,14 +3,15 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Int, Key, Num
 
 _SEED = 0
 
 
 def shift_images(
-    images: Num[Array, "batch height width channels"],
-    offsets: Int[Array, "batch 2"],
+    images: Num[Array | np.ndarray, "batch height width channels"],
+    offsets: Int[Array | np.ndarray, "batch 2"],
     *,
     limit: int,
 ) -> Num[Array, "batch height width channels"]:
@@ -23,7 +24,14 @@ def shift_images(
 
     Returns:
         The shape and type of the input.
+
+    Raises:
+        ValueError: if an offset is beyond the limit; inside jit, where none is known, such an image
+            moves by the limit.
     """
+    images, offsets = jnp.asarray(images), jnp.asarray(offsets, jnp.int32)
+    if not isinstance(offsets, Tracer) and np.any(np.abs(offsets) > limit):
+        raise ValueError(f"offsets of up to {np.abs(offsets).max()} pixels: the limit is {limit}")
     padded = jnp.pad(images, ((0, 0), (limit, limit), (limit, limit), (0, 0)))
 
     def crop(image, offset):
@@ -34,12 +42,18 @@ def shift_images(
 
 
 def random_shift(
-    key: Key[Array, ""], images: Num[Array, "batch height width channels"], limit: int
+    key: Key[Array, ""], images: Num[Array | np.ndarray, "batch height width channels"], limit: int
 ) -> Num[Array, "batch height width channels"]:
     """Shifts each image on its own by one of the (2 limit + 1)^2 offsets, all equally likely.
 
     With a limit of 2 pixels this is the training set of Sabour et al. (2017), drawn afresh.
+
+    Raises:
+        ValueError: if the limit is negative.
     """
+    images = jnp.asarray(images)
+    if limit < 0:
+        raise ValueError(f"limit={limit}: must be at least 0")
     if limit == 0:
         return images
     offsets = jax.random.randint(key, (images.shape[0], 2), -limit, limit + 1)
@@ -57,7 +71,12 @@ def phase_offsets(stride: int) -> Int[np.ndarray, "phases 2"]:
 
     Returns:
         Rows down and columns to the right, each in [0, stride).
+
+    Raises:
+        ValueError: if the stride is less than 1.
     """
+    if stride < 1:
+        raise ValueError(f"stride={stride}: must be at least 1")
     offsets = np.stack(np.divmod(np.arange(stride**2), stride), axis=1)
     order = 1 + np.random.default_rng(_SEED).permutation(stride**2 - 1)
     return offsets[np.concatenate([[0], order])]
@@ -65,7 +84,7 @@ def phase_offsets(stride: int) -> Int[np.ndarray, "phases 2"]:
 
 def random_phase(
     key: Key[Array, ""],
-    images: Num[Array, "batch height width channels"],
+    images: Num[Array | np.ndarray, "batch height width channels"],
     count: int,
     stride: int,
 ) -> Num[Array, "batch height width channels"]:
@@ -76,7 +95,13 @@ def random_phase(
         images: NHWC, of any type.
         count: From 1, which leaves images as they are, to stride^2.
         stride: See `phase_offsets`.
+
+    Raises:
+        ValueError: if there are not so many phases.
     """
+    images = jnp.asarray(images)
+    if not 1 <= count <= stride**2:
+        raise ValueError(f"count={count}: a stride of {stride} has from 1 to {stride**2} phases")
     if count == 1:
         return images
     offsets = jnp.asarray(phase_offsets(stride)[:count])

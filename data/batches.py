@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 
@@ -36,13 +37,25 @@ class DeviceSplit(NamedTuple):
     labels: Int[Array, "count"]
 
 
-def normalise(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Bytes to float32 in [0, 1]."""
-    return images.astype(jnp.float32) / 255.0
+def normalise(images: UInt8[Array | np.ndarray, "*shape"]) -> Float[Array, "*shape"]:
+    """Bytes to float32 in [0, 1].
+
+    Raises:
+        TypeError: if they are no bytes: what is divided twice is nearly black.
+    """
+    if images.dtype != jnp.uint8:
+        raise TypeError(f"{images.dtype} images: only bytes (uint8) are brought to [0, 1]")
+    return jnp.asarray(images).astype(jnp.float32) / 255.0
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Batches in an epoch of `count` images; the remainder of each epoch's order is left out."""
+    """Batches in an epoch of `count` images; the remainder of each epoch's order is left out.
+
+    Raises:
+        ValueError: if there are fewer images than a batch has, or a batch has none.
+    """
+    if not 1 <= batch_size <= count:
+        raise ValueError(f"batch_size={batch_size}: must be from 1 to the {count} images there are")
     return count // batch_size
 
 
@@ -79,7 +92,12 @@ def draw(
 
     Returns:
         The batch.
+
+    Raises:
+        ValueError: if the order is not one of this split, or shorter than a batch.
     """
+    if order.size != split.labels.size:
+        raise ValueError(f"an order of {order.size} images for a split of {split.labels.size}")
     start = (step % steps_per_epoch(order.size, batch_size)) * batch_size
     chosen = jax.lax.dynamic_slice(order, (start,), (batch_size,))
     return generate(jax.random.fold_in(jax.random.fold_in(key, 1), step), split, chosen)

@@ -17,6 +17,7 @@ from data.batches import Batch, DeviceSplit, normalise
 from data.distortions import Placement
 from data.errors import UserError
 from data.generated import DistortedConfig, check_canvas, paint_split
+from data.limits import check_fields, whole
 from data.sources import Dataset, DatasetConfig, Split
 
 
@@ -72,8 +73,7 @@ class CoLocalisationConfig:
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
         self._painter().check()
-        if self.images < 2:
-            raise UserError(f"dataset.images={self.images}: must be at least 2")
+        check_fields(self, "dataset.", images=whole(2), digit=whole())
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints the images, and the test images of the class."""
@@ -127,6 +127,7 @@ class CoLocalisationConfig:
             canvas=self.canvas,
             distractors=self.distractors,
             distractor_size=self.distractor_size,
+            seed=self.seed,
             source=self.source,
         )
 

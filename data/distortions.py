@@ -7,7 +7,7 @@ likes its digits. The ranges are those of Jaderberg et al. (2015), section 4.1 a
 """
 
 import dataclasses
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,16 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
+from data.errors import UserError
+from data.limits import Limits, check_fields, check_method, whole
 from stn.sampling import sample
 from stn.transforms import Affine, Projective, ThinPlateSpline, Transform
+
+# Far above any distortion that leaves something to see: a factor, and pixels.
+_MAX_SCALE = 1000.0
+_MAX_NOISE = 10_000.0
+# A spline is a matrix with a row and a column for each of its points.
+_MAX_POINTS = 20
 
 Images = Float[Array, "batch height width channels"]
 Canvas = Float[Array, "batch canvas canvas channels"]
@@ -42,8 +50,42 @@ class Distortion(Protocol):
         ...
 
     def __call__(self, key: Key[Array, ""], images: Images, canvas: int) -> Distorted:
-        """Paints each image on a blank square canvas of that many pixels, each in its own way."""
+        """Paints each image on a blank square canvas of that many pixels, each in its own way.
+
+        Raises:
+            ValueError: if the images are not square.
+        """
         ...
+
+
+def check_distortion(name: str, distortion: Any) -> None:
+    """Raises a `UserError` if it is no distortion, or has a value that none can have."""
+    check_method(name, distortion, "__call__", "key", "images", "canvas")
+    if hasattr(distortion, "check"):
+        distortion.check(f"{name}.")
+
+
+def check_scales(distortion: Any, prefix: str) -> None:
+    """Checks `smallest_scale` and `largest_scale` of a part of a configuration.
+
+    Args:
+        distortion: Has the two.
+        prefix: What messages have before a field's name.
+
+    Raises:
+        UserError: if they are no range of scales.
+    """
+    check_fields(
+        distortion,
+        prefix,
+        smallest_scale=Limits(1.0 / _MAX_SCALE, _MAX_SCALE),
+        largest_scale=Limits(1.0 / _MAX_SCALE, _MAX_SCALE),
+    )
+    if distortion.smallest_scale > distortion.largest_scale:
+        raise UserError(
+            f"{prefix}smallest_scale={distortion.smallest_scale}: must be at most "
+            f"{prefix}largest_scale={distortion.largest_scale}"
+        )
 
 
 @dataclasses.dataclass
@@ -65,6 +107,11 @@ class AffineDistortion:
     anywhere: bool = False
     shear: float = 0.0
 
+    def check(self, prefix: str) -> None:
+        """Raises a `UserError` for a value that no distortion can have."""
+        check_fields(self, prefix, rotation=Limits(0.0, 360.0), shear=Limits(0.0, _MAX_SCALE))
+        check_scales(self, prefix)
+
     @property
     def transform(self) -> Affine:
         """Affine maps."""
@@ -73,7 +120,7 @@ class AffineDistortion:
     def __call__(self, key: Key[Array, ""], images: Images, canvas: int) -> Distorted:
         """Slants, turns, scales and places images; see `Distortion`."""
         angle_key, scale_key, place_key = jax.random.split(key, 3)
-        count, size = images.shape[0], images.shape[1]
+        count, size = len(images), _side(images)
         limit = np.deg2rad(self.rotation)
         angle = jax.random.uniform(angle_key, (count,), minval=-limit, maxval=limit)
         scale = _scales(scale_key, count, self.smallest_scale, self.largest_scale) * size / canvas
@@ -104,8 +151,14 @@ class Placement:
         return Affine()
 
     def __call__(self, key: Key[Array, ""], images: Images, canvas: int) -> Distorted:
-        """Places images; see `Distortion`."""
-        count, size = images.shape[0], images.shape[1]
+        """Places images; see `Distortion`.
+
+        Raises:
+            ValueError: if they are larger than the canvas.
+        """
+        count, size = len(images), _side(images)
+        if size > canvas:
+            raise ValueError(f"canvas={canvas}: images of {size}x{size} pixels do not fit")
         corner = jax.random.randint(key, (count, 2), 0, canvas - size + 1)
         ratio = canvas / size
         # The image's centre, at corner + size / 2, goes to zero.
@@ -129,6 +182,11 @@ class ProjectiveDistortion:
     largest_scale: float = 1.0
     corner_noise: float = 5.0
 
+    def check(self, prefix: str) -> None:
+        """Raises a `UserError` for a value that no distortion can have."""
+        check_fields(self, prefix, corner_noise=Limits(0.0, _MAX_NOISE))
+        check_scales(self, prefix)
+
     @property
     def transform(self) -> Projective:
         """Homographies."""
@@ -137,7 +195,7 @@ class ProjectiveDistortion:
     def __call__(self, key: Key[Array, ""], images: Images, canvas: int) -> Distorted:
         """Tilts images; see `Distortion`."""
         scale_key, noise_key = jax.random.split(key)
-        count, size = images.shape[0], images.shape[1]
+        count, size = len(images), _side(images)
         scale = _scales(scale_key, count, self.smallest_scale, self.largest_scale) * size / canvas
         noise = jax.random.normal(noise_key, (count, 4, 2)) * (2.0 * self.corner_noise / canvas)
         theta = corners_to(scale[:, None, None] * CORNERS + noise)
@@ -160,6 +218,16 @@ class ElasticDistortion:
     control_noise: float = 1.5
     points_per_side: int = 4
 
+    def check(self, prefix: str) -> None:
+        """Raises a `UserError` for a value that no distortion can have."""
+        check_fields(
+            self,
+            prefix,
+            control_noise=Limits(0.0, _MAX_NOISE),
+            points_per_side=whole(2, _MAX_POINTS),
+        )
+        check_scales(self, prefix)
+
     @property
     def transform(self) -> ThinPlateSpline:
         """Thin-plate splines."""
@@ -168,7 +236,7 @@ class ElasticDistortion:
     def __call__(self, key: Key[Array, ""], images: Images, canvas: int) -> Distorted:
         """Bends images; see `Distortion`."""
         scale_key, noise_key = jax.random.split(key)
-        count, size = images.shape[0], images.shape[1]
+        count, size = len(images), _side(images)
         scale = _scales(scale_key, count, self.smallest_scale, self.largest_scale) * size / canvas
         controls = jnp.asarray(self.transform.control_points, jnp.float32)
         noise = jax.random.normal(noise_key, (count, *controls.shape))
@@ -200,6 +268,9 @@ def place(
         corners: (x, y) of each image's first pixel on the canvas.
         canvas: Height and width, in pixels.
     """
+    images, corners = jnp.asarray(images), jnp.asarray(corners)
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        images = images.astype(jnp.float32)  # sums of bytes would wrap around
     rows = jnp.arange(canvas)[:, None]
 
     def selector(offset, size):
@@ -233,6 +304,7 @@ def square_to_quadrilateral(
     Returns:
         Matrices up to a factor; not finite where three corners lie on a line.
     """
+    corners = jnp.asarray(corners, jnp.float32)
     first, second, third, fourth = (corners[:, k] for k in range(4))
     sum_of_corners = first - second + third - fourth
     right, below = second - third, fourth - third
@@ -260,6 +332,14 @@ def _adjugate(matrix):
     rows = [matrix[:, k] for k in range(3)]
     columns = [jnp.cross(rows[(k + 1) % 3], rows[(k + 2) % 3]) for k in range(3)]
     return jnp.stack(columns, axis=-1)
+
+
+def _side(images: Images) -> int:
+    """Height and width of square images, in pixels."""
+    height, width = images.shape[1:3]
+    if height != width:
+        raise ValueError(f"images of {height}x{width} pixels: only square ones are distorted")
+    return height
 
 
 def _scales(key, count, smallest, largest):

@@ -13,14 +13,17 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from data.batches import Batch, DeviceSplit, normalise
-from data.errors import UserError
-from data.generated import load_painted
+from data.distortions import check_scales
+from data.generated import check_source, load_painted
+from data.limits import MIN_POSITIVE, SEED, Limits, check_fields, whole
 from data.sources import Dataset, DatasetConfig
 from stn.sampling import sample
 from stn.transforms import Affine
 
 # Volumes that are painted at once for the fixed splits; one of 60^3 takes 10 MB meanwhile.
 _CHUNK = 50
+# A body thicker than this fills every volume.
+_MAX_PIXELS = 10_000.0
 
 
 def _few_source_images() -> DatasetConfig:
@@ -64,18 +67,20 @@ class ExtrudedConfig:
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
-        self.source.check()
-        if self.thickness <= 0:
-            raise UserError(f"dataset.thickness={self.thickness}: must be more than 0")
-        if not 0 < self.smallest_scale <= self.largest_scale:
-            raise UserError(
-                f"dataset.smallest_scale={self.smallest_scale}: must be more than 0 and at most "
-                f"dataset.largest_scale={self.largest_scale}"
-            )
+        check_source(self.source)
+        check_fields(
+            self,
+            "dataset.",
+            canvas=whole(1),
+            thickness=Limits(MIN_POSITIVE, _MAX_PIXELS),
+            rotation=Limits(0.0, 360.0),
+            seed=SEED,
+        )
+        check_scales(self, "dataset.")
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints its validation and test volumes."""
-        return load_painted(self, Affine(dims=3), data_dir, chunk=_CHUNK)
+        return load_painted(self, Affine(dims=3), data_dir, axes=3, chunk=_CHUNK)
 
     def generate(
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, " batch"]

@@ -34,6 +34,8 @@ from data.face_parts import (
     part_boxes,
     pose_of,
 )
+from data.limits import SEED, Limits, check_fields, whole
+from data.memory import check_fits
 from data.sources import Dataset, Split
 
 TASKS = ("presence", "relation", "configuration")
@@ -45,6 +47,10 @@ ROLES = ("train", "validation", "test", "validation pairs", "test pairs")
 _EPOCH = 12_000
 # Images that are painted at once outside of training.
 _CHUNK = 500
+# Of a head's move, and of its parts': farther, nothing of it is left to see.
+_PIXELS = Limits(0.0, SIZE)
+_MAX_LOG_SCALE = 3.0
+_MAX_CLUTTER = 1000
 
 
 class Painted(NamedTuple):
@@ -105,11 +111,21 @@ class FaceTask:
         """Raises a `UserError` for a value that no run can have."""
         if self.task not in TASKS:
             raise UserError(f"dataset.task={self.task!r}: choose one of {', '.join(TASKS)}")
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            least = 1 if field.name in ("validation_images", "test_images") else 0
-            if not isinstance(value, str) and value < least:
-                raise UserError(f"dataset.{field.name}={value}: must be at least {least}")
+        check_fields(
+            self,
+            "dataset.",
+            train_images=whole(),
+            validation_images=whole(1),
+            test_images=whole(1),
+            shift=_PIXELS,
+            rotation=Limits(0.0, 360.0),
+            log_scale=Limits(0.0, _MAX_LOG_SCALE),
+            layout_noise=_PIXELS,
+            seed=SEED,
+        )
+        for name in ("train_images", "validation_images", "test_images"):
+            count = getattr(self, name)
+            check_fits((count, SIZE, SIZE), f"dataset.{name}={count}")
 
     def keys(self, role: str, numbers: Int[Array, "batch"]) -> Key[Array, "batch"]:
         """The keys of fixed images, by their numbers; `role` is one of `ROLES`."""
@@ -150,6 +166,12 @@ class FacesConfig(FaceTask):
     contrast: float = 0.6
     noise: float = 0.03
     clutter: int = 0
+
+    def check(self) -> None:
+        """Raises a `UserError` for a value that no run can have."""
+        super().check()
+        grey = Limits(0.0, 1.0)
+        check_fields(self, "dataset.", contrast=grey, noise=grey, clutter=whole(0, _MAX_CLUTTER))
 
     @property
     def name(self) -> str:

@@ -21,9 +21,12 @@ from data.distortions import (
     ElasticDistortion,
     Placement,
     ProjectiveDistortion,
+    check_distortion,
     place,
 )
 from data.errors import UserError
+from data.limits import SEED, check_fields, whole
+from data.memory import check_fits
 from data.sources import Dataset, DatasetConfig, Split
 from stn.transforms import Transform
 
@@ -55,9 +58,16 @@ class DistortedConfig:
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
-        self.source.check()
-        if self.distractors < 0:
-            raise UserError(f"dataset.distractors={self.distractors}: must be at least 0")
+        check_distortion("dataset.distortion", self.distortion)
+        check_source(self.source)
+        check_fields(
+            self,
+            "dataset.",
+            canvas=whole(1),
+            distractors=whole(),
+            distractor_size=whole(1),
+            seed=SEED,
+        )
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints its validation and test images."""
@@ -106,12 +116,15 @@ class AdditionConfig:
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
-        self.source.check()
+        check_distortion("dataset.distortion", self.distortion)
+        check_source(self.source)
+        check_fields(self, "dataset.", canvas=whole(1), seed=SEED)
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints its validation and test images."""
-        dataset = load_painted(self, self.distortion.transform, data_dir)
-        return dataclasses.replace(dataset, num_classes=2 * dataset.num_classes - 1)
+        return load_painted(
+            self, self.distortion.transform, data_dir, num_classes=lambda digits: 2 * digits - 1
+        )
 
     def generate(
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]
@@ -130,6 +143,19 @@ class AdditionConfig:
             split.labels[chosen] + split.labels[partner],
             jnp.moveaxis(poses, 0, 1),
         )
+
+
+def check_source(source: DatasetConfig) -> None:
+    """Checks what is painted.
+
+    Raises:
+        UserError: for a value that no run can have; messages have the fields' whole path.
+    """
+    try:
+        source.check()
+    except UserError as error:
+        message = str(error)
+        raise UserError(message.replace("dataset.", "dataset.source.", 1)) from error
 
 
 def rotated(canvas: int = 28) -> DistortedConfig:
@@ -174,7 +200,13 @@ def translated_cluttered_large() -> DistortedConfig:
 
 
 def load_painted(
-    config: Any, pose_transform: Transform, data_dir: str | None, *, chunk: int = _CHUNK
+    config: Any,
+    pose_transform: Transform,
+    data_dir: str | None,
+    *,
+    axes: int = 2,
+    chunk: int = _CHUNK,
+    num_classes: Callable[[int], int] = lambda of_source: of_source,
 ) -> Dataset:
     """Reads the source of a generated dataset and paints its validation and test images.
 
@@ -182,22 +214,43 @@ def load_painted(
         config: With `name`, `source`, `canvas`, `seed` and `generate`.
         pose_transform: The family of the transforms that paint the images.
         data_dir: See `data.sources.load`.
+        axes: Of an image, 3 for volumes.
         chunk: See `fixed_splits`.
+        num_classes: From the number of the source's classes to that of the painted images.
     """
     source = config.source.load(data_dir)
-    check_canvas(config.canvas, source)
+    check_canvas(config.canvas, source, axes=axes, chunk=chunk)
     painted = fixed_splits(config.generate, source, config.seed, chunk=chunk)
-    return dataclasses.replace(source, name=config.name, pose_transform=pose_transform, **painted)
+    return dataclasses.replace(
+        source,
+        name=config.name,
+        num_classes=num_classes(source.num_classes),
+        pose_transform=pose_transform,
+        **painted,
+    )
 
 
-def check_canvas(canvas: int, source: Dataset) -> None:
-    """Raises a `UserError` if a source's images are not square or larger than the canvas."""
-    height, width = source.image_shape[:2]
+def check_canvas(canvas: int, source: Dataset, *, axes: int = 2, chunk: int = _CHUNK) -> None:
+    """Checks that a source's images fit onto a canvas, and their paintings into memory.
+
+    Args:
+        canvas: Height and width of the painted images, in pixels.
+        source: What is painted.
+        axes: Of an image, 3 for volumes.
+        chunk: See `fixed_splits`.
+
+    Raises:
+        UserError: if they do not, or are not square.
+    """
+    height, width, channels = source.image_shape
     if height != width or canvas < height:
         raise UserError(
             f"dataset.canvas={canvas}: the {height}x{width} images of {source.name} do not fit; "
             f"they must be square, and the canvas at least {max(height, width)}"
         )
+    # A byte a pixel where they are stored, and four where a chunk of them is painted.
+    count = max(len(source.validation), len(source.test), 4 * chunk)
+    check_fits((count, *[canvas] * axes, channels), f"dataset.canvas={canvas}")
 
 
 def draw_clutter(
@@ -213,9 +266,17 @@ def draw_clutter(
         size: Height and width of a patch, in pixels.
         canvas: Height and width of a canvas, in pixels.
     """
+    side = split.images.shape[1]
+    if not 1 <= size <= min(side, canvas):
+        raise UserError(
+            f"dataset.distractor_size={size}: must be from 1 to {min(side, canvas)}, the side of "
+            "the images that patches are cut from"
+        )
+    # Each patch is stretched to the canvas along one axis before it is placed along the other.
+    stretched = (4, batch, count, canvas, size, split.images.shape[-1])
+    check_fits(stretched, f"dataset.distractors={count}")
     image_key, crop_key, place_key = jax.random.split(key, 3)
     images = jax.random.randint(image_key, (batch, count, 1, 1), 0, split.labels.size)
-    side = split.images.shape[1]
     first = jax.random.randint(crop_key, (2, batch, count, 1, 1), 0, side - size + 1)
     rows = first[0] + jnp.arange(size)[:, None]
     columns = first[1] + jnp.arange(size)

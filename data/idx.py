@@ -2,14 +2,17 @@
 
 import gzip
 import hashlib
+import math
+import os
 import pathlib
 import zlib
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from data import slicing
 from data.errors import UserError
+from data.memory import check_fits
 from data.resizing import middle_squares
 
 FILES = {
@@ -17,15 +20,19 @@ FILES = {
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 _UNSIGNED_BYTES = 0x08
+_AXES = (1, 3)  # of labels and of images
+# What deflate makes of a byte, at the most.
+_HIGHEST_COMPRESSION = 1032
 
 
-def holds_idx(folder: pathlib.Path) -> bool:
-    """Whether a folder has all four files of a dataset, compressed or not."""
-    return all(
-        (folder / name).is_file() or (folder / f"{name}.gz").is_file()
+def missing_files(folder: pathlib.Path) -> list[str]:
+    """Which of the four files of a dataset a folder has neither plain nor compressed."""
+    return [
+        name
         for pair in FILES.values()
         for name in pair
-    )
+        if not any(os.path.isfile(folder / f"{name}{ending}") for ending in ("", ".gz"))
+    ]
 
 
 def read_split(
@@ -53,50 +60,72 @@ def read_split(
     return images[..., None], labels.astype(np.int32)
 
 
-def split_reader(folder: pathlib.Path, size: int) -> Callable[[str], slicing.Images]:
+def open_folder(
+    folder: pathlib.Path,
+    size: int,
+    *,
+    num_classes: int | None = None,
+    checksums: dict[str, str] | None = None,
+) -> slicing.Source:
     """Reads the files of a folder now, and any part of them later.
 
     Args:
         folder: See `read_split`.
         size: Height and width that images are brought to; 0 leaves them as they are.
+        num_classes: Where it is known; the files do not say it.
+        checksums: See `read_split`.
 
-    Returns:
-        From a split in TFDS's slicing notation, such as "train[:100]", to its images and labels.
+    Raises:
+        UserError: see `read_split`.
     """
-    whole = {split: read_split(folder, split) for split in FILES}
+    whole = {split: read_split(folder, split, checksums) for split in FILES}
+    sizes = {split: len(labels) for split, (_, labels) in whole.items()}
 
     def read(spec):
         images, labels = slicing.take(spec, whole)
         return middle_squares(images, size), labels
 
-    return read
+    return slicing.Source(num_classes, lambda spec: sizes, read)
 
 
 def _read(folder: pathlib.Path, name: str, checksums: dict[str, str] | None) -> np.ndarray:
     plain, compressed = folder / name, folder / f"{name}.gz"
     path = plain if plain.is_file() else compressed
     try:
-        content = path.read_bytes()
-        content = content if path == plain else gzip.decompress(content)
+        with path.open("rb") if path == plain else gzip.open(path) as file:
+            header, shape = _read_header(file, path)
+            # One byte more than there should be: it also reaches the checksum at a .gz file's end.
+            values = file.read(math.prod(shape) + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({error}); fetch it again") from error
     if checksums is not None:
-        found = hashlib.sha256(content).hexdigest()
+        found = hashlib.sha256(header + values).hexdigest()
         if found != checksums[name]:
             raise UserError(
                 f"{path} is damaged: its content has SHA-256 {found[:16]}..., "
                 f"expected {checksums[name][:16]}...; fetch it again"
             )
-    return _parse(content, path)
+    if 0 in shape:
+        raise UserError(f"{path} is empty: its header says {shape}; fetch it again")
+    if len(values) != math.prod(shape):
+        number = len(values) if len(values) < math.prod(shape) else "more"
+        raise UserError(f"{path} holds {number} values where its header says {shape}")
+    return np.frombuffer(values, np.uint8).reshape(shape)
 
 
-def _parse(content: bytes, path: pathlib.Path) -> np.ndarray:
-    """The header is two zeros, a type byte, the number of axes, and each axis as big-endian."""
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTES:
-        raise UserError(f"{path} is not an IDX file of unsigned bytes")
-    axes = content[3]
-    shape = tuple(np.frombuffer(content, ">u4", count=axes, offset=4).tolist())
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
-    if values.size != np.prod(shape, dtype=np.int64):
-        raise UserError(f"{path} holds {values.size} values where its header says {shape}")
-    return values.reshape(shape)
+def _read_header(file: Any, path: pathlib.Path) -> tuple[bytes, tuple[int, ...]]:
+    """Two zeros, a type byte, the number of axes, and the length of each, big-endian."""
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] != _UNSIGNED_BYTES:
+        raise UserError(f"{path} is not an IDX file of unsigned bytes; fetch it again")
+    if start[3] not in _AXES:
+        raise UserError(f"{path} has {start[3]} axes; images have 3 and labels 1; fetch it again")
+    lengths = file.read(4 * start[3])
+    if len(lengths) < 4 * start[3]:
+        raise UserError(f"{path} ends within its header; fetch it again")
+    shape = tuple(np.frombuffer(lengths, ">u4").tolist())
+    # A header is not believed beyond what the file can hold, nor what the memory can.
+    if math.prod(shape) > _HIGHEST_COMPRESSION * path.stat().st_size:
+        raise UserError(f"{path} is too short for what its header says, {shape}; fetch it again")
+    check_fits(shape, str(path))
+    return start + lengths, shape

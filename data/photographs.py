@@ -8,7 +8,7 @@ that a model sees is room for moved and turned ones.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,10 +16,10 @@ import PIL.Image
 from jaxtyping import Array, Float
 from scipy import ndimage
 
-from data import preparation
+from data import preparation, slicing
 from data.errors import UserError, first_line
 from data.face_parts import FACE_SLOTS, LEFT_EYE, RIGHT_EYE
-from data.sources import data_folder
+from data.opening import data_folder
 
 SIZE = 48
 # Half the width and height of a part's patch, in pixels, and how wide its soft edge is.
@@ -91,17 +91,26 @@ def read_photographs(
     """
     folder, layout = data_folder(data_dir), LAYOUTS[name]
     builder = preparation.find_prepared(name, folder) or preparation.prepare_public(name, folder)
-    face = crop(layout)
-    splits = []
+    face, splits = crop(layout), []
+    info: Any = builder.info
+    sizes = {split: stored.num_examples for split, stored in info.splits.items()}
+    if "image" not in info.features:
+        raise UserError(f"dataset.name={name!r}: the prepared data has no feature image")
+
+    def convert(example):
+        try:
+            return face(example["image"])
+        except ValueError as error:
+            raise UserError(f"dataset.name={name!r}: {first_line(error)}") from error
+
     for spec, count in zip(layout.splits, most, strict=True):
         try:
-            faces = preparation.read_examples(
-                builder, spec, lambda example: face(example["image"]), most=count
-            )
-        except (AssertionError, ValueError, KeyError) as error:
+            there = not sizes or slicing.count(slicing.resolve(spec, sizes))
+        except ValueError as error:
             raise UserError(
-                f"dataset.name={name!r}: the prepared data has no {spec} ({first_line(error)})"
+                f"dataset.name={name!r}: the prepared data has no {spec}; {error}"
             ) from error
+        faces = preparation.read_examples(builder, spec, convert, most=count) if there else []
         if not faces:
             raise UserError(f"dataset.name={name!r}: the prepared data has nothing in {spec}")
         splits.append(with_parts_cut(np.stack(faces), layout.homes))
@@ -111,13 +120,22 @@ def read_photographs(
 def crop(layout: Layout) -> Callable[[np.ndarray], np.ndarray]:
     """A function from a photograph `[height, width, 1 or 3]` to its face, `[48, 48]`, both uint8.
 
-    The filter is linear and widens where it shrinks, so that fine patterns are averaged.
+    The filter is linear and widens where it shrinks, so that fine patterns are averaged. The
+    function raises a `ValueError` for a photograph of another type, or too small for its face.
     """
     (x, y), half = layout.middle, SIZE / 2.0 * layout.scale
     box = (x - half, y - half, x + half, y + half)
 
     def face(photograph):
-        image = PIL.Image.fromarray(photograph.squeeze()).convert("L")
+        height, width, *channels = photograph.shape
+        fits = box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height
+        if photograph.dtype != np.uint8 or channels not in ([], [1], [3]) or not fits:
+            raise ValueError(
+                f"a {photograph.dtype} photograph of shape {photograph.shape} is not one to cut "
+                f"pixels {box[0]:.0f} to {box[2]:.0f} and rows {box[1]:.0f} to {box[3]:.0f} from"
+            )
+        image = PIL.Image.fromarray(photograph[..., 0] if channels == [1] else photograph)
+        image = image.convert("L")
         return np.asarray(image.resize((SIZE, SIZE), PIL.Image.Resampling.BILINEAR, box=box))
 
     return face

@@ -6,9 +6,11 @@ will do.
 """
 
 import contextlib
-import difflib
+import functools
 import importlib.util
+import json
 import pathlib
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +28,11 @@ _PROBE_SECONDS = 4.0
 _CHUNK = 1000
 # The stored formats that have random access, and so need no TensorFlow to read.
 _READABLE_FORMATS = ("array_record", "bagz", "parquet")
+# Of TFDS's own datasets: name/configuration:version. Other names that TFDS takes have a namespace,
+# whose code it would download and run, or arguments.
+_PUBLIC_NAME = re.compile(r"[A-Za-z_]\w*(/[\w.+-]+)?(:[\d.*]+)?", re.ASCII)
+# The features that TFDS brings along; others would be imported from wherever a file says.
+_FEATURES = "tensorflow_datasets.core.features."
 
 
 @contextlib.contextmanager
@@ -46,29 +53,22 @@ def quiet():
 def prepare_bundled(
     builder_class: type[tfds.core.GeneratorBasedBuilder], folder: pathlib.Path
 ) -> tfds.core.DatasetBuilder:
-    """Prepares a dataset that ships with this project, unless it is prepared already."""
-    builder = _create(builder_class, folder)
+    """Prepares a dataset that ships with this project, unless it is prepared already.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    builder = builder_class(data_dir=folder, file_format="array_record")
     if builder.is_prepared():
         return builder
     try:
         builder.download_and_prepare()
-    except OSError as error:
+    except OSError:
         # Another process may have prepared it in the meantime; its files are as good as ours.
-        builder = _create(builder_class, folder)
-        if builder.is_prepared():
-            return builder
-        raise UserError(
-            f"cannot prepare {builder.name} in {folder} ({error}); choose another folder with "
-            "--data_dir or TFDS_DATA_DIR"
-        ) from error
+        builder = builder_class(data_dir=folder, file_format="array_record")
+        if not builder.is_prepared():
+            raise
     return builder
-
-
-def _create(builder_class, folder):
-    try:
-        return builder_class(data_dir=folder, file_format="array_record")
-    except OSError as error:
-        raise UserError(f"--data_dir={folder} cannot be used ({error})") from error
 
 
 @quiet()
@@ -79,18 +79,22 @@ def find_prepared(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder |
         A builder that reads without TensorFlow, or None if nothing is prepared.
 
     Raises:
-        UserError: if the name cannot be parsed, or the data is stored in a format that only
-            TensorFlow reads.
+        UserError: if the data is damaged or stored in a format that only TensorFlow reads.
     """
     try:
-        builder = tfds.builder(name, data_dir=folder, try_gcs=False)
-    except (DatasetNotFoundError, ImportError):
-        builder = _find_unregistered(name, folder)
-    except ValueError as error:  # an unknown configuration, or not a name at all
-        raise _cannot_open(name, error) from error
-    if builder is None or not builder.is_prepared():
-        return None
-    file_format = builder.info.file_format
+        for stored in (folder / name.partition(":")[0]).glob("**/features.json"):
+            _check_features(stored)
+        builder = _find_registered(name, folder) or _find_unregistered(name, folder)
+        if builder is None or not builder.is_prepared():
+            return None
+        file_format = builder.info.file_format
+    except UserError:
+        raise
+    except Exception as error:  # of many kinds: its files are parsed by JSON, protobuf and TFDS
+        raise UserError(
+            f"dataset.name={name!r} cannot be opened: the prepared data in {folder / name} is "
+            f"damaged ({first_line(error)}); delete that folder and prepare it again"
+        ) from error
     if file_format is not None and file_format.value not in _READABLE_FORMATS:
         raise UserError(
             f"dataset.name={name!r} is prepared in {builder.data_path} as "
@@ -100,6 +104,22 @@ def find_prepared(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder |
     return builder
 
 
+def _find_registered(name, folder):
+    """The builder of a dataset that TFDS knows, prepared or not."""
+    if not _PUBLIC_NAME.fullmatch(name):
+        return None
+    try:
+        return tfds.builder(name, data_dir=folder, try_gcs=False)
+    except (DatasetNotFoundError, ImportError):
+        return None
+    except (ValueError, AssertionError) as error:  # an unknown configuration or version
+        if is_public(name):
+            raise UserError(
+                f"dataset.name={name!r} cannot be opened: {first_line(error)}"
+            ) from error
+        raise
+
+
 def _find_unregistered(name, folder):
     """Prepared data whose builder TFDS does not know, such as a user's own."""
     for candidate in sorted((folder / name).glob("**/dataset_info.json"), reverse=True):
@@ -107,22 +127,49 @@ def _find_unregistered(name, folder):
     return None
 
 
+def _check_features(path: pathlib.Path) -> None:
+    """Raises a `UserError` if a stored description of features names a class from elsewhere.
+
+    TFDS imports the module of each; data must not say what is imported.
+    """
+    pending = [json.loads(path.read_text(encoding="utf-8"))]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            pending += value.values()
+            for key in ("pythonClassName", "python_class_name", "type"):
+                kind = value.get(key, _FEATURES)
+                if isinstance(kind, str) and "." in kind and not kind.startswith(_FEATURES):
+                    raise UserError(f"{path} names {kind}, which is none of TFDS's own features")
+
+
+def public_names() -> list[str]:
+    """The datasets that TFDS knows how to download."""
+    return tfds.list_builders(with_community_datasets=False)
+
+
+def is_public(name: str) -> bool:
+    """Whether TFDS knows how to download a dataset, whatever its configuration and version."""
+    return bool(_PUBLIC_NAME.fullmatch(name)) and re.split("[/:]", name)[0] in public_names()
+
+
 def prepare_public(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
     """Downloads and prepares a public TFDS dataset; needs the extra `[tfds]`.
 
+    Args:
+        name: One that `is_public`.
+        folder: Of prepared data.
+
     Raises:
-        UserError: if the name is unknown, or the extra or the network is missing.
+        UserError: if the configuration is unknown, or the extra or the network is missing.
     """
     try:
         with quiet():
             builder = tfds.builder(name, data_dir=folder, file_format="array_record", try_gcs=False)
-    except DatasetNotFoundError as error:
-        known = tfds.list_builders(with_community_datasets=False)
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise UserError(f"dataset.name={name!r} is not a TFDS dataset{hint}") from error
-    except (ImportError, ValueError) as error:
-        raise _cannot_open(name, error) from error
+    except (ImportError, ValueError, AssertionError) as error:
+        raise UserError(f"dataset.name={name!r} cannot be opened: {first_line(error)}") from error
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError(
             f"dataset.name={name!r} is not prepared in {folder}, and preparing it needs "
@@ -160,27 +207,28 @@ def read_examples(
         most: So many of the first examples at the most; None for all.
 
     Raises:
-        UserError: if the data is damaged.
-        ValueError, AssertionError or KeyError: if there is no such split.
+        UserError: if the data is damaged, or what `convert` raises.
     """
     with quiet():
-        source = builder.as_data_source(split=spec)
+        source = _readable(builder, lambda: builder.as_data_source(split=spec))
         count = len(source) if most is None else min(most, len(source))
-        try:
-            return [
-                convert(example)
-                for start in range(0, count, _CHUNK)
-                for example in source.__getitems__(range(start, min(start + _CHUNK, count)))
-            ]
-        except RuntimeError as error:
-            raise UserError(
-                f"the prepared data in {builder.data_path} is damaged "
-                f"({first_line(error)}); delete that folder and run again"
-            ) from error
+        chunks = (range(k, min(k + _CHUNK, count)) for k in range(0, count, _CHUNK))
+        return [
+            convert(example)
+            for chunk in chunks
+            for example in _readable(builder, functools.partial(source.__getitems__, chunk))
+        ]
 
 
-def _cannot_open(name: str, error: Exception) -> UserError:
-    return UserError(f"dataset.name={name!r} cannot be opened: {first_line(error)}")
+def _readable(builder: Any, read: Callable[[], Any]) -> Any:
+    """What is read of prepared data; any error is one of its files."""
+    try:
+        return read()
+    except Exception as error:  # those of array_record, protobuf, Pillow and TFDS
+        raise UserError(
+            f"the prepared data in {builder.data_path} is damaged "
+            f"({first_line(error)}); delete that folder and run again"
+        ) from error
 
 
 def _first_host(builder) -> str | None:

@@ -3,6 +3,8 @@
 import numpy as np
 import PIL.Image
 
+from data.memory import check_fits
+
 
 def middle_square(image: np.ndarray, size: int) -> np.ndarray:
     """The largest square in the middle of an image, resized by Pillow's bilinear filter.
@@ -11,11 +13,19 @@ def middle_square(image: np.ndarray, size: int) -> np.ndarray:
 
     Args:
         image: `[height, width, channels]`, uint8; an odd pixel is cut off the right or the bottom.
-        size: Height and width of the result, in pixels.
+        size: Height and width of the result, in pixels; at least 1.
 
     Returns:
         `[size, size, channels]`, uint8.
+
+    Raises:
+        ValueError: if the image or the size is of another kind.
     """
+    if image.ndim != 3 or image.dtype != np.uint8 or 0 in image.shape or size < 1:
+        raise ValueError(
+            f"{image.dtype} image of shape {image.shape} to {size} pixels: only uint8 images of "
+            "height, width and channels are brought to sizes of at least 1"
+        )
     side = min(image.shape[:2])
     top, left = ((length - side) // 2 for length in image.shape[:2])
     square = image[top : top + side, left : left + side]
@@ -29,14 +39,32 @@ def middle_square(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def middle_squares(images: np.ndarray, size: int) -> np.ndarray:
-    """`middle_square` of each of several images; a size of 0 leaves them as they are."""
+    """`middle_square` of each of several images; a size of 0 leaves them as they are.
+
+    Raises:
+        UserError: if they would not fit into memory.
+    """
     if not size or not len(images):
         return images
+    check_fits((len(images), size, size, images.shape[-1]), f"dataset.size={size}")
     return np.stack([middle_square(image, size) for image in images])
 
 
 def frame(images: np.ndarray, width: int) -> np.ndarray:
-    """Images with so many blank pixels more on each of their sides."""
+    """Images with so many blank pixels more on each of their sides.
+
+    Args:
+        images: `[count, height, width, channels]`.
+        width: Of the frame, in pixels; 0 leaves them as they are.
+
+    Raises:
+        UserError: if they would not fit into memory.
+    """
     if not width:
         return images
+    if width < 0:
+        raise ValueError(f"width={width}: must be at least 0")
+    count, *sides, channels = images.shape
+    framed = (count, *(side + 2 * width for side in sides), channels)
+    check_fits(framed, f"dataset.pad={width}")
     return np.pad(images, ((0, 0), (width, width), (width, width), (0, 0)))

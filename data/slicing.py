@@ -1,33 +1,111 @@
-"""Parts of splits that lie in memory, in TFDS's slicing notation."""
+"""Parts of splits, in TFDS's slicing notation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from data.errors import first_line
+
 Images = tuple[np.ndarray, np.ndarray]
 """Images `[count, height, width, channels]` (uint8) and labels `[count]` (int32)."""
+ALL = "all"
+"""TFDS's word for every split there is, one after another."""
+
+_WITHOUT_TEST = (
+    "; choose parts of one split, such as 'train[:80%]' for dataset.train, 'train[80%:90%]' for "
+    "dataset.validation and 'train[90%:]' for dataset.test"
+)
+
+
+class Source(NamedTuple):
+    """A dataset that was found, and of which nothing need have been read yet.
+
+    Attributes:
+        num_classes: As the dataset declares it; None where only its labels tell.
+        sizes: From a split in TFDS's slicing notation to the number of images of each whole split
+            that it may be a part of, and perhaps of others; empty where nobody knows.
+        read: From a split in that notation to its images and labels.
+    """
+
+    num_classes: int | None
+    sizes: Callable[[str], Mapping[str, int]]
+    read: Callable[[str], Images]
+
+
+class Part(NamedTuple):
+    """A run of images of one split."""
+
+    split: str
+    start: int
+    stop: int
+
+
+def resolve(spec: str, sizes: Mapping[str, int]) -> list[Part]:
+    """Finds the images that a specification names.
+
+    Args:
+        spec: Such as "train[:100]+test" or "train[-10%:]".
+        sizes: Images of each whole split, by its name.
+
+    Raises:
+        ValueError: if it cannot be read, names a split that is not there, or reaches beyond the
+            end of one; the message is a clause that says so and what is there.
+    """
+    infos = {
+        split: tfds.core.SplitInfo(
+            name=split, shard_lengths=[size], num_bytes=0, filename_template=None
+        )
+        for split, size in sizes.items()
+    }
+    there = "it has " + (" and ".join(f"{s} ({n} images)" for s, n in sizes.items()) or "none")
+    try:
+        instruction = tfds.core.ReadInstruction.from_spec(spec)
+    except (ValueError, AssertionError, NotImplementedError, OverflowError) as error:
+        raise ValueError(
+            f"write it as TFDS does, such as 'train', 'train[:90%]' or 'train[-500:]+test'; {there}"
+        ) from error
+    for split in named_splits(spec):
+        if split != ALL and split not in sizes:
+            raise ValueError(there + (_WITHOUT_TEST if split == "test" else ""))
+    try:
+        parts = instruction.to_absolute(infos)
+    except (ValueError, AssertionError, OverflowError) as error:
+        raise ValueError(f"{first_line(error).rstrip('.')}; {there}") from error
+    return [
+        Part(
+            part.splitname,
+            part.from_ or 0,
+            sizes[part.splitname] if part.to is None else part.to,
+        )
+        for part in parts
+    ]
+
+
+def named_splits(spec: str) -> list[str]:
+    """The names in a specification, of splits that need not be there."""
+    return [part.partition("[")[0].strip() for part in spec.split("+")]
 
 
 def take(spec: str, splits: Mapping[str, Images]) -> Images:
-    """The images and labels of a part of some splits.
+    """The images and labels of a part of some splits that lie in memory.
 
     Args:
         spec: Such as "train[:100]+test".
         splits: Whole, by name.
 
     Raises:
-        ValueError or AssertionError: if the notation is wrong or names another split.
+        ValueError: see `resolve`.
     """
-    infos = {
-        split: tfds.core.SplitInfo(
-            name=split, shard_lengths=[len(labels)], num_bytes=0, filename_template=None
-        )
-        for split, (_, labels) in splits.items()
-    }
-    parts = tfds.core.ReadInstruction.from_spec(spec).to_absolute(infos)
-    slices = [(*splits[part.splitname], slice(part.from_, part.to)) for part in parts]
+    parts = resolve(spec, {split: len(labels) for split, (_, labels) in splits.items()})
+    slices = [(*splits[part.split], slice(part.start, part.stop)) for part in parts]
     return (
         np.concatenate([images[chosen] for images, _, chosen in slices]),
         np.concatenate([labels[chosen] for _, labels, chosen in slices]),
     )
+
+
+def count(parts: list[Part]) -> int:
+    """The number of images in parts of splits; one that ends before it begins has none."""
+    return sum(max(part.stop - part.start, 0) for part in parts)

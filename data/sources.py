@@ -1,37 +1,33 @@
-"""Where a dataset comes from: the bundled MNIST, prepared TFDS data, files, or a download.
+"""Datasets of stored images: what a run may ask for, and what it gets.
 
-`load` tries them in that order, so nothing reaches for a network while the data is at hand.
+`data.opening` says where they come from.
 """
 
 import dataclasses
 import functools
 import hashlib
-import os
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
-from absl import logging
 from jaxtyping import Array, Int, Key
 
-from data import affnist, idx, preparation, slicing
+from data import slicing
 from data.augmentation import random_phase, random_shift
 from data.batches import Batch, DeviceSplit, normalise
-from data.bundled_mnist import BundledMnist
-from data.errors import UserError, first_line
-from data.resizing import frame, middle_square
+from data.distortions import check_distortion
+from data.errors import UserError
+from data.labels import check_range, count_classes
+from data.opening import check_name, data_folder, open_source
+from data.resizing import frame
 from data.subsets import first_images
 from stn.transforms import Transform
 
-# Features that hold the image's channels and the label, where they are not "image" and "label".
-FEATURES: dict[str, tuple[tuple[str, ...], str]] = {
-    "smallnorb": (("image", "image2"), "label_category"),
-}
-SYSTEM_FOLDER = pathlib.Path("/usr/share/datasets")
-Reader = Callable[[str], slicing.Images]
-"""From a split in TFDS's slicing notation to its images and labels."""
+# Default splits, and those of a dataset with no more training images than the first of them takes.
+_TRAIN, _VALIDATION, _MOST = "train[:55000]", "train[55000:]", 55_000
+ROLES = ("train", "validation", "test")
+_FRACTIONS = {"train": "train[:90%]", "validation": "train[90%:]"}
 
 
 @dataclasses.dataclass
@@ -39,17 +35,20 @@ class DatasetConfig:
     """Which images a run sees.
 
     Attributes:
-        name: "mnist" (bundled), the name of any TFDS dataset of images and labels, of a folder of
-            IDX files, or "affnist" (see `data.affnist`).
-        train: Split to learn from, in TFDS's slicing notation.
-        validation: Split to choose and to watch by, carved from the training images.
+        name: "mnist" (bundled), the name of a folder of IDX files, of any TFDS dataset of images
+            and labels, or "affnist" (see `data.affnist`).
+        train: Split to learn from, in TFDS's slicing notation. Where this and `validation` are left
+            as they are and there are no more than 55,000 training images, the first nine tenths.
+        validation: Split to choose and to watch by, carved from the training images; then the last
+            tenth.
         test: Split that only final figures come from.
         train_images: Learn from so many images of `train` only, nested and stratified (see
             `data.subsets`); 0 for all of them.
-        shift: Training images are shifted by up to this many pixels along each axis.
+        shift: Training images are shifted by up to this many pixels along each axis, within their
+            frame; less than their height and width.
         phases: Training images are shifted, in place of `shift`, by one of so many of the
             `phase_stride`^2 offsets below that stride (see `data.augmentation`); 0 for `shift`.
-        phase_stride: Offsets along an axis, in pixels.
+        phase_stride: Offsets along an axis, in pixels; no more than their height and width.
         distortion: Training images then go through it on a canvas of their own size; one of
             `data.distortions`, or None. Validation and test images stay as they are.
         size: Height and width that every image is brought to while it is read, in pixels: the
@@ -59,8 +58,8 @@ class DatasetConfig:
     """
 
     name: str = "mnist"
-    train: str = "train[:55000]"
-    validation: str = "train[55000:]"
+    train: str = _TRAIN
+    validation: str = _VALIDATION
     test: str = "test"
     train_images: int = 0
     shift: int = 2
@@ -75,6 +74,9 @@ class DatasetConfig:
         for name in ("train_images", "shift", "phases", "phase_stride", "size", "pad"):
             if getattr(self, name) < 0:
                 raise UserError(f"dataset.{name}={getattr(self, name)}: must be at least 0")
+        check_name(self.name)
+        if self.distortion is not None:
+            check_distortion("dataset.distortion", self.distortion)
         if self.phases > self.phase_stride**2:
             raise UserError(
                 f"dataset.phases={self.phases}: a stride of {self.phase_stride} pixels has "
@@ -124,7 +126,12 @@ class Split:
 
         Not the first ones: many datasets are sorted, and MNIST's first 5,000 test images are
         easier than the others. All of them if there are no more.
+
+        Raises:
+            ValueError: if the count is less than 1.
         """
+        if count < 1:
+            raise ValueError(f"count={count}: must be at least 1")
         if count >= len(self):
             return self
         order = np.random.default_rng(0).permutation(len(self))
@@ -146,7 +153,7 @@ class Dataset:
 
     Attributes:
         name: For records and messages.
-        num_classes: Labels are below it.
+        num_classes: Labels are in [0, num_classes), which is checked.
         train: What batches are drawn from; a generated dataset paints its images of these.
         validation: As the model sees them.
         test: As the model sees them.
@@ -163,6 +170,11 @@ class Dataset:
     pose_transform: Transform | None = None
     generator: Any = None
 
+    def __post_init__(self) -> None:
+        """Raises a `UserError` if a label is none of the classes."""
+        for role in ROLES:
+            check_range(getattr(self, role).labels, self.num_classes, self.name, role)
+
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Height, width, channels of what a model sees."""
@@ -171,6 +183,9 @@ class Dataset:
 
 def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
     """Reads the splits of a dataset into memory.
+
+    Where the dataset does not declare its number of classes, it is one more than the last label of
+    the training and validation images.
 
     Args:
         config: The dataset's name and splits.
@@ -181,28 +196,71 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
         The splits, as uint8 images of one size.
 
     Raises:
-        UserError: if the dataset, a split or what preparing it needs is missing, or data is
-            damaged.
+        UserError: if the dataset, a split or what preparing it needs is missing, data is damaged,
+            or the configuration asks for what the images do not allow.
     """
-    folder = data_folder(data_dir)
-    read, num_classes = _open(config.name, folder, config.size)
-    splits = {}
-    for role in ("train", "validation", "test"):
-        images, labels = _read(read, config.name, role, getattr(config, role))
-        if role == "train" and config.train_images:
-            chosen = first_images(labels, config.train_images)
-            images, labels = images[chosen], labels[chosen]
-        splits[role] = Split(frame(images, config.pad), labels)
-    sizes = {split.images.shape[1:] for split in splits.values()}
-    if len(sizes) > 1:
-        raise UserError(f"{config.name}: test images have another size than training images")
-    height, width = splits["test"].images.shape[1:3]
+    source = open_source(config.name, data_folder(data_dir), config.size)
+    specs = _specs(config, source)
+    parts = {role: source.read(spec) for role, spec in specs.items()}
+    num_classes = source.num_classes or count_classes(
+        np.concatenate([parts[role][1] for role in ("train", "validation")]), config.name
+    )
+    if config.train_images:
+        images, labels = parts["train"]
+        chosen = first_images(labels, config.train_images)
+        parts["train"] = images[chosen], labels[chosen]
+    train, validation, test = (Split(frame(parts[r][0], config.pad), parts[r][1]) for r in ROLES)
+    dataset = Dataset(config.name, num_classes, train, validation, test)
+    _check_shapes(config, dataset)
+    return dataset
+
+
+def _specs(config: DatasetConfig, source: slicing.Source) -> dict[str, str]:
+    """The split of each role, checked before any is read.
+
+    Raises:
+        UserError: if there is no such split, or nothing in it.
+    """
+    specs = {role: getattr(config, role) for role in ROLES}
+    defaults = (config.train, config.validation) == (_TRAIN, _VALIDATION)
+    if defaults and 0 < source.sizes("train").get("train", 0) <= _MOST:
+        specs |= _FRACTIONS
+    for role, spec in specs.items():
+        _check_split(source, config.name, spec, f"dataset.{role}={spec!r}")
+    return specs
+
+
+def _check_split(source: slicing.Source, name: str, spec: str, asked: str) -> None:
+    """Raises a `UserError` if a dataset has no such split, or nothing in it."""
+    try:
+        sizes = source.sizes(spec)
+        if sizes and not slicing.count(slicing.resolve(spec, sizes)):
+            raise UserError(f"{asked}: no image of {name} is in this split")
+    except ValueError as error:
+        raise UserError(f"{asked}: {name} has no such split; {error}") from error
+
+
+def _check_shapes(config: DatasetConfig, dataset: Dataset) -> None:
+    """Raises a `UserError` if splits differ in shape, or it does not allow what is asked for."""
+    shapes = {role: getattr(dataset, role).images.shape[1:] for role in ROLES}
+    if len(set(shapes.values())) > 1:
+        each = ", ".join(f"{role} {shape}" for role, shape in shapes.items())
+        raise UserError(
+            f"{config.name}: its splits have images of different shapes, {each}; --config.dataset."
+            "size=28 brings their heights and widths to one"
+        )
+    height, width = dataset.image_shape[:2]
     if config.distortion is not None and height != width:
         raise UserError(
             f"dataset.distortion is for square images; those of {config.name} are {height}x{width}"
         )
-    num_classes = num_classes or int(max(split.labels.max() for split in splits.values())) + 1
-    return Dataset(config.name, num_classes, **splits)
+    limits = {"shift": min(height, width) - 1, "phase_stride": min(height, width)}
+    name = "phase_stride" if config.phases else "shift"
+    if config.phases != 1 and getattr(config, name) > limits[name]:
+        raise UserError(
+            f"dataset.{name}={getattr(config, name)}: must be at most {limits[name]} for the "
+            f"{height}x{width} images of {config.name}"
+        )
 
 
 def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> Dataset:
@@ -225,6 +283,8 @@ def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> 
             f"{name} has images of shape {test.images.shape[1:]}, and the model is for those of "
             f"{dataset.name}, {dataset.image_shape}"
         )
+    if test.labels.min() < 0:
+        raise UserError(f"{name} has test images without a label (label {test.labels.min()})")
     if test.labels.max() >= dataset.num_classes:
         raise UserError(
             f"{name} has labels up to {test.labels.max()}, and the model knows the "
@@ -236,85 +296,6 @@ def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> 
 @functools.lru_cache(maxsize=1)
 def _test_images(name: str, folder: pathlib.Path) -> Split:
     """Read once for all models; affNIST has 320,000."""
-    return Split(*_read(_open(name, folder, 0)[0], name, "test", "test"))
-
-
-def _read(read: Reader, name: str, role: str, spec: str) -> slicing.Images:
-    try:
-        images, labels = read(spec)
-    except (AssertionError, ValueError, KeyError) as error:
-        raise UserError(
-            f"dataset.{role}={spec!r}: {name} has no such split ({first_line(error)})"
-        ) from error
-    if not len(labels):
-        raise UserError(f"dataset.{role}={spec!r}: no image of {name} is in this split")
-    return images, labels
-
-
-def data_folder(data_dir: str | None) -> pathlib.Path:
-    """The TFDS data directory: the argument, or `TFDS_DATA_DIR`, or `~/tensorflow_datasets`."""
-    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return pathlib.Path(chosen).expanduser()
-
-
-def _open(name: str, folder: pathlib.Path, size: int) -> tuple[Reader, int | None]:
-    """Finds a dataset; returns a reader of split specifications and the number of classes."""
-    if name == "mnist":
-        return _tfds_reader(name, preparation.prepare_bundled(BundledMnist, folder), size)
-    builder = preparation.find_prepared(name, folder)
-    if builder is not None:
-        return _tfds_reader(name, builder, size)
-    for candidate in (folder / name, SYSTEM_FOLDER / name, SYSTEM_FOLDER / _dashed(name)):
-        if idx.holds_idx(candidate):
-            logging.info("reading %s from the IDX files in %s", name, candidate)
-            return idx.split_reader(candidate, size), None
-    if name == "affnist":
-        return affnist.split_reader(folder / name, size), 10
-    return _tfds_reader(name, preparation.prepare_public(name, folder), size)
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _tfds_reader(name: str, builder: Any, size: int) -> tuple[Reader, int]:
-    image_keys, label_key = FEATURES.get(name, (("image",), "label"))
-    features = builder.info.features
-    if any(key not in features for key in (*image_keys, label_key)):
-        raise UserError(
-            f"dataset.name={name!r} has no features {', '.join(image_keys)} and {label_key}; "
-            "name its own in FEATURES in data/sources.py"
-        )
-
-    def convert(example):
-        return {
-            key: middle_square(example[key], size) if size and key in image_keys else example[key]
-            for key in (*image_keys, label_key)
-        }
-
-    def read(spec):
-        examples = preparation.read_examples(builder, spec, convert)
-        return _stack(name, examples, image_keys, label_key)
-
-    return read, features[label_key].num_classes
-
-
-def _stack(name, examples, image_keys, label_key):
-    """One array from the examples; several image features become channels, as smallNORB's pair."""
-    shapes = {example[key].shape for example in examples for key in image_keys}
-    if len(shapes) > 1:
-        raise UserError(
-            f"dataset.name={name!r} has images of {len(shapes)} different sizes; "
-            "set dataset.size to bring them to one"
-        )
-    if not examples:
-        return np.zeros((0, 0, 0, 0), np.uint8), np.zeros(0, np.int32)
-    images = np.concatenate(
-        [np.stack([example[key] for example in examples]) for key in image_keys], axis=-1
-    )
-    if images.dtype != np.uint8 or images.ndim != 4:
-        raise UserError(
-            f"dataset.name={name!r} has {images.dtype} images of shape {images.shape[1:]}; "
-            "only uint8 images of height, width and channels are supported"
-        )
-    return images, np.array([example[label_key] for example in examples], np.int32)
+    source = open_source(name, folder, 0)
+    _check_split(source, name, "test", "its split 'test'")
+    return Split(*source.read("test"))

@@ -22,7 +22,12 @@ def stratified_order(labels: Int[np.ndarray, "count"]) -> Int[np.ndarray, "count
 
     Returns:
         Numbers of the images, the same ones every time.
+
+    Raises:
+        TypeError: if the labels are no whole numbers.
     """
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"{labels.dtype} labels: classes are whole numbers")
     random = np.random.default_rng(_SEED)
     places = np.empty(len(labels))
     for label in np.unique(labels):
@@ -41,8 +46,10 @@ def first_images(labels: Int[np.ndarray, "count"], wanted: int) -> Int[np.ndarra
         wanted: How many to take.
 
     Raises:
-        UserError: if there are fewer.
+        UserError: if there are fewer, or none is wanted.
     """
+    if wanted < 1:
+        raise UserError(f"dataset.train_images={wanted}: must be at least 1")
     if wanted > len(labels):
         raise UserError(f"dataset.train_images={wanted}: there are {len(labels)} training images")
     return np.sort(stratified_order(labels)[:wanted])

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from data.errors import UserError
+from data.folders import expand
 from evaluation.comparison import tabulate
-from evaluation.outputs import expand, show_anything, writable_folder
+from evaluation.outputs import show_anything, writable_folder
 from evaluation.records import Result
 from evaluation.reports import write_report
 from evaluation.reports.markdown import curve, title
@@ -55,7 +56,9 @@ def learning_curves(records: Sequence[Record]) -> list[Record]:
         count = facts.get("train_images")
         if facts["suite"] == "clean" and count and _is_described(facts["experiment"]):
             group = groups.setdefault(tuple(facts[name] for name in _COMPARABLE), {})
-            group.setdefault((_network(facts), facts["seed"]), {}).setdefault(count, record)
+            group.setdefault((identity(facts["experiment"]), facts["seed"]), {}).setdefault(
+                count, record
+            )
     curves = [
         curve
         for group in groups.values()
@@ -89,11 +92,25 @@ def _is_described(experiment: Any) -> bool:
     return isinstance(experiment, dict) and isinstance(experiment.get("dataset"), dict)
 
 
-def _network(facts: dict[str, Any]) -> str:
-    """All that defines a training but what may differ between the points of a curve."""
-    kept = {name: value for name, value in facts["experiment"].items() if name not in _VARIED}
+def identity(experiment: dict[str, Any]) -> str:
+    """All that defines a training but what may differ between the points of a curve.
+
+    Args:
+        experiment: As a record has it; older ones name types by their modules, newer ones by the
+            room and the type alone.
+    """
+    kept = {name: value for name, value in experiment.items() if name not in _VARIED}
     dataset = {k: v for k, v in kept["dataset"].items() if k != "train_images"}
-    return json.dumps({**kept, "dataset": dataset}, sort_keys=True)
+    return json.dumps(_by_public_names({**kept, "dataset": dataset}), sort_keys=True)
+
+
+def _by_public_names(stored: Any) -> Any:
+    if not isinstance(stored, dict):
+        return stored
+    public = {name: _by_public_names(value) for name, value in stored.items()}
+    if isinstance(kind := stored.get("type"), str):
+        public["type"] = f"{kind.partition('.')[0]}.{kind.rpartition('.')[2]}"
+    return public
 
 
 def _of_group(networks: list[Runs]) -> list[Record]:

@@ -6,24 +6,7 @@ import sys
 import tempfile
 
 from data.errors import UserError
-
-
-def expand(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
-    """A path as a user types it, its `~` replaced by the home folder.
-
-    Args:
-        path: Not empty.
-        flag: What it was typed after, for messages.
-
-    Raises:
-        UserError: if it is empty or there is no such home.
-    """
-    if not str(path).strip():
-        raise UserError(f"{flag}={path}: name a place")
-    try:
-        return pathlib.Path(path).expanduser()
-    except RuntimeError as error:  # no such user, or a user without a home
-        raise UserError(f"{flag}={path}: {error}; write the path out") from error
+from data.folders import expand
 
 
 def writable_folder(path: str | os.PathLike[str], flag: str) -> pathlib.Path:

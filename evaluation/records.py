@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from data.errors import printable
 from data.sources import Split
 from evaluation.paired import resample, value_interval
 from evaluation.statistics import limits_of, wilson_interval
@@ -172,11 +173,6 @@ def make_record(results: Sequence[Result], **facts: Any) -> dict[str, Any]:
 def code(name: str) -> str:
     """A name as Markdown's code, in which nothing else has a meaning."""
     return f"`{printable(name).replace('`', '')}`"
-
-
-def printable(text: str) -> str:
-    """A text as one line, without characters that terminals obey."""
-    return "".join(character if character.isprintable() else " " for character in str(text))
 
 
 def _in_cell(text: str) -> str:

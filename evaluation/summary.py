@@ -5,7 +5,8 @@ import sys
 from typing import Any
 
 from data.errors import UserError
-from evaluation.outputs import expand, show_anything
+from data.folders import expand
+from evaluation.outputs import show_anything
 from evaluation.records import code, markdown_table
 from evaluation.stored import damaged, read_object
 

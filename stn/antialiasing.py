@@ -9,18 +9,23 @@ grid only, so it works with every transform, and the footprints are centred on t
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
+from cnn import validation
+from cnn.arrays import as_float
 from stn.sampling import sample
 
-Images = Float[Array, "batch height width channels"]
-Grid = Float[Array, "batch out_height out_width 2"]
+Images = Num[ArrayLike, "batch height width channels"]
+Grid = Num[ArrayLike, "batch out_height out_width 2"]
+# Along each side: their number squared is read at once.
+MAX_READS = 64
 Output = Float[Array, "batch out_height out_width channels"]
 
 
 def sample_supersampled(
-    images: Float[Array, "batch *spatial channels"],
-    grid: Float[Array, "batch *out dims"],
+    images: Num[ArrayLike, "batch *spatial channels"],
+    grid: Num[ArrayLike, "batch *out dims"],
     *,
     factor: int,
     padding: str = "zeros",
@@ -43,10 +48,10 @@ def sample_supersampled(
         Images of the grid's size.
 
     Raises:
-        ValueError: if `factor` is less than 1, and as `stn.sample` does.
+        ValueError: if `factor` is not from 1 to `MAX_READS`, and as `stn.sample` does.
     """
-    if factor < 1:
-        raise ValueError(f"factor={factor}: take at least 1, the sampler without averaging")
+    validation.check_values(factor=(factor, validation.whole(most=MAX_READS)))
+    grid = as_float(grid)
     if factor == 1:
         return sample(images, grid, padding=padding, align_corners=align_corners)
     # Their mean is zero: the footprint does not shift what it reads.
@@ -83,26 +88,35 @@ def sample_mipmapped(
         Images of the grid's size.
 
     Raises:
-        ValueError: if `levels` is less than 1 or `padding` is another, and as `stn.sample` does.
+        ValueError: if `levels` is not from 1 to 16 or `padding` is another, the images are volumes,
+            and as `stn.sample` does.
     """
-    if levels < 1:
-        raise ValueError(f"levels={levels}: take at least 1, the sampler without averaging")
+    validation.check_values(levels=(levels, validation.whole(most=16)))
+    images, grid = as_float(images), as_float(grid)
+    if images.ndim != 4 or grid.ndim != 4:
+        raise ValueError(
+            f"images {images.shape} and grid {grid.shape} do not fit together: mip mapping takes "
+            "[batch, height, width, channels] and [batch, out_height, out_width, 2]"
+        )
     if padding not in ("zeros", "border"):
         raise ValueError(f"padding={padding!r}: a pyramid takes 'zeros' or 'border'")
     total = sample(images, grid, padding=padding, align_corners=align_corners)
     if levels == 1:
         return total
-    frame = jnp.array([images.shape[2], images.shape[1]], grid.dtype) - align_corners
+    frame = jnp.array(
+        [images.shape[2] - align_corners, images.shape[1] - align_corners], grid.dtype
+    )
     level = jnp.clip(_level(grid * frame / 2.0), 0.0, levels - 1.0)[..., None]
     total = total * jnp.maximum(1.0 - level, 0.0)
     # Distances from the image's upper left edge in its pixels; they mean the same at every level.
-    distance = ((grid + 1.0) * frame + align_corners) / 2.0
+    distance = ((grid + 1.0) * frame + float(align_corners)) / 2.0
+    halved = images
     for number in range(1, levels):
-        images = _halved(images, padding)
-        size = jnp.array([images.shape[2], images.shape[1]], grid.dtype)
+        halved = _halved(halved, padding)
+        size = jnp.array([halved.shape[2], halved.shape[1]], grid.dtype)
         coarse = distance / 2.0**number * 2.0 / size - 1.0
         weight = jnp.maximum(1.0 - jnp.abs(level - number), 0.0)
-        total = total + sample(images, coarse, padding=padding) * weight
+        total = total + sample(halved, coarse, padding=padding) * weight
     return total
 
 

@@ -7,9 +7,11 @@ are plain: ReLU, no dropout, no normalisation.
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
-from cnn import Convolution, dense, pool
+from cnn import Convolution, dense, pool, validation
+from cnn.arrays import as_float, as_images, flatten
 
 
 class DenseClassifier(nnx.Module):
@@ -20,33 +22,41 @@ class DenseClassifier(nnx.Module):
         num_classes: Number of classes.
         width: Units of each hidden layer.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if a size is below 1.
     """
+
+    smallest_side = 1
 
     def __init__(
         self, image_shape: tuple[int, ...], num_classes: int, *, width: int, rngs: nnx.Rngs
     ):
+        validation.check_task(image_shape, num_classes)
+        validation.check_values(width=(width, validation.whole()))
         height, image_width, channels = image_shape
+        self.image_shape = image_shape
         self.first = dense(height * image_width * channels, width, rngs=rngs)
         self.second = dense(width, width, rngs=rngs)
         self.classifier = nnx.Linear(width, num_classes, rngs=rngs)
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """What the classifier sees of images."""
         return self.layers(images)["dense 2"]
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch classes"]:
         """Logits of images in [0, 1]."""
         return self.classifier(self.features(images))
 
     def layers(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
         """Both hidden layers, by name."""
-        first = nnx.relu(self.first(images.reshape(images.shape[0], -1)))
+        first = nnx.relu(self.first(flatten(as_images(images, self.image_shape))))
         return {"dense 1": first, "dense 2": nnx.relu(self.second(first))}
 
 
@@ -60,25 +70,32 @@ class ConvolutionalClassifier(nnx.Module):
         rngs: Source of the initial values.
 
     Raises:
-        ValueError: if the images are too small for the layers.
+        ValueError: if the images are too small for the layers, or a size is below 1.
     """
+
+    smallest_side = 21
 
     def __init__(
         self, image_shape: tuple[int, ...], num_classes: int, *, width: int, rngs: nnx.Rngs
     ):
+        validation.check_task(image_shape, num_classes)
+        validation.check_values(width=(width, validation.whole()))
+        layers = "the classifier's convolutions and poolings"
+        validation.check_side(image_shape, self.smallest_side, layers)
+        self.image_shape = image_shape
         self.first = Convolution(image_shape[-1], width, 9, rngs=rngs)
         self.second = Convolution(width, width, 7, rngs=rngs)
         features = jax.eval_shape(self.features, jnp.zeros((1, *image_shape)))
         self.classifier = nnx.Linear(features.size, num_classes, rngs=rngs)
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """What the classifier sees of images."""
-        return self._pooled(images)[1]
+        return self._pooled(as_images(images, self.image_shape))[1]
 
     def activations(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> tuple[
         Float[Array, "batch first"], Float[Array, "batch second"], Float[Array, "batch classes"]
     ]:
@@ -87,10 +104,10 @@ class ConvolutionalClassifier(nnx.Module):
         return first, second, self.classifier(second)
 
     def layers(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
         """The feature map behind every convolution and every pooling, by name."""
-        found = {"convolution 1": nnx.relu(self.first(images))}
+        found = {"convolution 1": nnx.relu(self.first(as_float(images)))}
         found["pooling 1"] = _halve(found["convolution 1"])
         found["convolution 2"] = nnx.relu(self.second(found["pooling 1"]))
         found["pooling 2"] = _halve(found["convolution 2"])
@@ -99,10 +116,10 @@ class ConvolutionalClassifier(nnx.Module):
     def _pooled(self, images):
         layers = self.layers(images)
         pooled = layers["pooling 1"], layers["pooling 2"]
-        return tuple(features.reshape(features.shape[0], -1) for features in pooled)
+        return tuple(flatten(features) for features in pooled)
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch classes"]:
         """Logits of images in [0, 1]."""
         return self.classifier(self.features(images))

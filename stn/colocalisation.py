@@ -9,9 +9,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
-from cnn import Convolution, NetworkOutput, classification_loss, dense, pool
+from cnn import Convolution, NetworkOutput, classification_loss, dense, pool, validation
+from cnn.arrays import alike, as_images, check_axes, check_same_shape, flatten
 from stn.classifiers import ConvolutionalClassifier
 from stn.transformer import SpatialTransformer, Transformed
 from stn.transforms import Attention
@@ -51,6 +53,25 @@ class CoLocaliserConfig:
         """Creates the network for images of (height, width, channels)."""
         return CoLocaliser(self, image_shape, num_classes, rngs=rngs)
 
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        step = validation.whole(0, 2**31 - 1)
+        validation.check(
+            self,
+            window=validation.whole(ConvolutionalClassifier.smallest_side, 1024),
+            width=validation.whole(),
+            margin=validation.weight,
+            first_scale=validation.number(0.0, 1e3, beyond=True),
+            scale_penalty=validation.weight,
+            warmup_steps=step,
+            zoom_start=step,
+            zoom_end=step,
+        )
+        if self.zoom_end <= self.zoom_start:
+            raise ValueError(
+                f"zoom_end={self.zoom_end}: must be above zoom_start={self.zoom_start}"
+            )
+
 
 class WindowLocalisation(nnx.Module):
     """8 filters of 9x9 with stride 4, max pooling by 2, two dense layers of 8; ReLU between them.
@@ -67,19 +88,25 @@ class WindowLocalisation(nnx.Module):
     """
 
     num_features = 8
+    smallest_side = 13
 
     def __init__(self, image_shape: tuple[int, ...], *, rngs: nnx.Rngs):
+        validation.check_shape(image_shape)
+        self.image_shape = image_shape
+        layers = "the localisation network's 9x9 convolution of stride 4 and its pooling"
+        validation.check_side(image_shape, self.smallest_side, layers)
         self.convolution = Convolution(image_shape[-1], 8, 9, strides=4, rngs=rngs)
         seen = jax.eval_shape(self._convolve, jnp.zeros((1, *image_shape)))
         self.first = dense(seen.size, 8, rngs=rngs)
         self.second = dense(8, 8, rngs=rngs)
 
     def _convolve(self, images):
+        images = as_images(images, self.image_shape)
         features = pool(nnx.relu(self.convolution(images)), "max2")
-        return features.reshape(features.shape[0], -1)
+        return flatten(features)
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """Features of each image."""
         return nnx.relu(self.second(nnx.relu(self.first(self._convolve(images)))))
@@ -104,6 +131,10 @@ class CoLocaliser(nnx.Module):
         image_shape: Height, width and channels of the images, which are square.
         num_classes: Of the digits.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if the images are too small for the localisation network, or a field has a value
+            that no network can have.
     """
 
     def __init__(
@@ -114,6 +145,9 @@ class CoLocaliser(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
+        config.check()
+        validation.check_task(image_shape, num_classes)
+        self.image_shape = image_shape
         self.transformer = SpatialTransformer(
             WindowLocalisation(image_shape, rngs=rngs),
             Attention(),
@@ -134,7 +168,7 @@ class CoLocaliser(nnx.Module):
         self.zoom = (config.zoom_start, config.zoom_end)
         self.scales = (config.first_scale, config.window / image_shape[0])
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
         """The encoder's classes of the windows that are attended to in images in [0, 1]."""
         return NetworkOutput(self.encoder(self._window(self.transformer(images))))
 
@@ -182,7 +216,7 @@ class CoLocaliser(nnx.Module):
         )
 
     def warp(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> tuple[
         Float[Array, "batch 1 out_height out_width channels"],
         Float[Array, "batch 1 out_height out_width 2"],
@@ -197,13 +231,21 @@ class CoLocaliser(nnx.Module):
 
 
 def triplet_hinge(
-    anchors: Float[Array, "batch features"],
-    partners: Float[Array, "batch features"],
-    randoms: Float[Array, "batch features"],
+    anchors: Num[ArrayLike, "batch features"],
+    partners: Num[ArrayLike, "..."],
+    randoms: Num[ArrayLike, "..."],
     *,
     margin: float,
 ) -> Float[Array, ""]:
-    """Mean of max(0, |anchor - partner|^2 - |anchor - random|^2 + margin), as in appendix A.2."""
+    """Mean of max(0, |anchor - partner|^2 - |anchor - random|^2 + margin), as in appendix A.2.
+
+    Raises:
+        ValueError: if the three have not one shape `[batch, features]`.
+    """
+    anchors, partners, randoms = alike(anchors, partners, randoms)
+    check_axes("anchors", anchors, "batch features")
+    check_same_shape(partners=partners, anchors=anchors)
+    check_same_shape(randoms=randoms, anchors=anchors)
     near = jnp.sum((anchors - partners) ** 2, axis=-1)
     far = jnp.sum((anchors - randoms) ** 2, axis=-1)
     return jnp.mean(nnx.relu(near - far + margin))

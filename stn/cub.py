@@ -11,11 +11,14 @@ import functools
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from cnn import Convolution, NetworkOutput, classification_loss, dense
+from cnn import Convolution, NetworkOutput, classification_loss, dense, validation
+from cnn.arrays import as_float, as_images, flatten
 from stn.parallel import tiled_poses
 from stn.sampling import sample
+from stn.transformer import without_unknown
 from stn.transforms import FixedScaleAttention
 
 # Rows and columns of the windows that tile the image at the start.
@@ -44,9 +47,18 @@ class PartsConfig:
         self, image_shape: tuple[int, ...], num_classes: int, rngs: nnx.Rngs
     ) -> "PartsNetwork":
         """Creates the network for images of (height, width, channels)."""
-        if self.transformers not in TILES:
-            raise ValueError(f"transformers={self.transformers}: choose 1, 2 or 4")
         return PartsNetwork(self, image_shape, num_classes, rngs=rngs)
+
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        validation.check(
+            self,
+            transformers=validation.one_of(*TILES),
+            scale=validation.number(0.0, 1e3, beyond=True),
+            crop=validation.whole(most=4096),
+            widths=validation.each(validation.whole(), least=1),
+            dropout=validation.share,
+        )
 
 
 class ResidualBlock(nnx.Module):
@@ -90,12 +102,13 @@ class Trunk(nnx.Module):
         self.blocks = nnx.List(ResidualBlock(*pair, rngs=rngs) for pair in sizes)
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch out_height out_width features"]:
         """Feature maps of images."""
+        features = as_float(images)
         for block in self.blocks:
-            images = block(images)
-        return images
+            features = block(features)
+        return features
 
 
 class WindowsLocalisation(nnx.Module):
@@ -116,6 +129,7 @@ class WindowsLocalisation(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
+        self.image_shape = image_shape
         self.trunk = Trunk(image_shape[-1], widths, rngs=rngs)
         self.squeeze = Convolution(widths[-1], 128, 1, rngs=rngs)
         # Every stage halves the image, rounded up.
@@ -131,12 +145,14 @@ class WindowsLocalisation(nnx.Module):
         )
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch transformers 2"]:
         """Shifts (x, y) of every window."""
+        images = as_images(images, self.image_shape)
         features = nnx.relu(self.squeeze(self.trunk(images)))
-        features = nnx.relu(self.dense(features.reshape(features.shape[0], -1)))
-        return self.regression(features).reshape(features.shape[0], -1, 2)
+        features = nnx.relu(self.dense(flatten(features)))
+        shifts = self.regression(features)
+        return shifts.reshape(shifts.shape[0], shifts.shape[1] // 2, 2)
 
 
 class PartsNetwork(nnx.Module):
@@ -150,6 +166,9 @@ class PartsNetwork(nnx.Module):
         image_shape: Height, width and channels of the images.
         num_classes: Number of classes.
         rngs: Source of the initial values and of the dropout masks.
+
+    Raises:
+        ValueError: if a field has a value that no network can have.
     """
 
     def __init__(
@@ -160,6 +179,8 @@ class PartsNetwork(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
+        config.check()
+        validation.check_task(image_shape, num_classes)
         self.transform = FixedScaleAttention(config.scale)
         self.crop = (config.crop, config.crop)
         self.localisation = WindowsLocalisation(
@@ -174,7 +195,7 @@ class PartsNetwork(nnx.Module):
         )
 
     def warp(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> tuple[
         Float[Array, "batch transformers crop crop channels"],
         Float[Array, "batch transformers crop crop 2"],
@@ -182,10 +203,12 @@ class PartsNetwork(nnx.Module):
         """The crops of images in [0, 1], and where each pixel was read."""
         shifts = self.localisation(images)
         grids = [self.transform.grid(shifts[:, k], self.crop) for k in range(shifts.shape[1])]
-        crops = [sample(images, grid) for grid in grids]
+        crops = [
+            without_unknown(sample(images, grid), shifts[:, k]) for k, grid in enumerate(grids)
+        ]
         return jnp.stack(crops, axis=1), jnp.stack(grids, axis=1)
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
         """Classifies images in [0, 1]."""
         crops, _ = self.warp(images)
         features = [

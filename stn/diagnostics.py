@@ -11,9 +11,11 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Num
 
-from stn.grids import identity_grid
+from cnn.arrays import as_float, widened
+from stn.grids import check_size, identity_grid
 
 # Rounding may move a point that lies on the image's edge.
 _EDGE = 1.0 + 1e-5
@@ -49,7 +51,7 @@ class WarpStatistics(NamedTuple):
 
 
 def warp_statistics(
-    grid: Float[Array, "batch height width 2"], *, align_corners: bool = False
+    grid: Num[ArrayLike, "batch height width 2"], *, align_corners: bool = False
 ) -> WarpStatistics:
     """Rotation, scale, shear, shift and coverage of each warp.
 
@@ -62,11 +64,12 @@ def warp_statistics(
         align_corners: As the grid was made.
 
     Raises:
-        ValueError: if the grid is a single pixel high or wide.
+        ValueError: if the grid is a single pixel high or wide, or not of images.
     """
+    grid = checked_grid(grid)
     if min(grid.shape[1:3]) < 2:
         raise ValueError(f"a grid of {grid.shape[1]}x{grid.shape[2]} points shows no rotation")
-    points = grid.reshape(grid.shape[0], -1, 2)
+    points = grid.reshape(grid.shape[0], grid.shape[1] * grid.shape[2], 2)
     rest = identity_grid(grid.shape[1:3], align_corners=align_corners).reshape(-1, 2)
     design = np.concatenate([rest, np.ones((len(rest), 1))], axis=1)
     # The least squares are solved when the program is built: `fit` is [batch, 3, 2].
@@ -76,6 +79,7 @@ def warp_statistics(
     determinant = _cross(columns[:, 0], columns[:, 1])
     x_axis = jnp.where(determinant < 0, -1.0, 1.0)[:, None] * columns[:, 0]
     area = jnp.abs(determinant)
+    covered = jnp.mean(jnp.all(jnp.abs(points) <= _EDGE, axis=-1), axis=-1)
     return WarpStatistics(
         rotation=jnp.degrees(jnp.arctan2(x_axis[:, 1], x_axis[:, 0])),
         scale=jnp.sqrt(area),
@@ -84,13 +88,25 @@ def warp_statistics(
         shear=jnp.sum(x_axis * columns[:, 1], axis=-1) / area,
         shift_x=shift[:, 0],
         shift_y=shift[:, 1],
-        coverage=jnp.mean(jnp.all(jnp.abs(points) <= _EDGE, axis=-1), axis=-1),
+        coverage=jnp.where(jnp.any(jnp.isnan(points), axis=(1, 2)), jnp.nan, covered),
         bend=jnp.sqrt(jnp.mean(jnp.sum(residual**2, axis=-1), axis=-1)),
         reflected=determinant < 0,
     )
 
 
-def frame(grid: Float[Array, "batch height width 2"]) -> Float[Array, "batch points 2"]:
+def checked_grid(grid: Num[ArrayLike, "batch height width 2"]) -> Array:
+    """A grid of images in float32 or wider.
+
+    Raises:
+        ValueError: if it is not `[batch, height, width, 2]`.
+    """
+    array = widened(grid)
+    if array.ndim != 4 or array.shape[3] != 2:
+        raise ValueError(f"grid of shape {array.shape}: must be [batch, height, width, 2]")
+    return array
+
+
+def frame(grid: Num[ArrayLike, "batch height width 2"]) -> Float[Array, "batch points 2"]:
     """The outline of what a warp reads, to be drawn on its input.
 
     The border of the grid, moved out by half a pixel to the outer edges of the output's pixels:
@@ -102,7 +118,13 @@ def frame(grid: Float[Array, "batch height width 2"]) -> Float[Array, "batch poi
     Returns:
         Normalised (x, y), 2 * (height + width) + 5 points in order: along the top to the right,
         down, back along the bottom, up, and the first point once more.
+
+    Raises:
+        ValueError: if the grid is a single pixel high or wide, or not of images.
     """
+    grid = checked_grid(grid)
+    if min(grid.shape[1:3]) < 2:
+        raise ValueError(f"a grid of {grid.shape[1]}x{grid.shape[2]} points has no outline")
     wide = _extended(jnp.swapaxes(_extended(grid), 1, 2))
     wide = jnp.swapaxes(wide, 1, 2)
     sides = [wide[:, 0, :-1], wide[:, :-1, -1], wide[:, -1, :0:-1], wide[:, ::-1, 0]]
@@ -110,7 +132,7 @@ def frame(grid: Float[Array, "batch height width 2"]) -> Float[Array, "batch poi
 
 
 def pixel_coordinates(
-    points: Float[Array, "*points 2"], size: Sequence[int], *, align_corners: bool = False
+    points: Num[ArrayLike, "*points 2"], size: Sequence[int], *, align_corners: bool = False
 ) -> Float[Array, "*points 2"]:
     """Normalised coordinates in pixels of an image, as the sampler reads them.
 
@@ -121,7 +143,15 @@ def pixel_coordinates(
 
     Returns:
         (x, y) in pixels, where the centre of the first pixel is at 0.
+
+    Raises:
+        ValueError: if the points or the size are not of images.
     """
+    points, size = as_float(points), check_size(size)
+    if points.ndim < 1 or points.shape[-1] != 2 or len(size) != 2:
+        raise ValueError(
+            f"points of shape {points.shape} and size {size}: must be [..., 2] and (height, width)"
+        )
     sizes = jnp.asarray(size[::-1], points.dtype)
     if align_corners:
         return (points + 1.0) * (sizes - 1.0) / 2.0

@@ -8,7 +8,11 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
+
+from cnn import validation
+from cnn.arrays import widened
 
 
 def axis_coordinates(size: int, *, align_corners: bool = False) -> np.ndarray:
@@ -21,10 +25,21 @@ def axis_coordinates(size: int, *, align_corners: bool = False) -> np.ndarray:
 
     Returns:
         `[size]`, increasing.
+
+    Raises:
+        ValueError: if the size is below 1.
     """
+    validation.check_values(size=(size, validation.whole()))
     if align_corners and size > 1:
         return np.linspace(-1.0, 1.0, size)
     return (2.0 * np.arange(size) + 1.0) / size - 1.0
+
+
+def check_size(size: Sequence[int]) -> tuple[int, ...]:
+    """The sizes as a tuple; raises a `ValueError` unless all are whole numbers, at least 1."""
+    sizes = tuple(size)
+    validation.check_values(size=(sizes, validation.each(validation.whole(), least=1)))
+    return sizes
 
 
 def identity_grid(size: Sequence[int], *, align_corners: bool = False) -> np.ndarray:
@@ -36,13 +51,17 @@ def identity_grid(size: Sequence[int], *, align_corners: bool = False) -> np.nda
 
     Returns:
         `[*size, dims]` in float64, the last axis of the image first: (x, y) or (x, y, z).
+
+    Raises:
+        ValueError: if a size is below 1.
     """
+    size = check_size(size)
     axes = [axis_coordinates(length, align_corners=align_corners) for length in size]
     return np.stack(np.meshgrid(*axes, indexing="ij")[::-1], axis=-1)
 
 
 def affine_grid(
-    theta: Float[Array, "batch dims columns"],
+    theta: Num[ArrayLike, "batch dims columns"],
     size: Sequence[int],
     *,
     align_corners: bool = False,
@@ -59,15 +78,17 @@ def affine_grid(
         `[batch, height, width, 2]` or `[batch, depth, height, width, 3]`, float32 or wider.
 
     Raises:
-        ValueError: if theta and size are not both for images or both for volumes.
+        ValueError: if theta and size are not both for images or both for volumes, or a size is
+            below 1.
     """
+    theta = widened(theta)
+    size = check_size(size)
     dims = len(size)
     if dims not in (2, 3) or theta.shape[1:] != (dims, dims + 1):
         raise ValueError(
             f"theta {theta.shape} and size {tuple(size)} do not fit together: theta is "
             "[batch, 2, 3] for (height, width) and [batch, 3, 4] for (depth, height, width)"
         )
-    theta = theta.astype(jnp.promote_types(theta.dtype, jnp.float32))
     axes = [axis_coordinates(length, align_corners=align_corners) for length in size[::-1]]
     rows = jnp.split(theta, dims, axis=1)
     return jnp.concatenate([_affine_coordinate(row[:, 0], axes) for row in rows], axis=-1)
@@ -80,10 +101,11 @@ def _affine_coordinate(row, axes):
     exact to float32 on accelerators whose matrix products are not.
     """
     dims = len(axes)
-    total = row[:, -1].reshape(-1, *[1] * (dims + 1))
+    batch = row.shape[0]
+    total = row[:, -1].reshape(batch, *[1] * (dims + 1))
     for number, axis in enumerate(axes):
         term = row[:, number, None] * jnp.asarray(axis, row.dtype)
         shape = [1] * dims
         shape[dims - 1 - number] = len(axis)
-        total = total + term.reshape(-1, *shape, 1)
+        total = total + term.reshape(batch, *shape, 1)
     return total

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
+from cnn.arrays import as_float
 from stn.localisation import Localisation
 from stn.transformer import SpatialTransformer
 from stn.transforms import ComposableTransform, Transform
@@ -82,9 +84,12 @@ class IteratedTransformer(nnx.Module):
             rngs=rngs,
         )
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> IteratedTransformed:
+    def __call__(
+        self, images: Num[ArrayLike, "batch height width channels"]
+    ) -> IteratedTransformed:
         """Predicts and composes the updates of each image, and reads it through all of them."""
         identity = jnp.asarray(self.transform.identity, jnp.float32)
+        images = as_float(images)
         theta = jnp.broadcast_to(identity, (images.shape[0], identity.size))
         warped = self.step.warp(images, theta)
         path = []

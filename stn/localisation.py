@@ -11,9 +11,11 @@ from typing import Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
-from cnn import Convolution, dense, pool
+from cnn import Convolution, dense, pool, validation
+from cnn.arrays import as_images, flatten
 from stn.grids import identity_grid
 
 
@@ -24,7 +26,7 @@ class Localisation(Protocol):
     num_features: int
 
     def __call__(
-        self, images: Float[Array, "batch *spatial channels"]
+        self, images: Num[ArrayLike, "batch *spatial channels"]
     ) -> Float[Array, "batch features"]:
         """Features of each image."""
         ...
@@ -37,7 +39,12 @@ class DenseLocalisation(nnx.Module):
         image_shape: Height, width and channels of the images.
         widths: Of the layers.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if there is no layer, or a size is below 1.
     """
+
+    smallest_side = 1
 
     def __init__(
         self,
@@ -46,6 +53,10 @@ class DenseLocalisation(nnx.Module):
         widths: Sequence[int] = (32, 32, 32),
         rngs: nnx.Rngs,
     ):
+        validation.check_shape(image_shape)
+        every_width = validation.each(validation.whole(), least=1)
+        validation.check_values(widths=(tuple(widths), every_width))
+        self.image_shape = image_shape
         height, width, channels = image_shape
         sizes = (height * width * channels, *widths)
         self.layers = nnx.List(
@@ -54,10 +65,10 @@ class DenseLocalisation(nnx.Module):
         self.num_features = sizes[-1]
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """Features of each image."""
-        features = images.reshape(images.shape[0], -1)
+        features = flatten(as_images(images, self.image_shape))
         for layer in self.layers:
             features = nnx.relu(layer(features))
         return features
@@ -78,8 +89,10 @@ class ConvolutionalLocalisation(nnx.Module):
         rngs: Source of the initial values.
 
     Raises:
-        ValueError: if the images are too small for the layers.
+        ValueError: if the images are too small for the layers, or a size is below 1.
     """
+
+    smallest_side = 28
 
     def __init__(
         self,
@@ -90,7 +103,12 @@ class ConvolutionalLocalisation(nnx.Module):
         coordinates: bool = False,
         rngs: nnx.Rngs,
     ):
-        self.coordinates = coordinates
+        validation.check_shape(image_shape)
+        size = validation.whole()
+        validation.check_values(channels=(channels, size), num_features=(num_features, size))
+        layers = "the localisation network's poolings and 5x5 convolutions"
+        validation.check_side(image_shape, self.smallest_side, layers)
+        self.image_shape, self.coordinates = image_shape, coordinates
         in_channels = image_shape[-1] + 2 * coordinates
         self.first = Convolution(in_channels, channels, 5, rngs=rngs)
         self.second = Convolution(channels, channels, 5, rngs=rngs)
@@ -99,16 +117,17 @@ class ConvolutionalLocalisation(nnx.Module):
         self.num_features = num_features
 
     def _convolve(self, images):
+        images = as_images(images, self.image_shape)
         if self.coordinates:
             points = jnp.asarray(identity_grid(images.shape[1:3]), images.dtype)
             points = jnp.broadcast_to(points, (images.shape[0], *points.shape))
             images = jnp.concatenate([images, points], axis=-1)
         features = nnx.relu(self.first(pool(images, "average2")))
         features = nnx.relu(self.second(pool(features, "max2")))
-        return features.reshape(features.shape[0], -1)
+        return flatten(features)
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """Features of each image."""
         return nnx.relu(self.dense(self._convolve(images)))

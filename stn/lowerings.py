@@ -6,6 +6,7 @@ of the machine: single reads, one wide read, or matrix products.
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import jax
@@ -25,7 +26,7 @@ Values = Float[Array, "batch *out channels"]
 def gather(images: Images, axes: Sequence[Taps]) -> Values:
     """Reads every tap by itself; XLA fuses all reads of a forward pass into one loop."""
     _, *spatial, channels = images.shape
-    rows = images.reshape(-1, channels)
+    rows = images.reshape(_count(images), channels)
 
     def read(taps):
         positions = [
@@ -50,10 +51,11 @@ def packed(images: Images, axes: Sequence[Taps]) -> Values:
     ringed = jnp.pad(images, ((0, 0), *[(1, 1)] * len(spatial), (0, 0)))
     sizes = [size + 1 for size in spatial]
     shifted = [
-        lax.dynamic_slice(ringed, (0, *corner, 0), (len(images), *sizes, channels))
+        lax.dynamic_slice(ringed, (0, *corner, 0), (images.shape[0], *sizes, channels))
         for corner in corners
     ]
-    rows = jnp.concatenate(shifted, axis=-1).reshape(-1, len(corners) * channels)
+    together = jnp.concatenate(shifted, axis=-1)
+    rows = together.reshape(_count(together), len(corners) * channels)
     neighbours = _rows_at(rows, sizes, [taps[0][0] + 1 for taps in axes])
     parts = jnp.split(neighbours, len(corners), axis=-1)
     if channels > FEW_CHANNELS:
@@ -85,15 +87,16 @@ def matmul(images: Images, axes: Sequence[Taps]) -> Values:
     """
     batch, *spatial, channels = images.shape
     out = axes[0][0][0].shape
+    points = math.prod(out[1:])
     weights = [
-        _dense(taps, size).reshape(batch, -1, size).astype(images.dtype)
+        _dense(taps, size).reshape(batch, points, size).astype(images.dtype)
         for taps, size in zip(axes, spatial, strict=True)
     ]
-    rows = images.reshape(batch, spatial[0], -1)
+    rows = images.reshape(batch, spatial[0], math.prod(images.shape[2:]))
     # The highest precision, for on GPUs and TPUs the default would round the pixels.
     values = jnp.einsum("bps,bsr->bpr", weights[0], rows, precision=lax.Precision.HIGHEST)
     for weight, size in zip(weights[1:], spatial[1:], strict=True):
-        values = values.reshape(batch, -1, size, values.shape[-1] // size)
+        values = values.reshape(batch, points, size, values.shape[-1] // size)
         values = jnp.einsum("bps,bpsr->bpr", weight, values, precision=lax.Precision.HIGHEST)
     return values.reshape(*out, channels)
 
@@ -116,11 +119,16 @@ def _masked(taps: Taps, size: int) -> Taps:
     ]
 
 
+def _count(images):
+    """Pixels of all images together, also where there is none or their number is symbolic."""
+    return math.prod(images.shape[:-1])
+
+
 def _rows_at(rows, sizes, positions):
     """Rows of `[batch * product of sizes, values]` at a position along every axis."""
     points = positions[0]
     images = jnp.arange(points.shape[0], dtype=jnp.int32)
-    index = images.reshape(-1, *[1] * (points.ndim - 1))
+    index = images.reshape(images.shape[0], *[1] * (points.ndim - 1))
     for position, size in zip(positions, sizes, strict=True):
         index = index * size + position
     return rows.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from cnn import NetworkOutput, classification_loss, match_width, pool
+from cnn import NetworkOutput, classification_loss, match_width, pool, validation
 from stn.classifiers import ConvolutionalClassifier, DenseClassifier
 from stn.iterated import IteratedTransformer
 from stn.localisation import ConvolutionalLocalisation, DenseLocalisation
@@ -78,7 +79,9 @@ class TransformerNetworkConfig:
         self, image_shape: tuple[int, ...], num_classes: int, rngs: nnx.Rngs
     ) -> "ClassifierNetwork | TransformerNetwork":
         """Creates the network for images of (height, width, channels)."""
-        _check(self)
+        self.check()
+        validation.check_task(image_shape, num_classes)
+        validation.check_side(image_shape, self.smallest_side, "the network")
         kind = TransformerNetwork if self.transformers else ClassifierNetwork
 
         def network(width: int, rngs: nnx.Rngs):
@@ -87,14 +90,33 @@ class TransformerNetworkConfig:
         width = match_width(lambda width: network(width, nnx.Rngs(0)), self.parameters)
         return network(width, rngs)
 
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        few, flag, weight = validation.MAX_UNROLLED, validation.flag, validation.weight
+        validation.check(
+            self,
+            classifier=validation.one_of(*CLASSIFIERS),
+            transform=validation.one_of(*TRANSFORMS),
+            transformers=validation.whole(0, few),
+            steps=validation.whole(most=few),
+            pooling=flag,
+            coordinates=flag,
+            parameters=validation.whole(most=validation.MAX_PARAMETERS),
+            identity_penalty=weight,
+            outside_penalty=weight,
+            collapse_penalty=weight,
+        )
 
-def _check(config: TransformerNetworkConfig) -> None:
-    for field, choices in (("classifier", CLASSIFIERS), ("transform", TRANSFORMS)):
-        value = getattr(config, field)
-        if value not in choices:
-            raise ValueError(f"{field}={value!r}: choose one of {', '.join(choices)}")
-    if config.transformers < 0:
-        raise ValueError(f"transformers={config.transformers}: must be at least 0")
+    @property
+    def smallest_side(self) -> int:
+        """Height and width of the smallest images of which the layers leave anything."""
+        classifier = CLASSIFIERS[self.classifier].smallest_side
+        if not self.transformers:
+            return classifier
+        localisation = DenseLocalisation if self.classifier == "fcn" else ConvolutionalLocalisation
+        # The collapse penalty compares neighbouring points.
+        least = 2 if self.collapse_penalty else 1
+        return max(localisation.smallest_side, classifier * (2 if self.pooling else 1), least)
 
 
 class ClassifierNetwork(nnx.Module):
@@ -121,18 +143,18 @@ class ClassifierNetwork(nnx.Module):
             image_shape, num_classes, width=width, rngs=rngs
         )
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
         """Classifies images in [0, 1]."""
         return NetworkOutput(self.classifier(images))
 
     def activations(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
         """What every hidden layer says, by name and in their order."""
         return self.classifier.layers(images)
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """What the classifier's last layer sees of images in [0, 1]."""
         return self.classifier.features(images)
@@ -197,7 +219,7 @@ class TransformerNetwork(nnx.Module):
         )
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> TransformerNetworkOutput:
         """Classifies images in [0, 1]."""
         transformed = self.transformers(images)
@@ -205,7 +227,7 @@ class TransformerNetwork(nnx.Module):
         return TransformerNetworkOutput(logits, transformed)
 
     def features(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """What the classifier's last layer sees of images in [0, 1], behind the transformers."""
         return self.classifier.features(pool(self.transformers(images).images, self.pooling))
@@ -220,14 +242,14 @@ class TransformerNetwork(nnx.Module):
         return loss, metrics
 
     def activations(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
         """What the transformers make of images, and what every hidden layer says of that."""
         transformed = pool(self.transformers(images).images, self.pooling)
         return {"transformed": transformed, **self.classifier.layers(transformed)}
 
     def warp(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> tuple[
         Float[Array, "batch transformers height width channels"],
         Float[Array, "batch transformers height width 2"],

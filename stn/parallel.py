@@ -10,8 +10,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
+from cnn import validation
 from stn.grids import axis_coordinates
 from stn.iterated import IteratedTransformed, IteratedTransformer
 from stn.transformer import SpatialTransformer, Transformed
@@ -52,7 +54,9 @@ class ParallelTransformers(nnx.Module):
                 "be at least one transformer, and one size"
             )
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> ParallelTransformed:
+    def __call__(
+        self, images: Num[ArrayLike, "batch height width channels"]
+    ) -> ParallelTransformed:
         """Warps the images by every transformer."""
         each = tuple(transformer(images) for transformer in self.transformers)
         return ParallelTransformed(jnp.concatenate([one.images for one in each], axis=-1), each)
@@ -69,7 +73,12 @@ def tiled_poses(rows: int, columns: int) -> np.ndarray:
         `[rows * columns, 6]`, the parameters of `Affine` for the tiles, row by row from the top
         left. Entries 0, 2 and 5 are those of `Attention` if rows and columns are equal; entries 2
         and 5 are those of `Translation`, which keeps the image's own scale.
+
+    Raises:
+        ValueError: if either is below 1.
     """
+    side = validation.whole()
+    validation.check_values(rows=(rows, side), columns=(columns, side))
     return np.array(
         [
             [1.0 / columns, 0.0, x, 0.0, 1.0 / rows, y]

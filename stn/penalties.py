@@ -13,8 +13,12 @@ import functools
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
+from cnn import validation
+from cnn.arrays import widened
+from stn.diagnostics import checked_grid
 from stn.grids import axis_coordinates, identity_grid
 
 # Twice the image's width, in normalised units.
@@ -24,7 +28,7 @@ _POINT = 1e-4
 
 
 def identity_penalty(
-    grid: Float[Array, "batch *out dims"], *, align_corners: bool = False
+    grid: Num[ArrayLike, "batch *out dims"], *, align_corners: bool = False
 ) -> Float[Array, ""]:
     """Mean squared distance of the sampling points from where they are under the identity.
 
@@ -35,13 +39,17 @@ def identity_penalty(
     Returns:
         In squared normalised units; zero only for the identity. Distances above 4, which is twice
         the image's width, count less than their square; the penalty stays below 48.
+
+    Raises:
+        ValueError: if the grid is neither of images nor of volumes.
     """
+    grid = _checked(grid)
     rest = jnp.asarray(identity_grid(grid.shape[1:-1], align_corners=align_corners), grid.dtype)
     return jnp.mean(_tempered(jnp.sum((grid - rest) ** 2, axis=-1)))
 
 
 def outside_penalty(
-    grid: Float[Array, "batch *out dims"], *, limit: float = 1.0
+    grid: Num[ArrayLike, "batch *out dims"], *, limit: float = 1.0
 ) -> Float[Array, ""]:
     """Mean squared distance by which the sampling points leave the image.
 
@@ -52,13 +60,18 @@ def outside_penalty(
 
     Returns:
         In squared normalised units, below 48 as the identity's; zero if all are within the limit.
+
+    Raises:
+        ValueError: if the grid is neither of images nor of volumes, or the limit is negative.
     """
+    grid = _checked(grid)
+    validation.check_values(limit=(limit, validation.number(0.0, 1e6)))
     excess = jnp.maximum(jnp.abs(grid) - limit, 0.0)
     return jnp.mean(_tempered(jnp.sum(excess**2, axis=-1)))
 
 
 def collapse_penalty(
-    grid: Float[Array, "batch height width 2"],
+    grid: Num[ArrayLike, "batch height width 2"],
     *,
     smallest_area: float = 0.05,
     align_corners: bool = False,
@@ -82,10 +95,11 @@ def collapse_penalty(
     Raises:
         ValueError: if the grid is a single pixel high or wide, or smallest_area is not above 1e-4.
     """
+    grid = checked_grid(grid)
     if min(grid.shape[1:3]) < 2:
         raise ValueError(f"a grid of {grid.shape[1]}x{grid.shape[2]} points has no area")
-    if smallest_area <= _POINT:
-        raise ValueError(f"smallest_area={smallest_area}: must be above {_POINT}")
+    if not _POINT < smallest_area < np.inf:
+        raise ValueError(f"smallest_area={smallest_area}: must be finite and above {_POINT}")
     top_left, top_right, bottom_left, bottom_right = _corners(grid)
     falling, rising = bottom_right - top_left, top_right - bottom_left
     doubled = rising[..., 0] * falling[..., 1] - rising[..., 1] * falling[..., 0]
@@ -97,8 +111,20 @@ def collapse_penalty(
     share = jnp.clip(doubled / (2.0 * steps[0] * steps[1] * smallest_area), -1.0, 1.0)
     least = (_POINT / smallest_area) ** 2
     shrunk = -0.5 * jnp.log(share**2 + least * (1.0 - share**2))
-    near = functools.reduce(jnp.logical_and, _corners(jnp.all(jnp.abs(grid) < _FAR, axis=-1)))
+    # What is not a number is not far, and so stays in the mean.
+    near = functools.reduce(jnp.logical_and, _corners(jnp.all(~(jnp.abs(grid) >= _FAR), axis=-1)))
     return jnp.mean(jnp.where(near, shrunk, 0.0) ** 2)
+
+
+def _checked(grid):
+    grid = widened(grid)
+    dims = grid.ndim - 2
+    if dims not in (2, 3) or grid.shape[-1] != dims:
+        raise ValueError(
+            f"grid of shape {grid.shape}: must be [batch, height, width, 2], or "
+            "[batch, depth, height, width, 3] for volumes"
+        )
+    return grid
 
 
 def _corners(points):

@@ -10,11 +10,12 @@ The values are those of equation 5 of Jaderberg et al. (2015): `stn.taps` has th
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
+from cnn.arrays import as_float
 from stn import lowerings
 from stn.taps import METHODS, PADDINGS, axis_taps
 
@@ -24,8 +25,8 @@ _LARGEST_MATMUL = 64**2
 
 
 def sample(
-    images: Num[Array, "batch *spatial channels"],
-    grid: Float[Array, "batch *out dims"],
+    images: Num[ArrayLike, "batch *spatial channels"],
+    grid: Num[ArrayLike, "batch *out dims"],
     *,
     method: str = "bilinear",
     padding: str = "zeros",
@@ -57,15 +58,15 @@ def sample(
     Raises:
         ValueError: if shapes do not fit together or a name is unknown.
     """
-    _check(images, grid, method, padding, lowering)
-    spatial = images.shape[1:-1]
+    values, grid = as_float(images), as_float(grid)
+    _check(values, grid, method, padding, lowering)
+    spatial = values.shape[1:-1]
     # Split, for unlike that of indexing its transpose fuses with that of the grid's own assembly.
     coordinates = lax.split(grid, (1,) * len(spatial), axis=grid.ndim - 1)[::-1]
     axes = [
         axis_taps(along[..., 0], size, method=method, padding=padding, align_corners=align_corners)
         for along, size in zip(coordinates, spatial, strict=True)
     ]
-    values = images if jnp.issubdtype(images.dtype, jnp.floating) else images.astype(jnp.float32)
     if lowering == "auto":
         return _automatic(values.shape, method)(values, axes)
     return getattr(lowerings, lowering)(values, axes)
@@ -90,7 +91,14 @@ def _automatic(shape, method):
 
 def _check(images, grid, method, padding, lowering):
     dims = images.ndim - 2
-    if dims not in (2, 3) or grid.shape[-1] != dims or grid.shape[0] != images.shape[0]:
+    if not all(images.shape[1:-1]):
+        raise ValueError(f"images of shape {images.shape} have no pixel that could be read")
+    if (
+        dims not in (2, 3)
+        or grid.ndim < 2
+        or grid.shape[-1] != dims
+        or grid.shape[0] != images.shape[0]
+    ):
         raise ValueError(
             f"images {images.shape} and grid {grid.shape} do not fit together: a grid is "
             "[batch, ..., 2] for [batch, height, width, channels] and [batch, ..., 3] for volumes"

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from flax import nnx
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
+from cnn.arrays import as_float
 from stn.transformer import SpatialTransformer
 
 
@@ -52,9 +54,10 @@ class SharedLayersTransformer(nnx.Module):
         self.transformer = transformer
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> SharedLayersTransformed:
         """features(warp(images, theta(features(images))))."""
+        images = as_float(images)
         theta = self.transformer.predict(self.layers(images))
         warped = self.transformer.warp(images, theta)
         return SharedLayersTransformed(self.layers(warped.images), *warped)

@@ -6,14 +6,18 @@ Appendix A.5 of Jaderberg et al. (2015). Its images show whole numbers, of up to
 
 import dataclasses
 import itertools
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
-from cnn import Convolution, classification_loss, dense, pool
+from cnn import Convolution, classification_loss, dense, pool, validation
+from cnn.arrays import as_images, flatten
+from cnn.pooling import POOLINGS
 from stn.localisation import DenseLocalisation
 from stn.transformer import SpatialTransformer, Transformed
 from stn.transforms import Affine
@@ -47,12 +51,32 @@ class HouseNumberConfig:
         self, image_shape: tuple[int, ...], num_classes: int, rngs: nnx.Rngs
     ) -> "HouseNumberNetwork":
         """Creates the network for images of (height, width, channels)."""
-        if self.transformers not in PLACES:
-            raise ValueError(
-                f"transformers={self.transformers!r}: choose one of {', '.join(PLACES)}"
-            )
+        self.check()
         kind = TransformedHouseNumberNetwork if PLACES[self.transformers] else HouseNumberNetwork
         return kind(self, image_shape, num_classes, rngs=rngs)
+
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        validation.check(
+            self,
+            transformers=validation.one_of(*PLACES),
+            digits=validation.whole(most=validation.MAX_UNROLLED),
+            channels=validation.each(validation.whole(), least=1),
+            pooling=validation.each(validation.one_of(*POOLINGS)),
+            dense=validation.each(validation.whole()),
+            dropout=validation.share,
+        )
+        if len(self.pooling) != len(self.channels):
+            raise ValueError(
+                f"pooling={self.pooling!r} must name one pooling for each of the "
+                f"{len(self.channels)} convolutions"
+            )
+
+    @property
+    def smallest_side(self) -> int:
+        """Height and width of the smallest images of which the poolings leave anything."""
+        left = 2 ** sum(kind != "none" for kind in self.pooling)
+        return max(left, InputLocalisation.smallest_side if self.transformers == "single" else 1)
 
 
 class HouseNumberOutput(NamedTuple):
@@ -67,11 +91,17 @@ class InputLocalisation(nnx.Module):
     Args:
         image_shape: Height, width and channels of the images.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if the images are too small for the pooling.
     """
 
     num_features = 32
+    smallest_side = 2
 
     def __init__(self, image_shape: tuple[int, ...], *, rngs: nnx.Rngs):
+        validation.check_shape(image_shape)
+        validation.check_side(image_shape, self.smallest_side, "the pooling by 2")
         self.first = Convolution(image_shape[-1], 32, 5, padding="SAME", rngs=rngs)
         self.second = Convolution(32, 32, 5, padding="SAME", rngs=rngs)
         features = jax.eval_shape(self._convolve, jnp.zeros((1, *image_shape)))
@@ -79,10 +109,10 @@ class InputLocalisation(nnx.Module):
 
     def _convolve(self, images):
         features = nnx.relu(self.second(pool(nnx.relu(self.first(images)), "max2")))
-        return features.reshape(features.shape[0], -1)
+        return flatten(features)
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> Float[Array, "batch features"]:
         """Features of each image."""
         return nnx.relu(self.dense(self._convolve(images)))
@@ -101,7 +131,8 @@ class HouseNumberNetwork(nnx.Module):
         rngs: Source of the initial values and of the dropout masks.
 
     Raises:
-        ValueError: if nothing is left of the images after the poolings.
+        ValueError: if nothing is left of the images after the poolings, or a field has a value
+            that no network can have.
     """
 
     def __init__(
@@ -112,6 +143,10 @@ class HouseNumberNetwork(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
+        config.check()
+        validation.check_task(image_shape, num_classes)
+        validation.check_side(image_shape, config.smallest_side, "the poolings")
+        self.image_shape = image_shape
         self.pooling, self.digits = config.pooling, config.digits
         height, width, channels = image_shape
         convolutions, transformers = [], []
@@ -122,28 +157,26 @@ class HouseNumberNetwork(nnx.Module):
             convolutions.append(Convolution(channels, filters, 5, padding="SAME", rngs=rngs))
             shrink = 1 if config.pooling[layer] == "none" else 2
             height, width, channels = height // shrink, width // shrink, filters
-        if not height * width:
-            raise ValueError(f"images of {image_shape} are too small for the poolings")
         self.convolutions, self.transformers = nnx.List(convolutions), nnx.List(transformers)
         self.dropout = nnx.Dropout(config.dropout, rngs=rngs)
         widths = (height * width * channels, *config.dense)
         self.dense = nnx.List(dense(*pair, rngs=rngs) for pair in itertools.pairwise(widths))
         self.classifier = nnx.Linear(widths[-1], config.digits * num_classes, rngs=rngs)
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> HouseNumberOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> HouseNumberOutput:
         """Classifies images in [0, 1]."""
-        features = images
+        features = as_images(images, self.image_shape)
         for layer, convolution in enumerate(self.convolutions):
             if layer < len(self.transformers):
                 features = self.transformers[layer](features).images
             features = pool(nnx.relu(convolution(features)), self.pooling[layer])
             features = self.dropout(features) if layer else features
-        features = features.reshape(features.shape[0], -1)
+        features = flatten(features)
         for layer in self.dense:
             features = self.dropout(nnx.relu(layer(features)))
         logits = self.classifier(features)
         if self.digits > 1:
-            logits = logits.reshape(logits.shape[0], self.digits, -1)
+            logits = logits.reshape(logits.shape[0], self.digits, logits.shape[1] // self.digits)
         return HouseNumberOutput(logits)
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
@@ -155,18 +188,23 @@ class HouseNumberNetwork(nnx.Module):
         Returns:
             The loss in nats, and as a metric the share of images of which every digit is right.
         """
-        logits = self(batch.images).logits
+        logits, labels = self(batch.images).logits, jnp.asarray(batch.labels)
+        if labels.shape != logits.shape[:-1]:
+            raise ValueError(
+                f"labels of shape {labels.shape}: must be one a digit, {logits.shape[:-1]}"
+            )
         mean, _ = classification_loss(
-            logits.reshape(-1, logits.shape[-1]), batch.labels.reshape(-1)
+            logits.reshape(math.prod(labels.shape), logits.shape[-1]),
+            labels.reshape(math.prod(labels.shape)),
         )
-        return self.digits * mean, {"accuracy": _all_right(logits, batch.labels)}
+        return self.digits * mean, {"accuracy": _all_right(logits, labels)}
 
 
 class TransformedHouseNumberNetwork(HouseNumberNetwork):
     """A `HouseNumberNetwork` with transformers: it can show what the first one does."""
 
     def warp(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Num[ArrayLike, "batch height width channels"]
     ) -> tuple[
         Float[Array, "batch 1 height width channels"], Float[Array, "batch 1 height width 2"]
     ]:
@@ -179,7 +217,9 @@ def _all_right(
     logits: Float[Array, "batch *digits classes"], labels: Int[Array, "batch *digits"]
 ) -> Float[Array, ""]:
     right = jnp.argmax(logits, axis=-1) == labels
-    return jnp.mean(jnp.all(right.reshape(right.shape[0], -1), axis=-1))
+    whole = jnp.all(right.reshape(right.shape[0], math.prod(right.shape[1:])), axis=-1)
+    # Else the first NaN of a row would pass for its largest logit.
+    return jnp.where(jnp.any(jnp.isnan(logits)), jnp.nan, jnp.mean(whole))
 
 
 def _transformer(kind: str, shape: tuple[int, int, int], rngs: nnx.Rngs) -> SpatialTransformer:

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from cnn.arrays import wide_type
+
 Taps = list[tuple[Int[Array, "batch *out"], Float[Array, "batch *out"]]]
 
 METHODS = ("nearest", "bilinear", "bicubic")
@@ -47,7 +49,7 @@ def axis_taps(
 
 def _to_pixels(coordinates, size: int, align_corners: bool):
     """Normalised coordinates to pixel units, where pixel k has its centre at k."""
-    wide = coordinates.astype(jnp.promote_types(coordinates.dtype, jnp.float32))
+    wide = coordinates.astype(wide_type(coordinates.dtype))
     if align_corners:
         return (wide + 1.0) * ((size - 1) / 2.0)
     return ((wide + 1.0) * size - 1.0) / 2.0
@@ -70,7 +72,8 @@ def _cubic(pixels, size, padding, align_corners):
     """Four taps; the padding acts on each tap and not, as for the others, on the point itself."""
     # Far outside every tap reads the same, so the range can be cut before it overflows integers.
     far = 4.0 * size + 4.0
-    pixels = pixels if padding == "reflection" else lax.clamp(-far, pixels, far + size)
+    low, high = (jnp.asarray(end, pixels.dtype) for end in (-far, far + size))
+    pixels = pixels if padding == "reflection" else lax.clamp(low, pixels, high)
     pixels = jnp.where(jnp.isfinite(pixels), pixels, -far)
     lower = jnp.floor(lax.stop_gradient(pixels))
     offset = pixels - lower

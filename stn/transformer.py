@@ -9,8 +9,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
+from cnn.arrays import as_float
 from stn.antialiasing import sample_supersampled
 from stn.localisation import Localisation
 from stn.transforms import Transform
@@ -90,23 +92,27 @@ class SpatialTransformer(nnx.Module):
         self.align_corners = align_corners
         self.supersampling = supersampling
 
-    def __call__(self, images: Float[Array, "batch *spatial channels"]) -> Transformed:
+    def __call__(self, images: Num[ArrayLike, "batch *spatial channels"]) -> Transformed:
         """Predicts a transform for each image and reads the image through it.
 
         Parameters, grid and weights are float32 whatever the images are.
         """
         return self.warp(images, self.predict(images))
 
-    def predict(self, seen: Float[Array, "batch *features"]) -> Float[Array, "batch parameters"]:
+    def predict(self, seen: Num[ArrayLike, "batch *features"]) -> Float[Array, "batch parameters"]:
         """The transform's parameters for what the localisation network is shown, in float32."""
-        return self.regression(self.localisation(seen).astype(jnp.float32))
+        return self.regression(self.localisation(as_float(seen)).astype(jnp.float32))
 
     def warp(
         self,
-        images: Float[Array, "batch *spatial channels"],
-        theta: Float[Array, "batch parameters"],
+        images: Num[ArrayLike, "batch *spatial channels"],
+        theta: Num[ArrayLike, "batch parameters"],
     ) -> Transformed:
-        """Reads images through given parameters; nothing is predicted."""
+        """Reads images through given parameters; nothing is predicted.
+
+        Images whose parameters are not numbers are no numbers either.
+        """
+        images, theta = as_float(images), as_float(theta)
         size = self.output_size or images.shape[1:-1]
         grid = self.transform.grid(theta, size, align_corners=self.align_corners)
         resampled = sample_supersampled(
@@ -116,4 +122,12 @@ class SpatialTransformer(nnx.Module):
             padding=self.padding,
             align_corners=self.align_corners,
         )
-        return Transformed(resampled, theta, grid)
+        return Transformed(without_unknown(resampled, theta), theta, grid)
+
+
+def without_unknown(
+    images: Float[Array, "batch *out channels"], theta: Float[Array, "batch parameters"]
+) -> Float[Array, "batch *out channels"]:
+    """NaN for images whose parameters have one; the sampler would read the padding for them."""
+    unknown = jnp.any(jnp.isnan(theta), axis=-1).reshape(theta.shape[0], *[1] * (images.ndim - 1))
+    return jnp.where(unknown, jnp.nan, images)

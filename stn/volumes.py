@@ -9,9 +9,11 @@ import dataclasses
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from cnn import NetworkOutput, classification_loss
+from cnn import NetworkOutput, classification_loss, validation
+from cnn.arrays import as_images
 from stn.classifiers import ConvolutionalClassifier
 from stn.localisation import DenseLocalisation
 from stn.transformer import SpatialTransformer
@@ -39,6 +41,16 @@ class VolumeNetworkConfig:
         """Creates the network for volumes of (depth, height, width, channels)."""
         return VolumeNetwork(self, image_shape, num_classes, rngs=rngs)
 
+    def check(self) -> None:
+        """Raises a `ValueError` for a value that no network can have."""
+        validation.check(
+            self,
+            # Cubed, so a larger one fits into no memory.
+            output=validation.whole(ConvolutionalClassifier.smallest_side, 256),
+            shrink=validation.whole(),
+            width=validation.whole(),
+        )
+
 
 class VolumeLocalisation(nnx.Module):
     """Average pooling, then three dense layers of 32 units.
@@ -53,23 +65,26 @@ class VolumeLocalisation(nnx.Module):
     """
 
     def __init__(self, volume_shape: tuple[int, ...], *, shrink: int, rngs: nnx.Rngs):
-        if len(volume_shape) != 4 or min(volume_shape[:3]) < shrink:
+        validation.check_shape(volume_shape, axes=4)
+        validation.check_values(shrink=(shrink, validation.whole()))
+        if min(volume_shape[:3]) < shrink:
             raise ValueError(
-                f"volumes of shape {volume_shape}: they need depth, height, width and channels, "
-                f"and at least {shrink} voxels each way"
+                f"volumes of shape {volume_shape} are too small to be pooled by "
+                f"shrink={shrink}; the smallest side that fits is {shrink}"
             )
         depth, height, width = (side // shrink for side in volume_shape[:3])
-        self.shrink = shrink
+        self.shrink, self.volume_shape = shrink, volume_shape
         self.dense = DenseLocalisation((depth, height, width * volume_shape[3]), rngs=rngs)
         self.num_features = self.dense.num_features
 
     def __call__(
-        self, images: Float[Array, "batch depth height width channels"]
+        self, images: Num[ArrayLike, "batch depth height width channels"]
     ) -> Float[Array, "batch features"]:
         """Features of each volume."""
         window = (self.shrink,) * 3
+        images = as_images(images, self.volume_shape)
         small = nnx.avg_pool(images, window, strides=window)
-        return self.dense(small.reshape(*small.shape[:3], -1))
+        return self.dense(small.reshape(*small.shape[:3], small.shape[3] * small.shape[4]))
 
 
 class VolumeNetwork(nnx.Module):
@@ -80,6 +95,10 @@ class VolumeNetwork(nnx.Module):
         volume_shape: Depth, height, width and channels of the volumes.
         num_classes: Number of classes.
         rngs: Source of the initial values.
+
+    Raises:
+        ValueError: if the volumes are smaller than a pooling window, or a field has a value that no
+            network can have.
     """
 
     def __init__(
@@ -90,6 +109,8 @@ class VolumeNetwork(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
+        config.check()
+        validation.check_task(volume_shape, num_classes, axes=4)
         self.transformer = SpatialTransformer(
             VolumeLocalisation(volume_shape, shrink=config.shrink, rngs=rngs),
             Affine(dims=3),
@@ -104,12 +125,14 @@ class VolumeNetwork(nnx.Module):
         )
 
     def project(
-        self, volumes: Float[Array, "batch depth height width channels"]
+        self, volumes: Num[ArrayLike, "batch depth height width channels"]
     ) -> Float[Array, "batch out_height out_width channels"]:
         """The transformed volumes, averaged along their depth."""
         return jnp.mean(self.transformer(volumes).images, axis=1)
 
-    def __call__(self, volumes: Float[Array, "batch depth height width channels"]) -> NetworkOutput:
+    def __call__(
+        self, volumes: Num[ArrayLike, "batch depth height width channels"]
+    ) -> NetworkOutput:
         """Classifies volumes in [0, 1]."""
         return NetworkOutput(self.classifier(self.project(volumes)))
 

@@ -121,9 +121,9 @@ def test_the_short_recipes_run(block):
         batch = namespace["task"].generate(jax.random.key(0), images, jax.numpy.arange(2))
         assert batch.images.shape == (2, 40, 40, 1)
     elif "FEATURES" in namespace:
-        from data import sources
+        from data import examples
 
-        assert namespace["FEATURES"].items() <= sources.FEATURES.items()
+        assert namespace["FEATURES"].items() <= examples.FEATURES.items()
     else:
         assert namespace["model"] is not None
 

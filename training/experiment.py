@@ -1,16 +1,18 @@
 """What a run is: the typed configuration that `configs/` fills in and a run directory stores."""
 
 import dataclasses
-import importlib
 from typing import Any, Protocol
 
 from flax import nnx
 
 from data.errors import UserError
+from data.limits import SEED, SHARE, Limits, check_fields, check_method, check_number, whole
 from data.sources import DatasetConfig
+from training.config_types import Known, rebuild, to_json, types_in
 from training.optimizers import AdamConfig
 
-_TYPE = "type"
+# More checkpoints than anybody compares runs at.
+_MAX_MILESTONES = 100
 
 
 class ModelConfig(Protocol):
@@ -68,55 +70,47 @@ class Experiment:
     suites: tuple[str, ...] = ("clean",)
 
     def check(self) -> None:
-        """Raises a `UserError` for a value that no run can have."""
-        for name in (
-            "steps",
-            "batch_size",
-            "validate_every",
-            "checkpoint_every",
-            "log_every",
-            "evaluation_batch_size",
-        ):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name}={getattr(self, name)}: must be at least 1")
-        if not 0.0 <= self.ema_decay < 1.0:
-            raise UserError(f"ema_decay={self.ema_decay}: must be in [0, 1)")
-        if not all(0.0 <= accuracy <= 1.0 for accuracy in self.milestones):
-            raise UserError(f"milestones={self.milestones}: must be in [0, 1]")
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"seed={self.seed}: must be in [0, 2^32)")
-        self.dataset.check()
+        """Raises a `UserError` for a value that no run can have, or that could not be stored."""
+        rebuild(to_json(self), Any, lambda: types_in(self))
+        count = whole(1)
+        check_fields(
+            self,
+            steps=count,
+            batch_size=count,
+            validate_every=count,
+            checkpoint_every=count,
+            log_every=count,
+            evaluation_batch_size=count,
+            ema_decay=SHARE,
+            seed=SEED,
+        )
+        check_number("the number of milestones", len(self.milestones), whole(0, _MAX_MILESTONES))
+        for accuracy in self.milestones:
+            check_number("milestones", accuracy, Limits(0.0, 1.0))
+        check_method("model", self.model, "build", "image_shape", "num_classes", "rngs")
+        check_method("optimizer", self.optimizer, "build", "steps")
+        check_method("dataset", self.dataset, "load", "data_dir")
+        check_method("dataset", self.dataset, "generate", "key", "split", "chosen")
+        for part in (self.dataset, self.optimizer):
+            if hasattr(part, "check"):
+                part.check()
 
 
-def to_json(config: Any) -> Any:
-    """Turns nested dataclasses into dictionaries that name their types, ready for JSON."""
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        fields = {f.name: to_json(getattr(config, f.name)) for f in dataclasses.fields(config)}
-        kind = type(config)
-        return {_TYPE: f"{kind.__module__}.{kind.__qualname__}", **fields}
-    if isinstance(config, tuple | list):
-        return [to_json(item) for item in config]
-    return config
+def from_json(stored: Any, known: Known = dict) -> Any:
+    """Rebuilds what `to_json` wrote, by this version or an older one; lists come back as tuples.
 
-
-def from_json(stored: Any) -> Any:
-    """Rebuilds what `to_json` wrote; lists come back as tuples.
+    Args:
+        stored: Perhaps a stranger's: nothing is imported or called but dataclasses of
+            configurations, with values of their fields' types.
+        known: Finds the types of configurations that are this machine's own, by their names.
 
     Raises:
-        UserError: if a named type or field no longer exists.
+        UserError: if a named type or field does not exist, or a value is not of its field's type.
     """
-    if isinstance(stored, list):
-        return tuple(from_json(item) for item in stored)
-    if not isinstance(stored, dict):
-        return stored
-    module, _, name = stored[_TYPE].rpartition(".")
-    fields = {key: from_json(value) for key, value in stored.items() if key != _TYPE}
     try:
-        return getattr(importlib.import_module(module), name)(**fields)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(
-            f"the stored configuration names {stored[_TYPE]}, which cannot be rebuilt: {error}"
-        ) from error
+        return rebuild(stored, Any, known)
+    except UserError as error:
+        raise UserError(f"the stored configuration cannot be rebuilt: {error}") from error
 
 
 def differences(first: Any, second: Any, prefix: str = "") -> list[str]:

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 
 from data.errors import UserError
-from evaluation.outputs import expand
+from data.folders import expand
 from evaluation.stored import read_object
 
 

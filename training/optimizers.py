@@ -6,10 +6,18 @@ from typing import Any
 import jax
 import optax
 
+from data.limits import POSITIVE, SHARE, Limits, check_fields, check_method, whole
+
+_SCHEDULE = "optimizer.schedule."
+_DECAY = Limits(POSITIVE.least, 1.0)
+
 
 @dataclasses.dataclass
 class ConstantSchedule:
     """The base learning rate throughout."""
+
+    def check(self, learning_rate: float) -> None:
+        """Nothing can be wrong with it."""
 
     def build(self, learning_rate: float, steps: int) -> optax.Schedule:
         """Returns the learning rate as a function of the step."""
@@ -26,6 +34,11 @@ class CosineSchedule:
     """
 
     warmup_steps: int = 0
+
+    def check(self, learning_rate: float) -> None:
+        """Raises a `UserError` for a value that no run can have."""
+        del learning_rate
+        check_fields(self, _SCHEDULE, warmup_steps=whole())
 
     def build(self, learning_rate: float, steps: int) -> optax.Schedule:
         """Returns the learning rate as a function of the step."""
@@ -49,6 +62,11 @@ class StepSchedule:
 
     decay_rate: float = 0.1
     decay_steps: int = 50_000
+
+    def check(self, learning_rate: float) -> None:
+        """Raises a `UserError` for a value that no run can have."""
+        del learning_rate
+        check_fields(self, _SCHEDULE, decay_rate=_DECAY, decay_steps=whole(1))
 
     def build(self, learning_rate: float, steps: int) -> optax.Schedule:
         """Returns the learning rate as a function of the step."""
@@ -74,6 +92,11 @@ class ExponentialSchedule:
     decay_rate: float = 0.96
     decay_steps: int = 2000
     floor: float = 1e-6
+
+    def check(self, learning_rate: float) -> None:
+        """Raises a `UserError` for a value that no run can have."""
+        below = Limits(0.0, learning_rate)
+        check_fields(self, _SCHEDULE, decay_rate=_DECAY, decay_steps=whole(1), floor=below)
 
     def build(self, learning_rate: float, steps: int) -> optax.Schedule:
         """Returns the learning rate as a function of the step."""
@@ -110,6 +133,13 @@ class AdamConfig:
     slow_part: str = ""
     slow_factor: float = 1.0
 
+    def check(self) -> None:
+        """Raises a `UserError` for a value that no run can have."""
+        check_fields(
+            self, "optimizer.", beta1=SHARE, beta2=SHARE, epsilon=POSITIVE, weight_decay=Limits()
+        )
+        _check(self)
+
     def build(self, steps: int) -> optax.GradientTransformation:
         """Creates the optimizer for a run of so many steps."""
         transforms = [optax.scale_by_adam(self.beta1, self.beta2, self.epsilon)]
@@ -138,9 +168,28 @@ class MomentumConfig:
     slow_part: str = ""
     slow_factor: float = 1.0
 
+    def check(self) -> None:
+        """Raises a `UserError` for a value that no run can have."""
+        check_fields(self, "optimizer.", momentum=SHARE)
+        _check(self)
+
     def build(self, steps: int) -> optax.GradientTransformation:
         """Creates the optimizer for a run of so many steps."""
         return _around([optax.trace(self.momentum)] if self.momentum else [], self, steps)
+
+
+def _check(config: AdamConfig | MomentumConfig) -> None:
+    """Checks what every optimizer has."""
+    check_fields(
+        config,
+        "optimizer.",
+        learning_rate=POSITIVE,
+        clip_norm=Limits(),
+        slow_factor=Limits(),
+    )
+    check_method("optimizer.schedule", config.schedule, "build", "learning_rate", "steps")
+    if hasattr(config.schedule, "check"):
+        config.schedule.check(config.learning_rate)
 
 
 def _around(

@@ -10,7 +10,7 @@ from data.errors import UserError
 from evaluation.prediction import Predictor
 from training.checkpoints import Checkpoints, checksum
 from training.cost import measure
-from training.run_directory import RunDirectory
+from training.run_directory import Configurations, RunDirectory
 from training.setup import Setup, prepare
 from training.step import TrainState
 
@@ -49,6 +49,7 @@ def restore_run(
     checkpoint: str = "last",
     match_accuracy: float | None = None,
     data_dir: str | None = None,
+    configurations: Configurations | None = None,
 ) -> RestoredRun:
     """Reads a run and one of its checkpoints, changing nothing on disk.
 
@@ -58,12 +59,15 @@ def restore_run(
         match_accuracy: Takes, instead, the first checkpoint with this validation accuracy, in
             [0, 1].
         data_dir: See `data.sources.load`.
+        configurations: Makes the experiment of a name, as `configs.load` does. A run may come from
+            a stranger, so that types of configurations that are not this project's are taken from
+            the experiment that has the run's name here, and from nowhere else.
 
     Raises:
         UserError: if there is no run, no whole checkpoint, or none of this accuracy.
     """
     directory = RunDirectory(workdir)
-    name, experiment = directory.load()
+    name, experiment = directory.load(configurations)
     if not directory.checkpoints.is_dir():
         raise UserError(f"{workdir} has no checkpoint yet")
     setup = prepare(experiment, data_dir)

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 
 from data.errors import UserError
-from evaluation.outputs import expand, show_anything, writable_folder
+from data.folders import expand
+from evaluation.outputs import show_anything, writable_folder
 from evaluation.reports import write_report
 from evaluation.reports.markdown import summarise_headlines
 from evaluation.store import RecordStore

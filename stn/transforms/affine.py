@@ -9,19 +9,24 @@ then through `second`. All maps go from output to input in normalised coordinate
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
 
+from cnn import validation
+from cnn.arrays import as_float, same_type, widened
 from stn.grids import affine_grid
 
-Theta = Float[Array, "batch parameters"]
+Theta = Num[ArrayLike, "batch parameters"]
+Parameters = Float[Array, "batch parameters"]
 Grid = Float[Array, "batch *out dims"]
 Matrix = Float[Array, "batch rows columns"]
-Points = Float[Array, "batch points dims"]
+Points = Num[ArrayLike, "batch points dims"]
+SentPoints = Float[Array, "batch points dims"]
 
 
 @runtime_checkable
@@ -42,7 +47,7 @@ class Transform(Protocol):
         """Sampling points `[batch, *size, dims]` of an output of `size`."""
         ...
 
-    def apply(self, theta: Theta, points: Points) -> Points:
+    def apply(self, theta: Theta, points: Points) -> SentPoints:
         """Where the maps send any points, `[batch, points, dims]`."""
         ...
 
@@ -51,13 +56,52 @@ class Transform(Protocol):
 class ComposableTransform(Transform, Protocol):
     """A family whose maps may be composed and inverted without leaving it."""
 
-    def compose(self, first: Theta, second: Theta) -> Theta:
+    def compose(self, first: Theta, second: Theta) -> Parameters:
         """The map through `first` and then through `second`."""
         ...
 
-    def inverse(self, theta: Theta) -> Theta:
+    def inverse(self, theta: Theta) -> Parameters:
         """The map back."""
         ...
+
+
+def checked(transform: Any, theta: Theta) -> Parameters:
+    """Parameters as a floating-point array.
+
+    Raises:
+        ValueError: if they are not `[batch, num_parameters]`.
+    """
+    array = as_float(theta)
+    if array.ndim != 2 or array.shape[1] != transform.num_parameters:
+        raise ValueError(
+            f"theta of shape {array.shape}: {transform} takes [batch, {transform.num_parameters}]"
+        )
+    return array
+
+
+def checked_pair(transform: Any, first: Theta, second: Theta) -> tuple[Parameters, Parameters]:
+    """Parameters of as many maps, of one type; raises as `checked` does."""
+    one, other = same_type(checked(transform, first), checked(transform, second))
+    if one.shape != other.shape:
+        raise ValueError(f"theta of shapes {one.shape} and {other.shape}: must be as many maps")
+    return one, other
+
+
+def checked_points(
+    transform: Any, theta: Theta, points: Points, *, dims: int = 2
+) -> tuple[Parameters, SentPoints]:
+    """Parameters and points of one type.
+
+    Raises:
+        ValueError: if points are not `[batch, points, dims]`, or of another batch than theta.
+    """
+    theta, array = same_type(checked(transform, theta), points)
+    if array.ndim != 3 or array.shape[::2] != (theta.shape[0], dims):
+        raise ValueError(
+            f"points of shape {array.shape}: must be [{theta.shape[0]}, points, {dims}] for theta "
+            f"of shape {theta.shape}"
+        )
+    return theta, array
 
 
 class _AffineFamily:
@@ -71,8 +115,10 @@ class _AffineFamily:
         """Sampling points `[batch, *size, dims]` of an output of `size`."""
         return affine_grid(self.matrix(theta), size, align_corners=align_corners)
 
-    def apply(self, theta: Theta, points: Points) -> Points:
+    def apply(self, theta: Theta, points: Points) -> SentPoints:
         """Where the maps send points of their own, `[batch, points, dims]`."""
+        dims = getattr(self, "dims", 2)
+        theta, points = checked_points(self, theta, points, dims=dims)
         matrix = self.matrix(theta)
         exact = jax.lax.Precision.HIGHEST
         linear = jnp.einsum("nij,npj->npi", matrix[:, :, :-1], points, precision=exact)
@@ -92,17 +138,18 @@ class Translation(_AffineFamily):
 
     def matrix(self, theta: Theta) -> Matrix:
         """[[1, 0, x], [0, 1, y]]."""
-        x, y = theta.T
+        x, y = checked(self, theta).T
         one, zero = jnp.ones_like(x), jnp.zeros_like(x)
         return _rows([one, zero, x], [zero, one, y])
 
-    def compose(self, first: Theta, second: Theta) -> Theta:
+    def compose(self, first: Theta, second: Theta) -> Parameters:
         """First, then second."""
+        first, second = checked_pair(self, first, second)
         return first + second
 
-    def inverse(self, theta: Theta) -> Theta:
+    def inverse(self, theta: Theta) -> Parameters:
         """The shift back."""
-        return -theta
+        return -checked(self, theta)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,19 +165,21 @@ class Attention(_AffineFamily):
 
     def matrix(self, theta: Theta) -> Matrix:
         """[[s, 0, x], [0, s, y]]."""
-        scale, x, y = theta.T
+        scale, x, y = checked(self, theta).T
         zero = jnp.zeros_like(x)
         return _rows([scale, zero, x], [zero, scale, y])
 
-    def compose(self, first: Theta, second: Theta) -> Theta:
+    def compose(self, first: Theta, second: Theta) -> Parameters:
         """First, then second."""
+        first, second = checked_pair(self, first, second)
         scale = second[:, :1]
         return jnp.concatenate(
             [scale * first[:, :1], scale * first[:, 1:] + second[:, 1:]], axis=-1
         )
 
-    def inverse(self, theta: Theta) -> Theta:
+    def inverse(self, theta: Theta) -> Parameters:
         """The map back; infinite where the scale is zero."""
+        theta = checked(self, theta)
         scale = theta[:, :1]
         return jnp.concatenate([1.0 / scale, -theta[:, 1:] / scale], axis=-1)
 
@@ -146,6 +195,9 @@ class FixedScaleAttention(_AffineFamily):
     scale: float = 0.5
     num_parameters: int = dataclasses.field(default=2, init=False)
 
+    def __post_init__(self):
+        validation.check(self, scale=validation.number(0.0, 1e3, beyond=True))
+
     @property
     def identity(self) -> np.ndarray:
         """The window in the middle."""
@@ -153,6 +205,7 @@ class FixedScaleAttention(_AffineFamily):
 
     def matrix(self, theta: Theta) -> Matrix:
         """[[scale, 0, x], [0, scale, y]]."""
+        theta = checked(self, theta)
         scale = jnp.full_like(theta[:, :1], self.scale)
         return Attention().matrix(jnp.concatenate([scale, theta], axis=-1))
 
@@ -170,14 +223,15 @@ class Similarity(_AffineFamily):
 
     def matrix(self, theta: Theta) -> Matrix:
         """[[a, -b, x], [b, a, y]]."""
-        a, b, x, y = theta.T
+        a, b, x, y = checked(self, theta).T
         return _rows([a, -b, x], [b, a, y])
 
-    def compose(self, first: Theta, second: Theta) -> Theta:
+    def compose(self, first: Theta, second: Theta) -> Parameters:
         """First, then second."""
+        first, second = checked_pair(self, first, second)
         return _similarity_parameters(_product(self.matrix(second), self.matrix(first)))
 
-    def inverse(self, theta: Theta) -> Theta:
+    def inverse(self, theta: Theta) -> Parameters:
         """The map back; infinite where the scale is zero."""
         return _similarity_parameters(_affine_inverse(self.matrix(theta)))
 
@@ -198,6 +252,9 @@ class Affine(_AffineFamily):
 
     dims: int = 2
 
+    def __post_init__(self):
+        validation.check(self, dims=validation.one_of(2, 3))
+
     @property
     def num_parameters(self) -> int:
         """Entries of the matrix."""
@@ -210,14 +267,17 @@ class Affine(_AffineFamily):
 
     def matrix(self, theta: Theta) -> Matrix:
         """The entries in their places."""
-        return theta.reshape(-1, self.dims, self.dims + 1)
+        theta = checked(self, theta)
+        return theta.reshape(theta.shape[0], self.dims, self.dims + 1)
 
-    def compose(self, first: Theta, second: Theta) -> Theta:
+    def compose(self, first: Theta, second: Theta) -> Parameters:
         """First, then second."""
+        first, second = checked_pair(self, first, second)
         return _product(self.matrix(second), self.matrix(first)).reshape(first.shape)
 
-    def inverse(self, theta: Theta) -> Theta:
+    def inverse(self, theta: Theta) -> Parameters:
         """The map back; not finite where the matrix is singular."""
+        theta = checked(self, theta)
         return _affine_inverse(self.matrix(theta)).reshape(theta.shape)
 
 
@@ -234,12 +294,13 @@ class ExponentialAffine(_AffineFamily):
 
     def matrix(self, theta: Theta) -> Matrix:
         """exp([[t1, t2, t3], [t4, t5, t6], [0, 0, 0]]) without its last row."""
-        generator = jnp.pad(theta.reshape(-1, 2, 3), ((0, 0), (0, 1), (0, 0)))
+        theta = widened(checked(self, theta))
+        generator = jnp.pad(theta.reshape(theta.shape[0], 2, 3), ((0, 0), (0, 1), (0, 0)))
         return jax.vmap(jax.scipy.linalg.expm)(generator)[:, :2]
 
-    def inverse(self, theta: Theta) -> Theta:
+    def inverse(self, theta: Theta) -> Parameters:
         """The generator's negative."""
-        return -theta
+        return -checked(self, theta)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,6 +325,17 @@ class BoundedAffine(_AffineFamily):
     largest_shift: float = 1.0
     num_parameters: int = dataclasses.field(default=6, init=False)
 
+    def __post_init__(self):
+        factor, limit = validation.number(1.0, 1e3), validation.number(0.0, 1e3)
+        validation.check(
+            self,
+            largest_rotation=limit,
+            largest_scale=factor,
+            largest_stretch=factor,
+            largest_shear=limit,
+            largest_shift=limit,
+        )
+
     @property
     def identity(self) -> np.ndarray:
         """All zero."""
@@ -271,7 +343,7 @@ class BoundedAffine(_AffineFamily):
 
     def matrix(self, theta: Theta) -> Matrix:
         """Rotation @ shear @ scales, and the shift."""
-        angle, scale, stretch, shear, x, y = jnp.tanh(theta).T
+        angle, scale, stretch, shear, x, y = jnp.tanh(checked(self, theta)).T
         angle = self.largest_rotation * angle
         cos, sin = jnp.cos(angle), jnp.sin(angle)
         shear = self.largest_shear * shear

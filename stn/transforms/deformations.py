@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from cnn import validation
+from cnn.arrays import widened
 from stn.grids import identity_grid
 from stn.sampling import sample
-from stn.transforms.affine import Grid, Points, Theta
+from stn.transforms.affine import Grid, Points, SentPoints, Theta, checked, checked_points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +29,8 @@ class ThinPlateSpline:
     points_per_side: int = 4
 
     def __post_init__(self):
-        if self.points_per_side < 2:
-            raise ValueError(f"points_per_side={self.points_per_side}: must be at least 2")
+        # A system of as many equations as there are points is solved for the whole grid.
+        validation.check(self, points_per_side=validation.whole(2, 64))
 
     @property
     def num_parameters(self) -> int:
@@ -72,17 +74,18 @@ class ThinPlateSpline:
 
     def grid(self, theta: Theta, size: Sequence[int], *, align_corners: bool = False) -> Grid:
         """Sampling points `[batch, height, width, 2]` of an output of `size`."""
-        theta = theta.astype(jnp.promote_types(theta.dtype, jnp.float32))
+        theta = widened(checked(self, theta))
         rest = identity_grid(size, align_corners=align_corners)
         # Everything but the displacements is known when the program is built.
         basis = jnp.asarray(self.basis(rest), theta.dtype)
-        displacements = theta.reshape(theta.shape[0], -1, 2)
+        displacements = theta.reshape(theta.shape[0], self.points_per_side**2, 2)
         bend = jnp.einsum("hwp,npd->nhwd", basis, displacements, precision=lax.Precision.HIGHEST)
         return jnp.asarray(rest, theta.dtype) + bend
 
-    def apply(self, theta: Theta, points: Points) -> Points:
+    def apply(self, theta: Theta, points: Points) -> SentPoints:
         """Where the splines send points of their own, `[batch, points, 2]`."""
-        displacements = theta.reshape(theta.shape[0], -1, 2)
+        theta, points = checked_points(self, theta, points)
+        displacements = theta.reshape(theta.shape[0], self.points_per_side**2, 2)
         solution = jnp.asarray(self._solution, points.dtype)
         exact = lax.Precision.HIGHEST
         coefficients = jnp.einsum("kc,ncd->nkd", solution, displacements, precision=exact)
@@ -116,6 +119,11 @@ class DisplacementField:
     size: tuple[int, int]
     squarings: int = 0
 
+    def __post_init__(self):
+        size = validation.each(validation.whole(), least=2, most=2)
+        # Each squaring halves the velocity; float32 has no more halves.
+        validation.check(self, size=size, squarings=validation.whole(0, 64))
+
     @property
     def num_parameters(self) -> int:
         """Two for each cell."""
@@ -131,20 +139,21 @@ class DisplacementField:
         field = self._displacements(theta, align_corners)
         points = jnp.asarray(identity_grid(size, align_corners=align_corners), field.dtype)
         return points + _read(
-            field, jnp.broadcast_to(points, (len(field), *points.shape)), align_corners
+            field, jnp.broadcast_to(points, (field.shape[0], *points.shape)), align_corners
         )
 
     def _displacements(self, theta, align_corners):
         """The field of displacements `[batch, *size, 2]`, velocities followed to their end."""
-        theta = theta.astype(jnp.promote_types(theta.dtype, jnp.float32))
-        field = theta.reshape(-1, *self.size, 2) / 2.0**self.squarings
+        theta = widened(checked(self, theta))
+        field = theta.reshape(theta.shape[0], *self.size, 2) / 2.0**self.squarings
         rest = jnp.asarray(identity_grid(self.size, align_corners=align_corners), field.dtype)
         for _ in range(self.squarings):
             field = field + _read(field, rest + field, align_corners)
         return field
 
-    def apply(self, theta: Theta, points: Points, *, align_corners: bool = False) -> Points:
+    def apply(self, theta: Theta, points: Points, *, align_corners: bool = False) -> SentPoints:
         """Where the maps send points of their own, `[batch, points, 2]`."""
+        theta, points = checked_points(self, theta, points)
         return points + _read(self._displacements(theta, align_corners), points, align_corners)
 
 

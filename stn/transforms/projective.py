@@ -9,7 +9,16 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from stn.grids import affine_grid, identity_grid
-from stn.transforms.affine import Grid, Points, Theta
+from stn.transforms.affine import (
+    Grid,
+    Parameters,
+    Points,
+    SentPoints,
+    Theta,
+    checked,
+    checked_pair,
+    checked_points,
+)
 
 # Points nearer to the horizon than this, or behind it, have no image.
 _HORIZON = 1e-6
@@ -34,7 +43,9 @@ class Projective:
 
     def matrix(self, theta: Theta) -> Float[Array, "batch 3 3"]:
         """The homographies."""
-        return jnp.pad(theta, ((0, 0), (0, 1)), constant_values=1.0).reshape(-1, 3, 3)
+        theta = checked(self, theta)
+        padded = jnp.pad(theta, ((0, 0), (0, 1)), constant_values=1.0)
+        return padded.reshape(theta.shape[0], 3, 3)
 
     def grid(self, theta: Theta, size: Sequence[int], *, align_corners: bool = False) -> Grid:
         """Sampling points `[batch, height, width, 2]` of an output of `size`."""
@@ -44,21 +55,23 @@ class Projective:
         tilt = jnp.einsum("nj,hwj->nhw", matrix[:, 2, :2], points, precision=lax.Precision.HIGHEST)
         return _divide(numerators, tilt + 1.0)
 
-    def apply(self, theta: Theta, points: Points) -> Points:
+    def apply(self, theta: Theta, points: Points) -> SentPoints:
         """Where the maps send points of their own, `[batch, points, 2]`."""
+        theta, points = checked_points(self, theta, points)
         matrix = self.matrix(theta)
         homogeneous = jnp.concatenate([points, jnp.ones_like(points[..., :1])], axis=-1)
         sent = jnp.einsum("nij,npj->npi", matrix, homogeneous, precision=lax.Precision.HIGHEST)
         return _divide(sent[..., :2], sent[..., 2])
 
-    def compose(self, first: Theta, second: Theta) -> Theta:
+    def compose(self, first: Theta, second: Theta) -> Parameters:
         """First, then second."""
+        first, second = checked_pair(self, first, second)
         product = jnp.matmul(
             self.matrix(second), self.matrix(first), precision=lax.Precision.HIGHEST
         )
         return _parameters(product)
 
-    def inverse(self, theta: Theta) -> Theta:
+    def inverse(self, theta: Theta) -> Parameters:
         """The map back; not finite where the homography is singular."""
         return _parameters(jnp.linalg.inv(self.matrix(theta)))
 
@@ -66,12 +79,12 @@ class Projective:
 def _divide(numerators, depth):
     """Perspective division; what is not in front of the camera goes far outside."""
     depth = depth[..., None]
-    visible = depth > _HORIZON
+    visible = ~(depth <= _HORIZON)  # what is not a number stays so
     # Two selects, so that no infinite quotient reaches the gradient.
     quotients = numerators / jnp.where(visible, depth, 1.0)
     return jnp.where(visible, quotients, _OUTSIDE)
 
 
 def _parameters(matrix):
-    entries = matrix.reshape(-1, 9)
+    entries = matrix.reshape(matrix.shape[0], 9)
     return entries[:, :8] / entries[:, 8:]

@@ -75,7 +75,7 @@ def test_the_place_of_the_figures_is_looked_at_first(name, tmp_path, capsys, mon
     flag = "--folder" if name == "run" else "--json"
     for place, said in (
         (tmp_path / "file" / "x", "cannot be written"),
-        ("", "name a place"),
+        ("", "is empty; name"),
         ("~nobody_of_this_name/x", "write the path out"),
     ):
         with pytest.raises(SystemExit) as stop:

@@ -63,5 +63,7 @@ def test_parameters_and_loss():
 
 
 def test_images_smaller_than_a_window_are_refused():
-    with pytest.raises(ValueError, match="8x20 pixels are smaller than a window of 9x9"):
+    with pytest.raises(
+        ValueError, match=r"8x20 pixels are too small for a window of 9x9; .* fits is 9"
+    ):
         network(shape=(8, 20, 1))

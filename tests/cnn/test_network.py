@@ -87,9 +87,9 @@ def test_bfloat16_answers_in_float32():
         ({"pooling": ("max2",)}, (28, 28, 1), "one pooling for each of the 2"),
         ({"dropout": 1.0}, (28, 28, 1), "dropout=1.0"),
         ({"dtype": "double"}, (28, 28, 1), "dtype='double'"),
-        ({"pooling": ("max2", "median")}, (28, 28, 1), "pooling='median'"),
-        ({"padding": "VALID"}, (4, 4, 1), "does not fit into a 4x4 image"),
-        ({"pooling": ("max2", "max2")}, (3, 3, 1), "nothing is left"),
+        ({"pooling": ("max2", "median")}, (28, 28, 1), "'median': choose one of none"),
+        ({"padding": "VALID"}, (4, 4, 1), "4x4 pixels.*smallest side that fits is 16"),
+        ({"pooling": ("max2", "max2")}, (3, 3, 1), "3x3 pixels.*smallest side that fits is 4"),
     ],
 )
 def test_what_does_not_fit_is_an_error(fields, image_shape, message):

@@ -46,7 +46,7 @@ def folder_of_batches(tmp_path, numbers=(1, 2, 10), count=7):
 
 def test_batches_come_in_the_order_of_their_numbers(tmp_path):
     images, labels = folder_of_batches(tmp_path)
-    read = affnist.split_reader(tmp_path / "affnist", 0)
+    read = affnist.open_folder(tmp_path / "affnist", 0).read
     found, classes = read("test")
     np.testing.assert_array_equal(found[..., 0], images)
     np.testing.assert_array_equal(classes, labels)
@@ -58,7 +58,7 @@ def test_batches_come_in_the_order_of_their_numbers(tmp_path):
 
 def test_images_stand_upright(tmp_path):
     write_batch(tmp_path / "affnist" / "test.mat", UPRIGHT_SEVEN[None], [7])
-    images, labels = affnist.split_reader(tmp_path / "affnist", 0)("test")
+    images, labels = affnist.open_folder(tmp_path / "affnist", 0).read("test")
     np.testing.assert_array_equal(images[0, ..., 0], UPRIGHT_SEVEN)
     assert labels.tolist() == [7]
 
@@ -131,7 +131,7 @@ def test_damaged_files_are_named(tmp_path, damage, message):
     folder_of_batches(tmp_path)
     damage(tmp_path / "affnist" / "test_batches" / "2.mat")
     with pytest.raises(UserError, match=message) as caught:
-        affnist.split_reader(tmp_path / "affnist", 0)("test")
+        affnist.open_folder(tmp_path / "affnist", 0).read("test")
     assert "2.mat" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -140,7 +140,7 @@ def test_only_the_splits_that_are_asked_for_are_read(tmp_path):
     folder_of_batches(tmp_path)
     bad = tmp_path / "affnist" / "training_and_validation.mat"
     bad.write_bytes(b"not MATLAB's")
-    read = affnist.split_reader(tmp_path / "affnist", 0)
+    read = affnist.open_folder(tmp_path / "affnist", 0).read
     assert len(read("test")[1]) == 21
     with pytest.raises(UserError, match=r"training_and_validation\.mat"):
         read("train[:1]")

@@ -14,24 +14,12 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.testing import mocking
 
-from data import bundled_mnist, idx, preparation, sources
+from data import bundled_mnist, idx, opening, preparation, sources
 from data.errors import UserError
 from data.resizing import middle_square
 from data.sources import DatasetConfig, load
 from tests.conftest import ROOT
-
-
-def write_idx(folder, count=20, side=6, classes=4):
-    """A dataset of `count` training and half as many test images, as IDX files."""
-    folder.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    for split, size in (("train", count), ("test", count // 2)):
-        images = random.integers(0, 256, (size, side, side), np.uint8)
-        labels = (np.arange(size) % classes).astype(np.uint8)
-        for name, array in zip(idx.FILES[split], (images, labels), strict=True):
-            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-            (folder / f"{name}.gz").write_bytes(gzip.compress(header + array.tobytes()))
-    return folder
+from tests.data.stored import write_idx
 
 
 def test_bundled_files_are_the_whole_of_mnist():
@@ -121,7 +109,7 @@ def test_idx_files_in_the_data_directory(tmp_path):
 
 def test_idx_files_of_the_system(tmp_path, monkeypatch):
     write_idx(tmp_path / "system" / "fashion-mnist")
-    monkeypatch.setattr(sources, "SYSTEM_FOLDER", tmp_path / "system")
+    monkeypatch.setattr(opening, "SYSTEM_FOLDER", tmp_path / "system")
     config = DatasetConfig(name="fashion_mnist", train="train[:10]", validation="train[10:]")
     assert len(load(config, str(tmp_path)).train) == 10
 

@@ -145,5 +145,5 @@ def test_impossible_fields_are_refused(field, value, message):
 
 
 def test_images_that_are_too_small_are_refused():
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(ValueError, match=r"12x12 pixels.*smallest side that fits is 21"):
         build(dataclasses.replace(SMALL, transformers=0), (12, 12, 1))

@@ -143,7 +143,7 @@ def test_coordinates_tell_positions_apart():
 
 
 def test_images_that_are_too_small_are_an_error():
-    with pytest.raises(ValueError, match="5x5 kernel does not fit"):
+    with pytest.raises(ValueError, match=r"27x28 pixels.*smallest side that fits is 28"):
         ConvolutionalLocalisation((27, 28, 1), rngs=nnx.Rngs(0))
 
 

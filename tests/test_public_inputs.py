@@ -1,0 +1,288 @@
+"""Public functions and layers of the three model rooms, over every kind of input.
+
+Each takes NumPy arrays, whole numbers, float64 and bfloat16 as it takes float32; gives no images
+for none; keeps what is not a number, in the image where it is; and survives huge and tiny values.
+"""
+
+import types
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import capsnet
+import cnn
+import stn
+from capsnet.layers import ClassCapsules, PrimaryCapsules
+from capsnet.votes import make_votes
+from cnn.bag_of_parts import BagOfPartsConfig
+from cnn.decoder import Decoder
+from cnn.downsampling import KINDS, downsample
+from cnn.losses import accuracy
+from cnn.pooling_network import PoolingNetworkConfig
+from cnn.reconstructing_network import ReconstructingNetworkConfig
+from stn.colocalisation import triplet_hinge
+from stn.networks import TRANSFORMS, TransformerNetworkConfig
+
+RANDOM = np.random.default_rng(0)
+
+
+class Case(NamedTuple):
+    """A function with arguments of two images each.
+
+    Attributes:
+        call: The function.
+        arguments: float32, each with a batch in front but for the `fixed` last ones.
+        fixed: How many of the arguments have no batch.
+        scales: Factors on the first argument that leave every result a number, if not a finite one.
+    """
+
+    call: object
+    arguments: tuple
+    fixed: int = 0
+    scales: tuple = (1e-30, 1e30)
+
+
+def uniform(*shape):
+    return RANDOM.uniform(0.1, 1.0, shape).astype(np.float32)
+
+
+def grid(*size):
+    return np.tile(stn.identity_grid(size).astype(np.float32), (2, *[1] * (len(size) + 1))) * 0.7
+
+
+def network(config, shape=(8, 8, 1)):
+    built = config.build(shape, 10, nnx.Rngs(0))
+    return nnx.view(built, deterministic=True, raise_if_not_found=False)
+
+
+RNGS = nnx.Rngs(0)
+IMAGES = uniform(2, 8, 8, 1)
+LABELS = np.array([1, 2])
+ONE_HOT = np.eye(10, dtype=np.float32)[LABELS]
+PLAIN = cnn.ConvolutionalNetworkConfig((3,), 3, "SAME", ("max2",), (4,))
+CAPSNET = network(capsnet.CapsNetConfig(3, 3, 2, 2, class_dim=2, decoder_widths=(4,)))
+LOCALISATION = stn.DenseLocalisation((8, 8, 1), widths=(4,), rngs=RNGS)
+TRANSFORMER = stn.SpatialTransformer(LOCALISATION, stn.transforms.Affine(), rngs=RNGS)
+
+
+def locations(transform):
+    """Parameters near the identity for two images."""
+    return np.tile(transform.identity.astype(np.float32), (2, 1)) + 0.05
+
+
+CASES = {
+    "capsnet.squash": Case(capsnet.squash, (uniform(2, 3),)),
+    "capsnet.length": Case(capsnet.length, (uniform(2, 3),)),
+    "capsnet.margin_loss": Case(
+        lambda lengths: capsnet.losses.margin_loss(lengths, ONE_HOT[: len(lengths)]),
+        (uniform(2, 10),),
+        scales=(1e-30,),
+    ),
+    "capsnet.reconstruction_loss": Case(
+        capsnet.losses.reconstruction_loss, (IMAGES, uniform(2, 8, 8, 1)), scales=(1e-30,)
+    ),
+    "capsnet.dynamic_routing": Case(
+        capsnet.routing.dynamic_routing, (uniform(2, 4, 3, 2),), scales=(1e-30,)
+    ),
+    "capsnet.make_votes": Case(make_votes, (uniform(2, 4, 2), uniform(4, 2, 3, 2)), fixed=1),
+    "capsnet.PrimaryCapsules": Case(PrimaryCapsules(1, 2, 2, kernel_size=3, rngs=RNGS), (IMAGES,)),
+    "capsnet.ClassCapsules": Case(
+        ClassCapsules(4, 2, 3, 2, rngs=RNGS), (uniform(2, 4, 2),), scales=(1e-30,)
+    ),
+    "capsnet.CapsNet": Case(CAPSNET, (IMAGES,)),
+    "capsnet.CapsNet.features": Case(CAPSNET.features, (IMAGES,)),
+    "capsnet.CapsNet.activations": Case(CAPSNET.activations, (IMAGES,)),
+    **{
+        f"cnn.convolve {lowering}": Case(
+            lambda images, kernel, lowering=lowering: cnn.convolve(
+                images, kernel, lowering=lowering
+            ),
+            (IMAGES, uniform(3, 3, 1, 2)),
+            fixed=1,
+        )
+        for lowering in ("native", "patches", "fourier", "auto")
+    },
+    "cnn.Convolution": Case(cnn.Convolution(1, 2, 3, rngs=RNGS), (IMAGES,)),
+    **{
+        f"cnn.pool {kind}": Case(lambda images, kind=kind: cnn.pool(images, kind), (IMAGES,))
+        for kind in ("max2", "average2", "none")
+    },
+    **{
+        f"cnn.downsample {kind}": Case(
+            lambda images, kind=kind: downsample(images, kind),
+            (IMAGES,),
+        )
+        for kind in KINDS
+    },
+    "cnn.dense": Case(cnn.dense(3, 4, rngs=RNGS), (uniform(2, 3),)),
+    "cnn.classification_loss": Case(
+        lambda logits: cnn.classification_loss(logits, LABELS[: len(logits)]), (uniform(2, 10),)
+    ),
+    "cnn.accuracy": Case(lambda logits: accuracy(logits, LABELS[: len(logits)]), (uniform(2, 10),)),
+    "cnn.Decoder": Case(
+        Decoder(3, 2, (4, 4, 1), widths=(4,), rngs=RNGS), (uniform(2, 3, 2), ONE_HOT[:, :3])
+    ),
+    "cnn.ConvolutionalNetwork": Case(network(PLAIN), (IMAGES,)),
+    "cnn.PoolingNetwork": Case(network(PoolingNetworkConfig(channels=2)), (IMAGES,)),
+    "cnn.BagOfParts": Case(network(BagOfPartsConfig((2,)), (9, 9, 1)), (uniform(2, 9, 9, 1),)),
+    "cnn.ReconstructingNetwork": Case(
+        network(ReconstructingNetworkConfig(PLAIN, class_dim=2, decoder_widths=(4,))), (IMAGES,)
+    ),
+    **{
+        f"stn.sample {method} {padding}": Case(
+            lambda images, grid, method=method, padding=padding: stn.sample(
+                images, grid, method=method, padding=padding
+            ),
+            (IMAGES, grid(4, 5)),
+        )
+        for method in ("nearest", "bilinear", "bicubic")
+        for padding in ("zeros", "border", "reflection")
+    },
+    **{
+        f"stn.sample {lowering}": Case(
+            lambda images, grid, lowering=lowering: stn.sample(images, grid, lowering=lowering),
+            (IMAGES, grid(4, 5)),
+        )
+        for lowering in ("gather", "packed", "matmul")
+    },
+    "stn.sample volumes": Case(stn.sample, (uniform(2, 4, 4, 4, 1), grid(3, 3, 3))),
+    "stn.sample_supersampled": Case(
+        lambda images, grid: stn.sample_supersampled(images, grid, factor=2),
+        (IMAGES, grid(4, 5)),
+    ),
+    "stn.sample_mipmapped": Case(
+        lambda images, grid: stn.sample_mipmapped(images, grid, levels=2), (IMAGES, grid(4, 5))
+    ),
+    "stn.affine_grid": Case(
+        lambda theta: stn.affine_grid(theta, (3, 4)),
+        (np.tile(np.eye(2, 3, dtype="f4"), (2, 1, 1)),),
+    ),
+    **{
+        f"stn {name} grid": Case(
+            lambda theta, transform=transform: transform.grid(theta, (3, 4)),
+            (locations(transform),),
+            scales=(1e-30,) if name == "exponential" else (1e-30, 1e30),
+        )
+        for name, transform in TRANSFORMS.items()
+    },
+    **{
+        f"stn {name} apply": Case(
+            lambda theta, points, transform=transform: transform.apply(theta, points),
+            (locations(transform), uniform(2, 5, 2)),
+            scales=(1e-30,),
+        )
+        for name, transform in TRANSFORMS.items()
+    },
+    "stn.warp_statistics": Case(
+        lambda grid: stn.warp_statistics(grid)[:-1], (grid(4, 5),), scales=()
+    ),
+    "stn.frame": Case(stn.frame, (grid(4, 5),)),
+    "stn.pixel_coordinates": Case(
+        lambda points: stn.pixel_coordinates(points, (8, 6)), (uniform(2, 5, 2),)
+    ),
+    "stn.identity_penalty": Case(stn.identity_penalty, (grid(4, 5),)),
+    "stn.outside_penalty": Case(stn.outside_penalty, (grid(4, 5),)),
+    "stn.collapse_penalty": Case(stn.collapse_penalty, (grid(4, 5),)),
+    "stn.triplet_hinge": Case(
+        lambda *features: triplet_hinge(*features, margin=1.0),
+        (uniform(2, 3), uniform(2, 3), uniform(2, 3)),
+        scales=(1e-30,),
+    ),
+    "stn.DenseLocalisation": Case(LOCALISATION, (IMAGES,)),
+    "stn.ConvolutionalLocalisation": Case(
+        stn.ConvolutionalLocalisation((28, 28, 1), channels=2, coordinates=True, rngs=RNGS),
+        (uniform(2, 28, 28, 1),),
+    ),
+    "stn.SpatialTransformer": Case(TRANSFORMER, (IMAGES,)),
+    "stn.IteratedTransformer": Case(
+        stn.IteratedTransformer(LOCALISATION, stn.transforms.Affine(), steps=3, rngs=RNGS),
+        (IMAGES,),
+    ),
+    "stn.ParallelTransformers": Case(stn.ParallelTransformers([TRANSFORMER]), (IMAGES,)),
+    "stn.SharedLayersTransformer": Case(
+        stn.SharedLayersTransformer(lambda images: images, TRANSFORMER), (IMAGES,)
+    ),
+    "stn.TransformerNetwork": Case(
+        network(TransformerNetworkConfig("fcn", parameters=3000)), (IMAGES,)
+    ),
+}
+
+
+def shapes(case, arguments):
+    """Shapes and types of the results, of constants: nothing is compiled."""
+    return jax.tree.leaves(jax.eval_shape(lambda: case.call(*arguments)))
+
+
+def by_name(cases=CASES):
+    return pytest.mark.parametrize("case", cases.values(), ids=cases.keys())
+
+
+def test_nothing_public_is_left_out():
+    names = " ".join(CASES)
+    elsewhere = {
+        "CapsNetConfig", "CapsNetOutput", "ConvolutionalNetworkConfig", "NetworkOutput", "losses",
+        "routing", "paper", "sabour_code", "count_parameters", "match_width", "transforms",
+        "identity_grid", "tiled_poses", "WarpStatistics",
+    }  # fmt: skip
+    for room in (capsnet, cnn, stn):
+        for name in set(room.__all__) - elsewhere:
+            assert f"{room.__name__}.{name}" in names or name.endswith("Transformed"), name
+
+
+@by_name()
+def test_whatever_the_type_is(case):
+    expected = shapes(case, [jnp.asarray(argument) for argument in case.arguments])
+    assert all(leaf.dtype in (jnp.float32, jnp.bool_) for leaf in expected)
+    for kind in (np.float32, np.float64, np.int32, np.uint8):
+        found = shapes(case, [argument.astype(kind) for argument in case.arguments])
+        assert found == expected
+    for kind in (jnp.bfloat16, jnp.float16):
+        found = shapes(case, [jnp.asarray(argument, kind) for argument in case.arguments])
+        assert [leaf.shape for leaf in found] == [leaf.shape for leaf in expected]
+        assert all(leaf.dtype in (kind, jnp.float32, jnp.bool_) for leaf in found)
+
+
+@by_name()
+def test_no_images_give_no_results(case):
+    count = len(case.arguments) - case.fixed
+    none = [argument[:0] for argument in case.arguments[:count]]
+    empty = shapes(case, [*none, *case.arguments[count:]])
+    for leaf, full in zip(empty, shapes(case, case.arguments), strict=True):
+        batch = full.shape.index(2) if 2 in full.shape else None
+        expected = list(full.shape)
+        if batch is not None:
+            expected[batch] = 0
+        assert leaf.shape == tuple(expected)
+
+
+@by_name()
+def test_not_a_number_huge_and_tiny(case):
+    call = jax.jit(case.call)
+
+    def leaves(first):
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(call(first, *case.arguments[1:]))]
+
+    expected = leaves(case.arguments[0])
+    assert all(np.all(np.isfinite(leaf)) for leaf in expected)
+    spoilt = np.array(case.arguments[0])
+    spoilt[0] = np.nan
+    found = leaves(spoilt)
+    assert any(np.isnan(leaf).any() for leaf in found)
+    for one, other in zip(found, expected, strict=True):
+        if one.ndim and len(one) == 2:  # of two images
+            np.testing.assert_array_equal(one[1], other[1])
+    for scale in case.scales:
+        assert not any(
+            np.isnan(leaf).any() for leaf in leaves(case.arguments[0] * np.float32(scale))
+        )
+
+
+@pytest.mark.parametrize("name", ["capsnet.CapsNet", "cnn.ReconstructingNetwork"])
+def test_losses_of_no_images_are_not_numbers(name):
+    batch = types.SimpleNamespace(images=IMAGES[:0], labels=LABELS[:0])
+    loss, metrics = CASES[name].call.loss(batch)
+    assert np.isnan([loss, *metrics.values()]).all()

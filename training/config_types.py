@@ -1,0 +1,266 @@
+"""The types that stored configurations may name, and the values that their fields may hold.
+
+A stored configuration may come from a stranger. A name in it is looked up in the table below and
+nowhere else, so that nothing is imported or called but the dataclasses of configurations, and these
+only with values of their fields' declared types.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from data.errors import UserError, first_line
+from data.limits import shown
+
+TAG = "type"
+# Public names, and the modules that hold them today.
+_MODULES = {
+    "capsnet.CapsNetConfig": "capsnet.model",
+    "cnn.BagOfPartsConfig": "cnn.bag_of_parts",
+    "cnn.ConvolutionalNetworkConfig": "cnn.network",
+    "cnn.PoolingNetworkConfig": "cnn.pooling_network",
+    "cnn.ReconstructingNetworkConfig": "cnn.reconstructing_network",
+    "data.AdditionConfig": "data.generated",
+    "data.AffineDistortion": "data.distortions",
+    "data.CoLocalisationConfig": "data.colocalisation",
+    "data.DatasetConfig": "data.sources",
+    "data.DistortedConfig": "data.generated",
+    "data.ElasticDistortion": "data.distortions",
+    "data.ExtrudedConfig": "data.extruded",
+    "data.FacesConfig": "data.faces",
+    "data.PhotographedFacesConfig": "data.photographed_faces",
+    "data.Placement": "data.distortions",
+    "data.ProjectiveDistortion": "data.distortions",
+    "stn.CoLocaliserConfig": "stn.colocalisation",
+    "stn.HouseNumberConfig": "stn.svhn",
+    "stn.PartsConfig": "stn.cub",
+    "stn.TransformerNetworkConfig": "stn.networks",
+    "stn.VolumeNetworkConfig": "stn.volumes",
+    "training.AdamConfig": "training.optimizers",
+    "training.ConstantSchedule": "training.optimizers",
+    "training.CosineSchedule": "training.optimizers",
+    "training.Experiment": "training.experiment",
+    "training.ExponentialSchedule": "training.optimizers",
+    "training.MomentumConfig": "training.optimizers",
+    "training.StepSchedule": "training.optimizers",
+}
+# Names under which older runs and records have them; these never change.
+_OLD_NAMES = {
+    "capsnet.model.CapsNetConfig": "capsnet.CapsNetConfig",
+    "cnn.bag_of_parts.BagOfPartsConfig": "cnn.BagOfPartsConfig",
+    "cnn.network.ConvolutionalNetworkConfig": "cnn.ConvolutionalNetworkConfig",
+    "cnn.pooling_network.PoolingNetworkConfig": "cnn.PoolingNetworkConfig",
+    "cnn.reconstructing_network.ReconstructingNetworkConfig": "cnn.ReconstructingNetworkConfig",
+    "data.colocalisation.CoLocalisationConfig": "data.CoLocalisationConfig",
+    "data.distortions.AffineDistortion": "data.AffineDistortion",
+    "data.distortions.ElasticDistortion": "data.ElasticDistortion",
+    "data.distortions.Placement": "data.Placement",
+    "data.distortions.ProjectiveDistortion": "data.ProjectiveDistortion",
+    "data.extruded.ExtrudedConfig": "data.ExtrudedConfig",
+    "data.faces.FacesConfig": "data.FacesConfig",
+    "data.generated.AdditionConfig": "data.AdditionConfig",
+    "data.generated.DistortedConfig": "data.DistortedConfig",
+    "data.photographed_faces.PhotographedFacesConfig": "data.PhotographedFacesConfig",
+    "data.sources.DatasetConfig": "data.DatasetConfig",
+    "stn.colocalisation.CoLocaliserConfig": "stn.CoLocaliserConfig",
+    "stn.cub.PartsConfig": "stn.PartsConfig",
+    "stn.networks.TransformerNetworkConfig": "stn.TransformerNetworkConfig",
+    "stn.svhn.HouseNumberConfig": "stn.HouseNumberConfig",
+    "stn.volumes.VolumeNetworkConfig": "stn.VolumeNetworkConfig",
+    "training.experiment.Experiment": "training.Experiment",
+    "training.optimizers.AdamConfig": "training.AdamConfig",
+    "training.optimizers.ConstantSchedule": "training.ConstantSchedule",
+    "training.optimizers.CosineSchedule": "training.CosineSchedule",
+    "training.optimizers.ExponentialSchedule": "training.ExponentialSchedule",
+    "training.optimizers.MomentumConfig": "training.MomentumConfig",
+    "training.optimizers.StepSchedule": "training.StepSchedule",
+}
+# Far above any configuration; what is larger is no configuration and takes long to look at.
+_MAX_DEPTH = 20
+_MAX_LENGTH = 10_000
+_MAX_WHOLE = 2**63 - 1
+
+Known = Callable[[], Mapping[str, type]]
+"""Types besides those of the table, by their names; asked only for a name that is not in it."""
+
+
+def name_of(kind: type) -> str:
+    """The public name of a configuration's type; module and name of one that is not in the table.
+
+    Args:
+        kind: A dataclass.
+    """
+    full = f"{kind.__module__}.{kind.__qualname__}"
+    return _OLD_NAMES.get(full, full)
+
+
+def types_in(config: Any) -> dict[str, type]:
+    """The dataclasses that a configuration consists of, by their names."""
+    if isinstance(config, tuple | list):
+        return {name: kind for item in config for name, kind in types_in(item).items()}
+    if not _is_config(config):
+        return {}
+    found = {name_of(type(config)): type(config)}
+    for field in dataclasses.fields(config):
+        found |= types_in(getattr(config, field.name))
+    return found
+
+
+def to_json(config: Any) -> Any:
+    """Turns nested dataclasses into dictionaries that name their types, ready for JSON."""
+    if _is_config(config):
+        fields = {f.name: to_json(getattr(config, f.name)) for f in dataclasses.fields(config)}
+        return {TAG: name_of(type(config)), **fields}
+    if isinstance(config, tuple | list):
+        return [to_json(item) for item in config]
+    return config
+
+
+def rebuild(stored: Any, hint: Any, known: Known, path: str = "", depth: int = 0) -> Any:
+    """A value of a declared type from what JSON holds of it; lists come back as tuples.
+
+    Args:
+        stored: What `to_json` wrote, or anything else.
+        hint: The declared type.
+        known: See `Known`.
+        path: Of the field, for messages.
+        depth: How deep it lies.
+
+    Raises:
+        UserError: if it names an unknown type or field, or a value is not of its field's type.
+    """
+    if depth > _MAX_DEPTH:
+        raise UserError(f"{path}: is nested more than {_MAX_DEPTH} deep")
+    if isinstance(stored, str | list | dict) and len(stored) > _MAX_LENGTH:
+        raise UserError(f"{path}: is longer than {_MAX_LENGTH:,}")
+    alternatives = typing.get_args(hint) if _is_union(hint) else (hint,)
+    if isinstance(stored, dict):
+        config = _rebuild_config(stored, known, path, depth)
+        if not any(_may_be(config, alternative) for alternative in alternatives):
+            raise _mismatch(path, name_of(type(config)), hint)
+        return config
+    for alternative in alternatives[:-1]:
+        with contextlib.suppress(UserError):
+            return _rebuild_plain(stored, alternative, known, path, depth)
+    return _rebuild_plain(stored, alternatives[-1], known, path, depth)
+
+
+def _rebuild_plain(stored: Any, hint: Any, known: Known, path: str, depth: int) -> Any:
+    """`rebuild` of what is no dataclass, for a type that is no union."""
+    if hint in (Any, object):
+        hint = _plain_type(stored, path)
+    origin = typing.get_origin(hint) or hint
+    if isinstance(stored, list) and _takes_tuples(origin):
+        hints = _item_hints(hint, len(stored))
+        if len(hints) == len(stored):
+            return (list if origin is list else tuple)(
+                rebuild(item, item_hint, known, f"{path}[{number}]", depth + 1)
+                for number, (item, item_hint) in enumerate(zip(stored, hints, strict=True))
+            )
+    if origin is typing.Literal and any(_same(stored, c) for c in typing.get_args(hint)):
+        return stored
+    if _is_plain(stored, origin):
+        return stored
+    raise _mismatch(path, stored, hint)
+
+
+def _is_plain(stored: Any, kind: Any) -> bool:
+    if isinstance(stored, bool) or stored is None:
+        return kind is type(stored)
+    if isinstance(stored, int):
+        return kind in (int, float) and abs(stored) <= _MAX_WHOLE
+    return kind in (float, str) and isinstance(stored, kind)
+
+
+def _plain_type(stored: Any, path: str) -> type:
+    for plain in (bool, int, float, str, type(None)):
+        if isinstance(stored, plain):
+            return plain
+    if not isinstance(stored, list):
+        raise UserError(f"{path}={shown(stored)}: cannot be stored")
+    return tuple
+
+
+def _rebuild_config(stored: dict, known: Known, path: str, depth: int) -> Any:
+    kind = _find(stored.get(TAG), known, path)
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    given = {name: value for name, value in stored.items() if name != TAG}
+    prefix = f"{path}." if path else ""
+    hints = declared(kind)
+    for name in sorted(given.keys() - fields.keys()):
+        raise UserError(f"{prefix}{name[:60]}: {stored[TAG]} has no such field")
+    for name, field in fields.items():
+        defaults = (field.default, field.default_factory)
+        if name not in given and all(default is dataclasses.MISSING for default in defaults):
+            raise UserError(f"{prefix}{name}: is missing in {stored[TAG]}")
+    values = {
+        name: rebuild(value, hints[name], known, f"{prefix}{name}", depth + 1)
+        for name, value in given.items()
+    }
+    try:
+        return kind(**values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path or TAG}: {stored[TAG]}: {first_line(error)}") from error
+
+
+def _find(name: Any, known: Known, path: str) -> type:
+    """The dataclass of a name: one of the table, or one that this machine knows besides."""
+    if not isinstance(name, str):
+        raise UserError(f"{path or TAG}: names no type of configuration")
+    public = _OLD_NAMES.get(name, name)
+    if public in _MODULES:
+        return getattr(importlib.import_module(_MODULES[public]), public.rpartition(".")[2])
+    others = known()
+    if name not in others:
+        raise UserError(
+            f"{path or TAG}: {shown(name)} is no type of configuration that is known here"
+        )
+    return others[name]
+
+
+def declared(kind: type) -> dict[str, Any]:
+    """The declared types of a dataclass's fields; `Any` where they cannot be resolved."""
+    try:
+        return typing.get_type_hints(kind)
+    except (NameError, TypeError):
+        return {field.name: Any for field in dataclasses.fields(kind)}
+
+
+def _item_hints(hint: Any, count: int) -> tuple:
+    arguments = typing.get_args(hint)
+    if not arguments:
+        return (Any,) * count
+    one_type = typing.get_origin(hint) is not tuple or arguments[-1] is Ellipsis
+    return arguments[:1] * count if one_type else arguments
+
+
+def _takes_tuples(origin: Any) -> bool:
+    return origin is list or (isinstance(origin, type) and issubclass(tuple, origin))
+
+
+def _may_be(config: Any, hint: Any) -> bool:
+    """Whether a dataclass is of a declared type; of a protocol, `Experiment.check` sees it."""
+    if hint is Any or getattr(hint, "_is_protocol", False):
+        return True
+    return isinstance(hint, type) and isinstance(config, hint)
+
+
+def _is_config(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _same(stored: Any, choice: Any) -> bool:
+    return type(stored) is type(choice) and stored == choice
+
+
+def _mismatch(path: str, stored: Any, hint: Any) -> UserError:
+    wanted = hint.__name__ if isinstance(hint, type) else str(hint)
+    return UserError(f"{path or TAG}={shown(stored)}: must be of type {wanted}")
