@@ -324,6 +324,6 @@ if __name__ == "__main__":
     try:
         main(sys.argv)
     except (UserError, OSError) as error:
-        sys.exit(f"error: {printable(str(error))}")
+        sys.exit(f"error: {printable(error)}")
     except KeyboardInterrupt:
         sys.exit("stopped; with --out, the same command goes on where it was")

@@ -37,7 +37,7 @@ def place(look: Callable[[str, str], pathlib.Path]) -> Callable[[str], pathlib.P
         try:
             return look(text, "here")
         except UserError as error:
-            raise argparse.ArgumentTypeError(str(error).removeprefix("here=")) from error
+            raise argparse.ArgumentTypeError(str(error).removeprefix("here=").strip()) from error
 
     return parse
 

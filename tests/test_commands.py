@@ -183,7 +183,7 @@ def test_a_run_its_resumption_and_its_evaluation(command, data_dir, tmp_path):
         (["--lr=0.1", "runs/of_nobody"], "--lr: there is no such flag; there are --suites, --che"),
         (["--suite=clean", "runs/of_nobody"], "--suite: there is no such flag; did you mean --su"),
         (["--limit=many", "runs/of_nobody"], "limit"),
-        (["--out=", "--model=of_nobody:create"], "--out=: name a place"),
+        (["--out=", "--model=of_nobody:create"], "--out= is empty"),
         (["--out=README.md/x", "--model=of_nobody:create"], "--out=README.md/x cannot be written"),
         (["--out=~nobody_here/x", "--model=of_nobody:create"], "--out=~nobody_here/x"),
         (["runs/of_nobody", "--model=of_nobody:create"], "holds no run"),

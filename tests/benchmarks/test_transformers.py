@@ -76,7 +76,7 @@ def test_a_plan_that_is_none_is_named(tmp_path, plan):
     [
         (["--minutes=0"], "argument --minutes: 0: must be positive"),
         (["--minutes=nan"], "argument --minutes: nan: must be positive"),
-        (["--records="], "argument --records: : name a place"),
+        (["--records="], "argument --records: is empty; name"),
     ],
 )
 def test_arguments_are_looked_at_first(arguments, said, tmp_path, monkeypatch, capsys):
