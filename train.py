@@ -4,28 +4,29 @@ Any field of the configuration can be overridden: `--config.seed=1 --config.mode
 The same command with the same `--workdir` resumes a run that was interrupted.
 """
 
+import contextlib
 import signal
+import sys
 
 # Until training begins there is nothing to save, so Ctrl-C may end the process at once. Python's
-# own KeyboardInterrupt is lost where it strikes in one of JAX's callbacks. This comes before the
-# imports, for they take a second.
+# own KeyboardInterrupt is lost in JAX's callbacks. All this comes before imports that take seconds.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+if __name__ == "__main__" and not any(w.startswith(("-h", "--h", "list")) for w in sys.argv[1:]):
+    with contextlib.suppress(OSError):
+        print("importing JAX", flush=True)
 
-import dataclasses
-import sys
 from collections.abc import Sequence
 
 from absl import flags
 
 import configs
-from data.errors import UserError
-from training import loop, process
+from data.errors import UserError, printable
+from data.folders import expand
+from training import loop, process, seeds
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; runs/NAME by default.")
-_SEEDS = flags.DEFINE_list(
-    "seeds", [], "Train once with each of these seeds, in the folders WORKDIR_seedN."
-)
+_SEEDS = flags.DEFINE_list("seeds", None, "Train once with each, in the folders WORKDIR_seedN.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data; else TFDS_DATA_DIR.")
 _COORDINATOR = flags.DEFINE_string(
     "coordinator", None, "HOST:PORT of process 0, to train over several processes or hosts."
@@ -38,16 +39,16 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the experiment that the command line names."""
     process.set_up()
     name, experiment = configs.parse_flags(arguments)
-    if _COORDINATOR.value:
-        loop.join_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-    workdir = _WORKDIR.value or f"runs/{name.replace(':', '_').replace(',', '_')}"
-    if any(not seed.isdecimal() for seed in _SEEDS.value):
-        raise UserError(f"--seeds={','.join(_SEEDS.value)}: give whole numbers, as in 0,1,2")
-    runs = {f"{workdir}_seed{int(seed)}": int(seed) for seed in _SEEDS.value}
+    default = f"runs/{name.replace(':', '_').replace(',', '_')}"
+    workdir = default if _WORKDIR.value is None else _WORKDIR.value
+    runs = seeds.plan(experiment, workdir, _SEEDS.value)
+    data_dir = None if _DATA_DIR.value is None else str(expand(_DATA_DIR.value, "--data_dir"))
+    process.join_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
     try:
-        for folder, seed in (runs or {workdir: experiment.seed}).items():
-            run = dataclasses.replace(experiment, seed=seed)
-            loop.run(run, name=name, workdir=folder, data_dir=_DATA_DIR.value)
+        for folder, run in runs.items():
+            if _PROCESS.value == 0:
+                print(printable(f"{name}: reading the images, to train in {folder}"), flush=True)
+            loop.run(run, name=name, workdir=folder, data_dir=data_dir)
     except loop.Interrupted as stop:
         sys.exit(128 + stop.signal_number)
 
@@ -56,4 +57,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv)
     except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {printable(error)}")

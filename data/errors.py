@@ -5,10 +5,23 @@ class UserError(Exception):
     """A mistake in what the user asked for or in what lies on disk.
 
     The message is one line: the argument, its value and what to do. The commands print it
-    without a traceback and exit with a non-zero status.
+    without a traceback and exit with a non-zero status. What it quotes may come from a stranger's
+    file, so it is made printable.
     """
+
+    def __init__(self, message: object):
+        super().__init__(printable(message))
+
+
+def printable(text: object) -> str:
+    """A text as one line that no terminal obeys: control characters become their escapes."""
+    line = " ".join(str(text).splitlines())
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in line
+    )
 
 
 def first_line(error: BaseException) -> str:
     """What an error of a library says, in one line; its type if it says nothing."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

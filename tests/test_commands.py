@@ -41,6 +41,19 @@ def assert_one_line(process, *fragments):
         ([*QUICK, "--config.steps=five"], ["--config.steps=five"]),
         ([*QUICK, "--config.steps=0"], ["steps=0", "at least 1"]),
         ([*QUICK, "--seeds=0,one"], ["--seeds=0,one"]),
+        ([*QUICK, "--seeds=1,1"], ["--seeds=1,1", "twice"]),
+        ([*QUICK, "--seeds=1,2,01"], ["--seeds=1,2,01", "twice"]),
+        ([*QUICK, "--seeds="], ["--seeds=: give whole numbers"]),
+        ([*QUICK, "--seeds=1,-2"], ["--seeds=1,-2: give whole numbers"]),
+        ([*QUICK, "--seeds=+1"], ["--seeds=+1: give whole numbers"]),
+        ([*QUICK, "--seeds=1_0"], ["--seeds=1_0: give whole numbers"]),
+        ([*QUICK, "--seeds=0,4294967296"], ["seed=4294967296"]),
+        ([*QUICK, "--data_dir="], ["--data_dir= is empty"]),
+        ([*QUICK, "--workdir=~nobody-of-this-name/run"], ["--workdir=~nobody-of-this-name/run"]),
+        ([*QUICK, "--workdir=/", "--seeds=0"], ["--workdir=/", "a folder with a name"]),
+        ([*QUICK, "--coordinator=nonsense"], ["--coordinator=nonsense", "HOST:PORT"]),
+        ([*QUICK, "--processes=0"], ["--processes=0"]),
+        ([*QUICK, "--process=1"], ["--process=1"]),
         (
             [
                 "--config=capsnet_mnist",
@@ -57,7 +70,24 @@ def assert_one_line(process, *fragments):
 def test_mistakes_in_what_is_asked_for(command, tmp_path, arguments, fragments):
     write_idx(tmp_path / "data" / "digits")
     folders = [f"--workdir={tmp_path / 'run'}", f"--data_dir={tmp_path / 'data'}"]
-    assert_one_line(command("train.py", *arguments, *folders), *fragments)
+    # The last of a flag given twice counts.
+    assert_one_line(command("train.py", *folders, *arguments), *fragments)
+    assert not list(tmp_path.glob("run*"))
+
+
+def test_an_empty_workdir(command):
+    assert_one_line(command("train.py", *QUICK, "--workdir="), "--workdir= is empty")
+
+
+def test_a_seed_in_a_folder_named_with_a_slash(command, tmp_path):
+    steps = ["--config.steps=1", "--config.suites=()", "--seeds=7"]
+    finished = command("train.py", *QUICK, *steps, f"--workdir={tmp_path}/run/", check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run_seed7"]
+    # What it is about to do comes before it takes its time.
+    lines = finished.stdout.splitlines()
+    assert lines[0] == "importing JAX"
+    assert lines[1] == f"cnn_mnist: reading the images, to train in {tmp_path / 'run_seed7'}"
+    assert lines[2].startswith("cnn_mnist: compiling ")
 
 
 def test_a_mistake_is_one_line_in_a_process_of_its_own_too(command):

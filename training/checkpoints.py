@@ -2,9 +2,12 @@
 
 Orbax writes in the background and renames a finished checkpoint into place, so a killed run leaves
 no half-written one behind under a valid name. What a disk or a careless hand can do beyond that
-is caught by a checksum of the state, stored beside it and compared on restoring.
+is caught by a checksum of the state, stored beside it and compared on restoring. What is restored
+has the shapes, types and shardings that the run asks for; those that a checkpoint names are not
+used.
 """
 
+import contextlib
 import pathlib
 import shutil
 import zlib
@@ -17,10 +20,11 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
-from data.errors import UserError, first_line
+from data.errors import UserError
+from training.damage import CHECKSUM, STEP, VALIDATION_ACCURACY, fault_of_facts, misfit, reason
 
-VALIDATION_ACCURACY = "validation_accuracy"
-_CHECKSUM = "crc32"
+# Far above what a run writes; longer ones are not read into memory.
+_MAX_FACTS_BYTES = 1 << 20
 
 
 class Checkpoints:
@@ -37,22 +41,43 @@ class Checkpoints:
     ):
         self.folder = folder
         self._policy = _WorthKeeping(milestones)
+        self._saving: int | None = None
         self._options = ocp.CheckpointManagerOptions(
-            preservation_policy=self._policy, create=writing
+            preservation_policy=self._policy,
+            create=writing,
+            # Or one damaged step would keep it from finding the others.
+            lightweight_initialize=True,
         )
         if writing and jax.process_index() == 0:
-            # What a killed run had begun to write. Orbax would do this in a thread that outlives
-            # the manager and complains when the process ends early.
-            for unfinished in folder.glob("*.orbax-checkpoint-tmp*"):
-                shutil.rmtree(unfinished)
+            self._remove_unfinished()
         self._manager = self._open()
 
+    def _remove_unfinished(self) -> None:
+        """Removes what a killed run had begun to write, or this one where the disk is full.
+
+        Orbax would do this in a thread that outlives the manager and complains when the process
+        ends early.
+        """
+        for unfinished in self.folder.glob("*.orbax-checkpoint-tmp*"):
+            if unfinished.is_dir() and not unfinished.is_symlink():
+                shutil.rmtree(unfinished)
+
     def _open(self) -> ocp.CheckpointManager:
-        manager = ocp.CheckpointManager(self.folder.absolute(), options=self._options)
-        for step in manager.all_steps():
-            score = _read_facts(manager, step).get(VALIDATION_ACCURACY)
-            if score is not None:
-                self._policy.scores[step] = score
+        try:
+            if self.folder.exists() and not self.folder.is_dir():
+                raise NotADirectoryError("it is a file")
+            manager = ocp.CheckpointManager(self.folder.absolute(), options=self._options)
+            steps = manager.all_steps()
+        except Exception as error:  # orbax raises many kinds for folders that are none of its own
+            raise UserError(
+                f"{self.folder} cannot be used as a folder of checkpoints ({reason(error)}); move "
+                "it away, or choose another run's folder"
+            ) from error
+        self._policy.scores = {}
+        for step in steps:
+            facts = _read_facts(manager, step)
+            if fault_of_facts(facts, step) is None and VALIDATION_ACCURACY in facts:
+                self._policy.scores[step] = facts[VALIDATION_ACCURACY]
         return manager
 
     def save(self, step: int, state: Any, facts: dict[str, Any]) -> None:
@@ -68,19 +93,61 @@ class Checkpoints:
             return
         if VALIDATION_ACCURACY in facts:
             self._policy.scores[step] = facts[VALIDATION_ACCURACY]
+        facts = {**facts, STEP: step, CHECKSUM: checksum(state)}
         items = ocp.args.Composite(
-            state=ocp.args.StandardSave(state),
-            facts=ocp.args.JsonSave({**facts, _CHECKSUM: checksum(state)}),
+            state=ocp.args.StandardSave(state), facts=ocp.args.JsonSave(facts)
         )
-        self._manager.save(step, args=items)
+        self.wait()
+        with self._saves(step):
+            self._manager.save(step, args=items)
+        self._saving = step
+
+    def check(self) -> None:
+        """Raises the `UserError` of a checkpoint that turned out not to be saved; does not wait."""
+        # Of several processes each would find out at another step, so they do at the next save.
+        alone = jax.process_count() == 1
+        if alone and self._saving is not None and not self._manager.is_saving_in_progress():
+            self.wait()
 
     def wait(self) -> None:
-        """Blocks until everything that was saved is on disk."""
-        self._manager.wait_until_finished()
+        """Blocks until everything that was saved is on disk.
+
+        Raises:
+            UserError: if it could not be written; the checkpoints before it are kept.
+        """
+        if self._saving is None:
+            return
+        step, self._saving = self._saving, None
+        with self._saves(step):
+            self._manager.wait_until_finished()
+
+    @contextlib.contextmanager
+    def _saves(self, step: int):
+        try:
+            yield
+        except Exception as error:  # orbax and tensorstore raise many kinds for a full disk
+            self._saving = None
+            self._policy.scores.pop(step, None)
+            with contextlib.suppress(OSError):
+                self._remove_unfinished()
+            kept = (
+                f"those of steps {self.steps()} are kept" if self.steps() else "there is none yet"
+            )
+            raise UserError(
+                f"checkpoint {self.folder / str(step)} cannot be saved ({reason(error)}); {kept}, "
+                "and the same command goes on from there once the folder can be written"
+            ) from error
 
     def close(self) -> None:
-        """Waits, then lets go of the folder."""
-        self._manager.close()
+        """Waits, then lets go of the folder.
+
+        Raises:
+            UserError: if what was being saved could not be written.
+        """
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
 
     def steps(self) -> list[int]:
         """The steps of all finished checkpoints, oldest first."""
@@ -126,18 +193,20 @@ class Checkpoints:
         items = ocp.args.Composite(
             state=ocp.args.StandardRestore(like), facts=ocp.args.JsonRestore()
         )
+        place = self.folder / str(step)
         try:
+            if (place / "facts" / "metadata").stat().st_size > _MAX_FACTS_BYTES:
+                raise ValueError(f"its facts have over {_MAX_FACTS_BYTES} bytes")
             restored = self._manager.restore(step, args=items)
+            state, facts = restored["state"], restored["facts"]
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
-            raise UserError(
-                f"checkpoint {self.folder / str(step)} is damaged: {first_line(error)[:200]}"
-            ) from error
-        facts = restored["facts"]
-        if checksum(restored["state"]) != facts.pop(_CHECKSUM):
-            raise UserError(
-                f"checkpoint {self.folder / str(step)} is damaged: its checksum does not match"
-            )
-        return restored["state"], facts
+            raise UserError(f"checkpoint {place} is damaged: {reason(error)}") from error
+        fault = fault_of_facts(facts, step) or misfit(state, like)
+        if fault is None and checksum(state) != facts[CHECKSUM]:
+            fault = "its checksum does not match"
+        if fault is not None:
+            raise UserError(f"checkpoint {place} is damaged: {fault}")
+        return state, {k: v for k, v in facts.items() if k not in (CHECKSUM, STEP)}
 
     def restore_latest(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
         """Reads the newest checkpoint that is whole, and sets damaged newer ones aside.
@@ -173,11 +242,17 @@ class Checkpoints:
         target = self._aside / str(step)
         if jax.process_index() == 0:
             self._aside.mkdir(exist_ok=True)
-            if target.exists():
+            if target.is_dir():
                 shutil.rmtree(target)
-            shutil.move(self.folder / str(step), target)
+            shutil.move(self._place(step), target)
         self._manager = self._open()
         return target
+
+    def _place(self, step: int) -> pathlib.Path:
+        """The folder of a step, which a careless hand may have renamed to, say, 007."""
+        named = (entry for entry in self.folder.iterdir() if entry.name.isdecimal())
+        odd = (entry for entry in named if int(entry.name) == step and entry.name != str(step))
+        return next(odd, self.folder / str(step))
 
 
 class _WorthKeeping(checkpoint_managers.PreservationPolicy):

@@ -1,18 +1,20 @@
 """What a model costs on this machine: size, arithmetic, compile time, speed and memory."""
 
 import contextlib
-import time
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
+from training.clock import Stopwatch, per_second
 from training.setup import Setup
 from training.step import TrainState
 
 # A measurement lasts about this long, after one call that does not count.
 _SECONDS = 2.0
+# It ends here too, however long a clock stands still.
+_MAX_CALLS = 10_000
 
 
 def measure(setup: Setup, state: TrainState, batch_size: int) -> dict[str, float]:
@@ -29,7 +31,7 @@ def measure(setup: Setup, state: TrainState, batch_size: int) -> dict[str, float
         textbook's); "training compile s" and "inference compile s", without any cache;
         "training images/s" and "inference images/s"; and "training MB" and "inference MB", the
         memory that XLA plans for arguments (the training images among them), results and
-        temporaries.
+        temporaries. A speed is missing where the clock did not move.
     """
     variables = (state.evaluated_params, state.other)
     size = setup.experiment.batch_size
@@ -43,9 +45,13 @@ def measure(setup: Setup, state: TrainState, batch_size: int) -> dict[str, float
     for name, compiled, count in (("training", train, size), ("inference", predict, batch_size)):
         found[f"{name} FLOPs"] = compiled.cost_analysis()["flops"] / count
         found[f"{name} MB"] = _planned_bytes(compiled.memory_analysis()) / 1e6
-    found["inference images/s"] = batch_size / _seconds_a_call(lambda: predict(*variables, images))
-    found["training images/s"] = size / _seconds_a_step(setup, state, train, split)
-    return found
+    speeds = {
+        "inference": per_second(batch_size, _seconds_a_call(lambda: predict(*variables, images))),
+        "training": per_second(size, _seconds_a_step(setup, state, train, split)),
+    }
+    return found | {
+        f"{name} images/s": speed for name, speed in speeds.items() if speed is not None
+    }
 
 
 def _compile(function, *arguments, donate_argnums=()) -> tuple[Any, float]:
@@ -54,9 +60,9 @@ def _compile(function, *arguments, donate_argnums=()) -> tuple[Any, float]:
         *arguments
     )
     with _without_cache():
-        start = time.perf_counter()
+        watch = Stopwatch()
         compiled = lowered.compile()
-        return compiled, time.perf_counter() - start
+        return compiled, watch.seconds
 
 
 def _planned_bytes(plan) -> int:
@@ -80,20 +86,20 @@ def _without_cache():
 
 def _seconds_a_call(call) -> float:
     jax.block_until_ready(call())
-    start, calls = time.perf_counter(), 0
-    while time.perf_counter() - start < _SECONDS:
+    watch, calls = Stopwatch(), 0
+    while calls == 0 or (watch.seconds < _SECONDS and calls < _MAX_CALLS):
         jax.block_until_ready(call())
         calls += 1
-    return (time.perf_counter() - start) / calls
+    return watch.seconds / calls
 
 
 def _seconds_a_step(setup: Setup, state: TrainState, train, split) -> float:
     """Steps in one dispatch, as in training; the state is copied, for training donates it."""
     state, count = jax.tree.map(lambda leaf: leaf.copy(), state), 1
     while True:
-        start = time.perf_counter()
+        watch = Stopwatch()
         state, _ = jax.block_until_ready(train(state, split, np.int32(count)))
-        seconds = time.perf_counter() - start
+        seconds = watch.seconds
         if (seconds > _SECONDS and count > 1) or count == setup.program.block_size:
             return seconds / count
         count = min(4 * count, setup.program.block_size)

@@ -10,7 +10,7 @@ import time
 import jax
 from jax.sharding import AxisType, Mesh
 
-from data.errors import UserError
+from data.errors import UserError, first_line, printable
 from training.step import DATA_AXIS
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
@@ -25,8 +25,9 @@ def make_mesh() -> Mesh:
     """
     try:
         count = jax.device_count()
-    except (RuntimeError, AssertionError) as error:  # jax asserts where a named platform is missing
-        reason = (str(error) or "JAX finds none").splitlines()[0]
+    # JAX asserts that a named platform is there, and under python -O asks None for its devices.
+    except (RuntimeError, AssertionError, AttributeError) as error:
+        reason = first_line(error) if str(error) else "JAX finds none"
         raise UserError(
             f"no device to run on ({reason}); check JAX_PLATFORMS="
             f"{os.environ.get('JAX_PLATFORMS', '')!r} and the installed jax (GPUs: pip install "
@@ -41,7 +42,7 @@ def describe() -> dict[str, object]:
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "versions": {name: _version(name) for name in _PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "platform": device.platform,
         "device": _device_name(device),
@@ -51,15 +52,26 @@ def describe() -> dict[str, object]:
     }
 
 
+def _version(package: str) -> str | None:
+    """A package's version; None where it lies on the path without having been installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def _device_name(device) -> str:
     """The accelerator's kind, or the processor's name and cores where there is none."""
     if device.platform != "cpu":
         return device.device_kind
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else platform.processor() or 'CPU'}, {cores} cores"
+    try:
+        text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux, or a container that hides it
+        text = ""
+    names = [line.partition(":")[2] for line in text.splitlines() if line.startswith("model name")]
+    name = names[0].strip() if names else platform.processor()
+    return f"{printable(name) or 'CPU'}, {cores or '?'} cores"
 
 
 def _git_revision() -> str | None:
@@ -69,7 +81,8 @@ def _git_revision() -> str | None:
         return subprocess.run(
             ["git", "-C", str(_ROOT), *arguments],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=True,
             timeout=10,
         ).stdout.strip()

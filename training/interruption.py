@@ -1,8 +1,15 @@
-"""Stopping on Ctrl-C and SIGTERM between steps instead of in their midst."""
+"""Stopping on Ctrl-C, SIGTERM and SIGHUP between steps instead of in their midst."""
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
+
+# Windows has no SIGHUP.
+_NUMBERS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+_NOTICE = b"\nstopping once the steps under way are saved; Ctrl-C again leaves at once\n"
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
@@ -18,30 +25,50 @@ class Interrupted(Exception):  # noqa: N818 - not an error
 
 
 class StopRequest:
-    """Remembers the first signal that asked for a stop."""
+    """Remembers the first signal that asked for a stop.
+
+    Schedulers, shells and impatient people send several, and one Ctrl-C may arrive as SIGTERM and
+    SIGINT: however many there are, the run stops once and saves. Only a second SIGINT, which
+    nobody sends by accident, does not wait.
+    """
 
     def __init__(self):
         self.signal_number = 0
+        self._interrupts = 0
 
     def __call__(self, signal_number, frame):
-        """Handles a signal; the second one no longer waits."""
+        """Handles a signal."""
         del frame
+        if signal_number == signal.SIGINT:
+            self._interrupts += 1
+            if self._interrupts > 1:
+                # An exception could be lost in one of JAX's callbacks, and would wait for threads.
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                signal.raise_signal(signal.SIGINT)
+            if not self.signal_number:
+                # Not through sys.stderr, whose buffer the signal may have found in use.
+                with contextlib.suppress(OSError):
+                    os.write(2, _NOTICE)
+        self.signal_number = self.signal_number or signal_number
+
+    def raise_if_asked(self) -> None:
+        """Raises `Interrupted` if a stop was asked for; where nothing is left to save."""
         if self.signal_number:
-            raise KeyboardInterrupt
-        self.signal_number = signal_number
+            raise Interrupted(self.signal_number)
 
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """While this lasts, SIGINT and SIGTERM only leave a note; a second one stops at once.
+    """While this lasts, SIGINT, SIGTERM and SIGHUP only leave a note.
 
-    A signal that was ignored stays ignored, as SIGINT is for a script's background jobs.
+    A signal that was ignored stays ignored, as SIGINT is for a script's background jobs and SIGHUP
+    under nohup.
     """
     request = StopRequest()
     previous = {
         number: signal.signal(number, request)
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if signal.getsignal(number) is not signal.SIG_IGN
+        for number in _NUMBERS
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)
     }
     try:
         yield request

@@ -4,7 +4,8 @@ The loop dispatches blocks of steps and looks at the metrics of a block only aft
 under way. It stops at a block's end to validate, to save, or because it was asked to.
 """
 
-import signal
+import contextlib
+import dataclasses
 import time
 from typing import Any
 
@@ -12,16 +13,18 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from data.errors import UserError, first_line
 from evaluation import suites, warps
 from evaluation.prediction import predict_all
-from evaluation.records import make_record, show_interval, show_value
+from evaluation.records import Result, make_record
 from training import environment
-from training.checkpoints import VALIDATION_ACCURACY, Checkpoints
+from training.checkpoints import Checkpoints
+from training.clock import per_second
+from training.damage import TRAIN_SECONDS, VALIDATION_ACCURACY, WINDOW
 from training.experiment import Experiment, to_json
+from training.guards import claim_for_all, within_memory
 from training.interruption import Interrupted, StopRequest, stop_request
-from training.metrics import MetricsWindow, NonFiniteError
-from training.reporting import Reporter
+from training.metrics import MetricsWindow, NonFiniteError, constant_answer
+from training.reporting import Reporter, say, say_results
 from training.run_directory import RunDirectory
 from training.setup import Setup, prepare
 from training.step import TrainState
@@ -57,34 +60,19 @@ def run(
     directory.check(name, experiment)
     record = directory.read_record()
     if record is not None:
-        _say(f"{workdir} is complete; delete it to train again, or choose another --workdir")
-        _say_results(record)
+        say(f"{directory.path} is complete; delete it to train again, or choose another --workdir")
+        say_results(record)
         return record
     setup = prepare(experiment, data_dir)
     setup.check_batch_size()
-    if jax.process_index() == 0:
-        directory.claim(name, experiment)
-    with stop_request() as stop:
-        return _Training(setup, name, directory, stop).run()
-
-
-def join_processes(coordinator: str, processes: int, process: int) -> None:
-    """Makes this process one of several that train together; call it before anything else.
-
-    Args:
-        coordinator: HOST:PORT of process 0.
-        processes: How many there are.
-        process: This one's number, from 0.
-
-    Raises:
-        UserError: if the others do not come together.
-    """
-    if not 0 <= process < processes:
-        raise UserError(f"--process={process}: must be in [0, {processes}), see --processes")
-    try:
-        jax.distributed.initialize(coordinator, processes, process)
-    except (RuntimeError, ValueError) as error:
-        raise UserError(f"--coordinator={coordinator}: {first_line(error)}") from error
+    with (
+        claim_for_all(directory, name, experiment),
+        stop_request() as stop,
+        within_memory(experiment),
+    ):
+        record = _Training(setup, name, directory, stop).run()
+        stop.raise_if_asked()  # by a signal that came after the last look; no other run begins
+    return record
 
 
 class _Training:
@@ -101,7 +89,10 @@ class _Training:
         self.checkpoints = Checkpoints(directory.checkpoints, milestones=self.experiment.milestones)
         self.state, facts = self._restore_or_create()
         self.step = self.saved_step = int(self.state.step)
-        self.seconds_before = facts.get("train_seconds", 0.0)
+        self.seconds_before = facts.get(TRAIN_SECONDS, 0.0)
+        self.window = MetricsWindow(
+            self.experiment.log_every, self.experiment.steps, facts.get(WINDOW)
+        )
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates the last step and writes the record."""
@@ -128,16 +119,22 @@ class _Training:
         restored = self.checkpoints.restore_latest(self.setup.abstract_state())
         if restored is None:
             return self.setup.program.create_state(), {}
-        _say(f"resuming {self.directory.path} at step {int(restored[0].step)}")
+        say(f"resuming {self.directory.path} at step {int(restored[0].step)}")
         return restored
 
     def _compile(self, split):
+        say(
+            f"{self.name}: compiling {self.state.num_parameters:,} parameters for "
+            f"{self.setup.mesh.size} x {jax.devices()[0].platform}"
+        )
+        train_steps = self.setup.program.train_steps
+        if jax.config.jax_disable_jit:  # pyright: ignore - for debugging; nothing is compiled
+            return train_steps, 0.0
         start = time.perf_counter()
-        lowered = self.setup.program.train_steps.lower(self.state, split, np.int32(1))
-        compiled = lowered.compile()
+        compiled = train_steps.lower(self.state, split, np.int32(1)).compile()
         self.setup.check_memory(compiled)
-        seconds = time.perf_counter() - start
-        _say(
+        seconds = max(time.perf_counter() - start, 0.0)
+        say(
             f"{self.name}: {self.state.num_parameters:,} parameters, "
             f"{len(self.setup.dataset.train):,} images of {self.setup.dataset.name}, "
             f"{self.setup.mesh.size} x {jax.devices()[0].platform}, compiled in {seconds:.1f} s"
@@ -147,33 +144,41 @@ class _Training:
     def _train(self, train_steps, split) -> None:
         """Runs the remaining steps."""
         experiment = self.experiment
-        window = MetricsWindow(experiment.log_every, experiment.steps)
         count, seconds_per_step = 1, _SECONDS_PER_DISPATCH
         mark, pending = time.perf_counter(), None
         while self.step < experiment.steps:
+            self.checkpoints.check()
             count, stopping = self._next_block(seconds_per_step, count)
             if stopping:
                 break
             self.state, history = train_steps(self.state, split, np.int32(count))
             block, self.step = (self.step, count, history), self.step + count
             if pending is not None:
-                self._report(window, pending)
+                self._report(pending)
                 now = time.perf_counter()
                 seconds_per_step, mark = (now - mark) / pending[1], now
             pending = block
             if self._due(experiment.validate_every) or self._due(experiment.checkpoint_every):
-                self._report(window, pending)
+                self._report(pending)
                 self._validate_and_save()
                 pending, mark = None, time.perf_counter()
         if pending is not None:
-            self._report(window, pending)
+            self._report(pending)
         if self.step < experiment.steps:
             self._save()
-            self.checkpoints.wait()
+        self.checkpoints.wait()
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        """Leaves, with everything saved, if a signal asked for it."""
+        asked = self.stop.signal_number
+        if jax.process_count() > 1:  # one may be asked and the others not
+            asked = int(multihost_utils.process_allgather(np.array(asked)).max())
+        if asked:
             self.reporter.say(
-                f"stopped at step {self.step} of {experiment.steps}; the same command resumes"
+                f"stopped at step {self.step} of {self.experiment.steps}; the same command resumes"
             )
-            raise Interrupted(self.stop.signal_number or signal.SIGTERM)
+            raise Interrupted(asked)
 
     def _next_block(self, seconds_per_step: float, last: int) -> tuple[int, bool]:
         """How many steps to dispatch, and whether to stop instead; the same on every process."""
@@ -185,7 +190,9 @@ class _Training:
             self.experiment.validate_every - self.step % self.experiment.validate_every,
             self.experiment.checkpoint_every - self.step % self.experiment.checkpoint_every,
         )
-        count = int(np.clip(_SECONDS_PER_DISPATCH / seconds_per_step, 1, limit))
+        # A clock that stands still or runs backwards says nothing of the time that steps take.
+        rate = per_second(_SECONDS_PER_DISPATCH, seconds_per_step)
+        count = limit if rate is None else int(np.clip(rate, 1, limit))
         stopping = int(self.stop.signal_number != 0)
         if jax.process_count() > 1:
             agreed = multihost_utils.process_allgather(np.array([count, stopping]))
@@ -195,11 +202,11 @@ class _Training:
     def _due(self, interval: int) -> bool:
         return self.step % interval == 0 or self.step == self.experiment.steps
 
-    def _report(self, window: MetricsWindow, block: tuple[int, int, dict]) -> None:
+    def _report(self, block: tuple[int, int, dict]) -> None:
         """Fetches a block's metrics, which waits for the block, and reports finished windows."""
         first_step, count, history = block
         try:
-            for step, means in window.add(first_step, count, history):
+            for step, means in self.window.add(first_step, count, history):
                 self.reporter.advance(step)
                 self.reporter.training(step, means)
                 self._diagnose(step, means)
@@ -241,7 +248,7 @@ class _Training:
             name="validation",
         )
         answers = np.argmax(logits, axis=-1)
-        self._warn_once(self.step, _constant_answer(answers, split.labels))
+        self._warn_once(self.step, constant_answer(answers, split.labels))
         return float(np.mean(answers == split.labels))
 
     def _look(self) -> dict[str, float]:
@@ -249,17 +256,18 @@ class _Training:
         warp_images = self.setup.predictor(self.state).warp
         if warp_images is None:
             return {}
-        picture = self.directory.figure(f"warps_{self.step:06d}") if self.speaks else None
-        return warps.look(
-            warp_images,
-            self.setup.dataset,
-            batch_size=self.setup.evaluation_batch_size,
-            picture=picture,
-        )
+        drawn = self.directory.figure(f"warps_{self.step:06d}")
+        with drawn if self.speaks else contextlib.nullcontext() as picture:
+            return warps.look(
+                warp_images,
+                self.setup.dataset,
+                batch_size=self.setup.evaluation_batch_size,
+                picture=picture,
+            )
 
     def _save(self, **facts: float) -> None:
-        facts = {"train_seconds": self._train_seconds(), **facts}
-        self.checkpoints.save(self.step, self.state, facts)
+        known = {TRAIN_SECONDS: self._train_seconds(), WINDOW: self.window.begun()}
+        self.checkpoints.save(self.step, self.state, {**known, **facts})
         self.saved_step = self.step
 
     def _train_seconds(self) -> float:
@@ -268,12 +276,14 @@ class _Training:
     def _finish(self, compile_seconds: float) -> dict[str, Any]:
         """Evaluates the last step and writes the record."""
         seconds = self._train_seconds()
-        results = {
-            name: self.setup.evaluate(suites.load(name), self.state)
-            for name in self.experiment.suites
-        }
+        speed = per_second(self.step * self.experiment.batch_size, seconds)
+        results = {}
+        for name in self.experiment.suites:
+            say(f"{self.name}: evaluating {name}")
+            results[name] = self._evaluate(suites.load(name))
+            self._stop_if_asked()
         for name in (name for name, found in results.items() if not found):
-            _say(f"{self.name}: {name} is not applicable to this model and dataset")
+            say(f"{self.name}: {name} is not applicable to this model and dataset")
         record = make_record(
             [result for found in results.values() for result in found],
             name=self.name,
@@ -284,38 +294,27 @@ class _Training:
             parameters=self.state.num_parameters,
             train_seconds=round(seconds, 1),
             compile_seconds=round(compile_seconds, 1),
-            images_per_second=round(self.step * self.experiment.batch_size / seconds, 1),
+            images_per_second=None if speed is None else round(speed, 1),
             environment=environment.describe(),
             experiment=to_json(self.experiment),
         )
         if self.speaks:
             self.directory.write_record(record)
-            _say_results(record)
+            say_results(record)
         return record
 
+    def _evaluate(self, suite: Any) -> list[Result]:
+        """Measures a suite; some take minutes, in which a single process looks for a stop."""
+        predictor = self.setup.predictor(self.state)
 
-def _constant_answer(answers: np.ndarray, labels: np.ndarray) -> str | None:
-    """What is wrong with a network that looks at no image."""
-    if np.ptp(answers) > 0 or np.ptp(labels) == 0:
-        return None
-    return (
-        f"every validation image is taken for class {answers[0]}: the layers before the answer may "
-        "be dead. Try another seed or a lower learning rate"
-    )
+        def predict(images):
+            if jax.process_count() == 1:
+                self._stop_if_asked()
+            return predictor.predict(images)
 
-
-def _say(line: str) -> None:
-    if jax.process_index() == 0:
-        print(line, flush=True)
-
-
-def _say_results(record: dict[str, Any]) -> None:
-    for result in record["results"]:
-        unit = result.get("unit", "rate")
-        condition = f" ({result['condition']})" if result.get("condition") else ""
-        _say(
-            f"{record['name']}: {result['suite']}{condition} {result['metric']} "
-            f"{show_value(result['value'], unit)} [{show_interval(result['interval'], unit)}] on "
-            f"{result['count']} {record['dataset']} test images at step {record['step']}, "
-            f"{record['images_per_second']:,.0f} images/s"
+        return suites.run(
+            suite,
+            dataclasses.replace(predictor, predict=predict),
+            self.setup.dataset,
+            batch_size=self.setup.evaluation_batch_size,
         )

@@ -20,13 +20,21 @@ class MetricsWindow:
     Args:
         length: Steps in a window.
         last_step: The step that ends the run; it ends a window too.
+        begun: What `begun` returned where an interrupted run saved its last checkpoint.
     """
 
-    def __init__(self, length: int, last_step: int):
+    def __init__(self, length: int, last_step: int, begun: dict[str, Any] | None = None):
         self._length = length
         self._last_step = last_step
-        self._sums: dict[str, float] = {}
-        self._count = 0
+        self._sums: dict[str, float] = dict(begun["sums"]) if begun else {}
+        self._count: int = begun["count"] if begun else 0
+
+    def begun(self) -> dict[str, Any]:
+        """The steps so far of the window that no step has ended yet, ready for JSON.
+
+        With it a resumed run reports what one that was never interrupted does.
+        """
+        return {"count": self._count, "sums": dict(self._sums)}
 
     def add(
         self, first_step: int, count: int, history: dict[str, Any]
@@ -62,3 +70,13 @@ def _check_finite(step: int, row: dict[str, float]) -> None:
                 "--config.optimizer.clip_norm=1, a lower --config.optimizer.learning_rate, or "
                 "float32 if the model computes in bfloat16"
             )
+
+
+def constant_answer(answers: np.ndarray, labels: np.ndarray) -> str | None:
+    """What is wrong with a network that looks at no image."""
+    if np.ptp(answers) > 0 or np.ptp(labels) == 0:
+        return None
+    return (
+        f"every validation image is taken for class {answers[0]}: the layers before the answer may "
+        "be dead. Try another seed or a lower learning rate"
+    )

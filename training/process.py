@@ -1,11 +1,19 @@
-"""What the commands ask of their process before they compute anything: memory and a cache."""
+"""What the commands ask of their process before they compute anything: a screen, memory, a cache.
+
+Nothing here may end a command: what a machine does not offer is done without.
+"""
 
 import ctypes
 import os
 import pathlib
+import re
+import socket
 import sys
+from typing import TextIO
 
 import jax
+
+from data.errors import UserError, first_line
 
 # Of <malloc.h>: what mallopt sets.
 _TRIM_THRESHOLD = -1
@@ -15,9 +23,55 @@ _LARGEST = 2**31 - 1
 
 
 def set_up() -> None:
-    """Keeps freed memory and compiled programs; to be called before JAX computes anything."""
+    """Steadies the screen, keeps freed memory and compiled programs; to be called first."""
+    steady_screen()
     keep_freed_memory()
     keep_compiled_programs()
+
+
+def steady_screen() -> None:
+    """Makes sure that nothing printed can end the command.
+
+    A character that the screen's encoding lacks is shown as "?". A screen that goes away (a closed
+    terminal, `| head`, a full disk under a log) is written to no more, and the work goes on; one
+    that was closed from the start takes nothing.
+    """
+    for number in (0, 1, 2):
+        # Or the next file that is opened would get its number, and what C libraries print.
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout, sys.stderr = _Screen(sys.stdout), _Screen(sys.stderr)
+
+
+class _Screen:
+    """A text stream that falls silent where another would raise; silent from the start if None."""
+
+    def __init__(self, stream: TextIO | None):
+        self._stream = stream or open(os.devnull, "w")  # noqa: SIM115 - open to the end
+        if hasattr(stream, "reconfigure"):  # a test's or notebook's stand-in has none
+            stream.reconfigure(errors="replace")  # pyright: ignore
+
+    def write(self, text: str) -> int:
+        """Writes a text, if anything still takes it."""
+        return self._try(lambda: self._stream.write(text), len(text))
+
+    def flush(self) -> None:
+        """Flushes the stream, if anything still takes it."""
+        self._try(self._stream.flush, None)
+
+    def _try(self, act, otherwise):
+        try:
+            return act()
+        except OSError:
+            # What is buffered goes there too, or Python would complain of it at exit.
+            with open(os.devnull, "w") as nothing:
+                os.dup2(nothing.fileno(), self._stream.fileno())
+            return otherwise
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
 
 
 def keep_freed_memory() -> bool:
@@ -53,11 +107,61 @@ def keep_compiled_programs() -> pathlib.Path | None:
     chosen = jax.config.values["jax_compilation_cache_dir"]
     if chosen is not None:
         return pathlib.Path(chosen)
-    caches = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    folder = pathlib.Path(caches) / "capsnet-stn" / "compiled"
     try:
+        folder = _user_caches() / "capsnet-stn" / "compiled"
+        if not folder.is_absolute():  # an empty HOME
+            return None
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # pathlib's RuntimeError: a user without a home
+        return None
+    if not os.access(folder, os.W_OK):
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     return folder
+
+
+def _user_caches() -> pathlib.Path:
+    """XDG_CACHE_HOME, which counts only if it is absolute, as its specification says."""
+    chosen = pathlib.Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return chosen if chosen.is_absolute() else pathlib.Path.home() / ".cache"
+
+
+def join_processes(coordinator: str | None, processes: int, process: int) -> None:
+    """Makes this process one of several that train together; call it before anything else.
+
+    Args:
+        coordinator: HOST:PORT of process 0; None for a process on its own.
+        processes: How many there are.
+        process: This one's number, from 0.
+
+    Raises:
+        UserError: if the numbers do not fit, or the others do not come together.
+    """
+    if processes < 1:
+        raise UserError(f"--processes={processes}: must be at least 1")
+    if not 0 <= process < processes:
+        raise UserError(f"--process={process}: must be in [0, {processes}), see --processes")
+    if coordinator is None:
+        if processes > 1:
+            raise UserError(f"--processes={processes} needs --coordinator=HOST:PORT of process 0")
+        return
+    _check_address(coordinator)
+    try:
+        jax.distributed.initialize(coordinator, processes, process)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"--coordinator={coordinator}: {first_line(error)}") from error
+
+
+def _check_address(coordinator: str) -> None:
+    """Looks an address up, for JAX would try it for minutes and then end the process."""
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.%\w]+\]|[^:\[\]\s/]+):(\d{1,5})", coordinator, re.ASCII)
+    if match is None or not 1 <= int(match[2]) <= 65535:
+        raise UserError(
+            f"--coordinator={coordinator}: give HOST:PORT of process 0, as in 10.0.0.1:1234"
+        )
+    host, port = match[1].strip("[]"), int(match[2])
+    try:
+        socket.getaddrinfo(host, port)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"--coordinator={coordinator}: no such host {host} ({reason})") from error

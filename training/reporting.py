@@ -2,12 +2,35 @@
 
 import contextlib
 import sys
-import time
 from typing import Any
 
+import jax
 from tqdm import tqdm
 
+from data.errors import printable
+from evaluation.records import show_interval, show_value
+from training.clock import Stopwatch, per_second
 from training.run_directory import RunDirectory
+from training.tensorboard import TensorBoard
+
+
+def say(line: str) -> None:
+    """Prints a line on the first of several processes."""
+    if jax.process_index() == 0:
+        print(printable(line), flush=True)
+
+
+def say_results(record: dict[str, Any]) -> None:
+    """Prints what a final record holds, a line for each result."""
+    speed = _speed(record["images_per_second"])
+    for result in record["results"]:
+        unit = result.get("unit", "rate")
+        condition = f" ({result['condition']})" if result.get("condition") else ""
+        say(
+            f"{record['name']}: {result['suite']}{condition} {result['metric']} "
+            f"{show_value(result['value'], unit)} [{show_interval(result['interval'], unit)}] on "
+            f"{result['count']} {record['dataset']} test images at step {record['step']}, {speed}"
+        )
 
 
 class Reporter:
@@ -28,29 +51,31 @@ class Reporter:
         self._steps = steps
         self._step = first_step
         self._first_step = first_step
-        self._started = time.perf_counter()
-        self._paused = 0.0
+        self._watch = Stopwatch()
         self._bar = None
-        if directory is not None and sys.stderr.isatty():
-            self._bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True)
-        self._tensorboard = _tensorboard(directory, first_step)
+        self._tensorboard = None
+        if directory is not None:
+            if sys.stderr.isatty():
+                self._bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True)
+            self._tensorboard = TensorBoard(directory.path / "tensorboard", first_step + 1)
 
     @property
     def train_seconds(self) -> float:
         """Seconds that this start has trained; validation and checkpoints do not count."""
-        return max(time.perf_counter() - self._started - self._paused, 1e-9)
+        return self._watch.seconds
 
     @property
-    def images_per_second(self) -> float:
-        """Training speed of this start."""
-        return (self._step - self._first_step) * self._batch_size / self.train_seconds
+    def images_per_second(self) -> float | None:
+        """Training speed of this start; None while no time has passed."""
+        images = (self._step - self._first_step) * self._batch_size
+        return per_second(images, self.train_seconds)
 
     @contextlib.contextmanager
     def pause(self):
         """Stops the clock while something other than training runs."""
-        start = time.perf_counter()
+        self._watch.pause()
         yield
-        self._paused += time.perf_counter() - start
+        self._watch.resume()
 
     def advance(self, step: int) -> None:
         """Moves the progress bar to a step."""
@@ -61,15 +86,14 @@ class Reporter:
     def training(self, step: int, metrics: dict[str, float]) -> None:
         """Reports metrics averaged over the steps since the last report."""
         speed = self.images_per_second
-        self._write(step, "train", {**metrics, "images_per_second": round(speed, 1)})
+        known = {} if speed is None else {"images_per_second": round(speed, 1)}
+        self._write(step, "train", {**metrics, **known})
         brief = f"loss {metrics['loss']:.4f}  accuracy {100 * metrics['accuracy']:.2f} %"
         if self._bar is not None:
-            self._bar.set_postfix_str(f"{brief}  {speed:,.0f} images/s")
+            self._bar.set_postfix_str(f"{brief}  {_speed(speed)}")
         else:
-            left = (self._steps - step) * self._batch_size / max(speed, 1e-9)
-            self.say(
-                f"step {step}/{self._steps}  {brief}  {speed:,.0f} images/s  {_clock(left)} left"
-            )
+            left = _clock((self._steps - step) * self._batch_size / speed) if speed else "?"
+            self.say(f"step {step}/{self._steps}  {brief}  {_speed(speed)}  {left} left")
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
         """Reports a look at the validation split."""
@@ -97,19 +121,11 @@ class Reporter:
         if self._directory is not None:
             self._directory.append_metrics({"step": step, "split": split, **metrics})
         if self._tensorboard is not None:
-            for name, value in metrics.items():
-                self._tensorboard.add_scalar(f"{split}/{name}", value, step)
+            self._tensorboard.add(step, split, metrics)
 
 
-def _tensorboard(directory: RunDirectory | None, first_step: int):
-    """A TensorBoard writer where the extra `[tensorboard]` is installed."""
-    if directory is None:
-        return None
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(directory.path / "tensorboard"), purge_step=first_step)
+def _speed(images_per_second: float | None) -> str:
+    return "? images/s" if images_per_second is None else f"{images_per_second:,.0f} images/s"
 
 
 def _clock(seconds: float) -> str:

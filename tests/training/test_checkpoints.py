@@ -1,10 +1,26 @@
+import gc
+import json
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from data.errors import UserError
-from training.checkpoints import VALIDATION_ACCURACY, Checkpoints
+from training.checkpoints import Checkpoints
+from training.damage import VALIDATION_ACCURACY
+
+# A read that fails leaves coroutines of orbax behind that complain when they are collected, which
+# may be in a later test.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected():
+    """What this file leaves behind is collected before the next file's tests."""
+    yield
+    gc.collect()
 
 
 def state(value):
@@ -83,8 +99,6 @@ DAMAGES = {
 }
 
 
-# A read that fails leaves coroutines of orbax behind that complain when they are collected.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(saved, caplog, damage):
     DAMAGES[damage](largest_file(saved / "5" / "state" / "d"))
@@ -96,6 +110,110 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(saved, caplog, 
     checkpoints.save(5, state(5), {})  # its step can be saved again
     checkpoints.close()
     assert Checkpoints(saved).restore_latest(like())[0]["weights"][0, 0] == 5
+
+
+def rewrite(name, change):
+    """Damages a file of JSON in a step's folder."""
+
+    def damage(step):
+        stored = json.loads((step / name).read_text())
+        (step / name).write_text(json.dumps(change(stored)))
+
+    return damage
+
+
+def facts_with(**changes):
+    return rewrite("facts/metadata", lambda facts: {**facts, **changes})
+
+
+def replace_by_file(name):
+    def damage(step):
+        shutil.rmtree(step / name)
+        (step / name).write_text("x")
+
+    return damage
+
+
+def rewrite_all(step):
+    for file in step.rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"\xff\0")
+
+
+OTHER_DAMAGES = {
+    "no checksum": rewrite(
+        "facts/metadata", lambda facts: {k: v for k, v in facts.items() if k != "crc32"}
+    ),
+    "a checksum of text": facts_with(crc32="1"),
+    "facts that are a list": rewrite("facts/metadata", lambda facts: [facts]),
+    "facts that are null": rewrite("facts/metadata", lambda facts: None),
+    "deep facts": lambda step: (step / "facts" / "metadata").write_text("[" * 100_000),
+    "of another step": facts_with(step=4),
+    "an accuracy of text": facts_with(validation_accuracy="high"),
+    "an accuracy of NaN": facts_with(validation_accuracy=float("nan")),
+    "negative seconds": facts_with(train_seconds=-1.0),
+    "a window of text": facts_with(window={"count": 1, "sums": {"loss": "2"}}),
+    "megabytes of facts": facts_with(notes="x" * (1 << 20)),
+    "no facts": lambda step: shutil.rmtree(step / "facts"),
+    "no state": lambda step: shutil.rmtree(step / "state"),
+    "facts that are a file": replace_by_file("facts"),
+    "a state that is a file": replace_by_file("state"),
+    "nothing in it": lambda step: (shutil.rmtree(step), step.mkdir()),
+    "a file": lambda step: (shutil.rmtree(step), step.write_text("x")),
+    "garbage in every file": rewrite_all,
+    "metadata that are a list": rewrite("state/_METADATA", lambda stored: [stored]),
+}
+
+
+@pytest.mark.parametrize("damage", OTHER_DAMAGES)
+def test_whatever_is_wrong_with_a_checkpoint_the_one_before_is_used(saved, damage):
+    OTHER_DAMAGES[damage](saved / "5")
+    reading = Checkpoints(saved, writing=False)
+    with pytest.raises(UserError, match=rf"checkpoint {saved / '5'} is damaged: ."):
+        reading.restore(5, like())
+    assert reading.best_step() == 2
+    reading.close()
+    checkpoints = Checkpoints(saved)
+    restored, _ = checkpoints.restore_latest(like())
+    np.testing.assert_array_equal(restored["weights"], state(4)["weights"])
+    checkpoints.save(5, state(5), {})  # its step can be saved again
+    checkpoints.close()
+    assert Checkpoints(saved).restore_latest(like())[0]["weights"][0, 0] == 5
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"weights": jnp.ones((50, 41)), "key": jax.random.key(5)},
+        {"weights": jnp.ones((50, 40), jnp.bfloat16), "key": jax.random.key(5)},
+        {"weights": jnp.ones((50, 40))},
+        {"weights": jnp.ones((50, 40)), "key": jax.random.key(5), "more": jnp.ones(3)},
+        {"bias": jnp.ones(3)},
+    ],
+)
+def test_weights_of_another_model_give_way_to_the_ones_before(saved, other):
+    checkpoints = Checkpoints(saved)
+    checkpoints.save(6, other, {})
+    checkpoints.wait()
+    restored, _ = checkpoints.restore_latest(like())
+    np.testing.assert_array_equal(restored["weights"], state(5)["weights"])
+    assert (saved.parent / "checkpoints_damaged" / "6").is_dir()
+    checkpoints.close()
+
+
+@pytest.mark.parametrize("name", ["notes", "-1", "007", "1e3", "9.tmp", "999999999999999999999"])
+def test_folders_of_other_names_are_in_nobodys_way(saved, name):
+    (saved / name).mkdir()
+    checkpoints = Checkpoints(saved)
+    assert checkpoints.restore_latest(like())[0]["weights"][0, 0] == 5
+    checkpoints.close()
+
+
+def test_a_folder_that_is_a_file_is_one_line(tmp_path):
+    (tmp_path / "checkpoints").write_text("x")
+    for writing in (False, True):
+        with pytest.raises(UserError, match=r"checkpoints cannot be used as a folder of"):
+            Checkpoints(tmp_path / "checkpoints", writing=writing)
 
 
 def test_a_state_that_is_not_what_was_saved_fails_its_checksum(saved):
@@ -119,7 +237,6 @@ def test_what_a_killed_run_had_begun_to_write_is_removed(saved):
     assert not unfinished.exists()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_when_all_are_damaged_the_user_is_told(saved):
     for step in (2, 4, 5):
         largest_file(saved / str(step) / "state").write_bytes(b"")

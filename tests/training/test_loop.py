@@ -1,7 +1,10 @@
 import dataclasses
 import itertools
 import json
+import resource
+import shutil
 import signal
+import time
 
 import jax
 import numpy as np
@@ -15,6 +18,7 @@ from stn.networks import TransformerNetworkConfig
 from tests.training.test_step import assert_same
 from tests.training.tiny_model import TinyConfig
 from training import loop
+from training.checkpoints import Checkpoints
 from training.experiment import Experiment
 from training.interruption import Interrupted
 from training.metrics import NonFiniteError
@@ -51,6 +55,14 @@ def train(data_dir, tmp_path):
         return loop.run(experiment, name="tiny", workdir=str(tmp_path / workdir), data_dir=data_dir)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def whole(data_dir, tmp_path_factory):
+    """The folder of a run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    loop.run(EXPERIMENT, name="tiny", workdir=str(folder), data_dir=data_dir)
+    return folder
 
 
 def final_state(tmp_path, workdir, data_dir):
@@ -135,9 +147,8 @@ def test_a_run_that_is_older_than_a_field_goes_on(train, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("stop_at", [2, 8, 10])
 def test_a_stopped_and_resumed_run_ends_bit_identical(
-    train, tmp_path, data_dir, monkeypatch, number, stop_at
+    train, whole, tmp_path, data_dir, monkeypatch, number, stop_at
 ):
-    train("whole")
     report = Reporter.training
 
     def stop(self, step, metrics):
@@ -153,35 +164,189 @@ def test_a_stopped_and_resumed_run_ends_bit_identical(
     assert not (tmp_path / "stopped" / "record.json").exists()
     resumed = train("stopped")
     assert resumed["step"] == 14
-    whole = final_state(tmp_path, "whole", data_dir)
-    assert_same(whole, final_state(tmp_path, "stopped", data_dir))
-    losses = {}
-    for workdir in ("whole", "stopped"):
-        lines = (tmp_path / workdir / "metrics.jsonl").read_text().splitlines()
-        rows = [json.loads(line) for line in lines]
-        losses[workdir] = {
-            r["step"]: r["loss"] for r in rows if r["split"] == "train" and r["step"] != stop_at + 2
-        }
-        assert len({(r["step"], r["split"]) for r in rows}) == len(rows)
-    # A window that the stop cut in two averages over what is left of it.
-    shared = losses["whole"].keys() & losses["stopped"].keys()
-    assert len(shared) >= 6
-    assert all(losses["whole"][step] == losses["stopped"][step] for step in shared)
+    assert_same(final_state(whole, "", data_dir), final_state(tmp_path, "stopped", data_dir))
+    assert metrics(whole) == metrics(tmp_path / "stopped")
 
 
-def test_blocks_of_other_lengths_change_nothing(train, tmp_path, data_dir, monkeypatch):
-    train("whole")
+def metrics(folder):
+    """All that a run wrote down, in order, but for its speed."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: row[key] for key in row if key != "images_per_second"} for row in rows]
+
+
+@pytest.fixture
+def train_until(train, monkeypatch):
+    """Trains until a step's metrics are reported, and then does something."""
+
+    def run(step, act, **fields):
+        report = Reporter.training
+
+        def report_and_act(self, at, means):
+            report(self, at, means)
+            if at == step:
+                act()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Reporter, "training", report_and_act)
+            return train(**fields)
+
+    return run
+
+
+def test_windows_that_stops_cut_in_two_are_reported_as_if_whole(
+    train, train_until, tmp_path, data_dir, monkeypatch
+):
+    # One step per dispatch, so that the stop comes in the middle of a window, and checkpoints at 4,
+    # 6, 8 and 12 do as well.
+    monkeypatch.setattr(loop, "_SECONDS_PER_DISPATCH", 1e-9)
+    train("whole", log_every=5)
+    with pytest.raises(Interrupted):
+        train_until(5, lambda: signal.raise_signal(signal.SIGTERM), log_every=5)
+    saved = RunDirectory(tmp_path / "run").checkpoints
+    newest = max(saved.iterdir(), key=lambda step: int(step.name))
+    assert int(newest.name) % 5
+    train(log_every=5)
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+    # And from a checkpoint further back, after a kill without warning.
+    (tmp_path / "run" / "record.json").unlink()
+    shutil.rmtree(saved / "14")
+    train(log_every=5)
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+    assert_same(final_state(tmp_path, "whole", data_dir), final_state(tmp_path, "run", data_dir))
+
+
+def test_many_signals_while_it_saves_stop_it_once(train, train_until, tmp_path, monkeypatch):
+    save = Checkpoints.save
+
+    def save_under_fire(self, *arguments):
+        for _ in range(30):
+            signal.raise_signal(signal.SIGTERM)
+        save(self, *arguments)
+        for _ in range(30):
+            signal.raise_signal(signal.SIGHUP)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", save_under_fire)
+        with pytest.raises(Interrupted) as caught:
+            train()
+    assert caught.value.signal_number == signal.SIGTERM
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["4"]
+    assert train()["step"] == 14
+
+
+def test_a_stop_in_the_last_evaluation_is_heeded_and_the_run_goes_on_there(
+    train, tmp_path, monkeypatch, capsys
+):
+    calls, evaluate = [], loop._Training._evaluate
+
+    def interrupted(self, suite):
+        signal.raise_signal(signal.SIGHUP)
+        calls.append(self.step)
+        return evaluate(self, suite)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Training, "_evaluate", interrupted)
+        with pytest.raises(Interrupted):
+            train(suites=("clean", "pose"))
+    assert calls == [14]
+    assert "stopped at step 14 of 14; the same command resumes" in capsys.readouterr().out
+    assert not (tmp_path / "run" / "record.json").exists()
+    assert train(suites=("clean", "pose"))["results"][0]["count"] == 90
+    assert "resuming" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", [0.0, -1.0])
+def test_a_clock_that_does_not_run_forward_changes_no_result(
+    train, whole, tmp_path, data_dir, monkeypatch, capsys, change
+):
+    ticks = itertools.count()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "perf_counter", lambda: 1e6 + change * next(ticks))
+        record = train()
+    assert record["train_seconds"] == record["compile_seconds"] == 0.0
+    assert record["images_per_second"] is None
+    assert metrics(tmp_path / "run") == metrics(whole)
+    assert "images_per_second" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert "? images/s" in capsys.readouterr().out
+    train()  # a complete one is shown again
+    assert_same(final_state(whole, "", data_dir), final_state(tmp_path, "run", data_dir))
+
+
+@pytest.fixture
+def small_files():
+    """Limits how long a file may become, which is what a full disk is to those who write."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_becomes_full_ends_it_at_the_first_checkpoint_not_saved(
+    train, tmp_path, data_dir, small_files, caplog, capfd, monkeypatch
+):
+    save = Checkpoints.save
+
+    def save_on_a_full_disk(self, step, *arguments):
+        if step == 8:
+            self.wait()  # the ones before are whole
+            small_files(20_000)
+        save(self, step, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", save_on_a_full_disk)
+        patch.setattr(loop, "_SECONDS_PER_DISPATCH", 0.01)
+        with pytest.raises(UserError) as caught:
+            train(steps=200)
+    small_files(resource.RLIM_INFINITY)
+    folder = tmp_path / "run" / "checkpoints"
+    assert f"checkpoint {folder / '8'} cannot be saved (File too large)" in str(caught.value)
+    assert "[6] are kept" in str(caught.value)
+    assert "Traceback" not in caplog.text + capfd.readouterr().err
+    assert metrics(tmp_path / "run")[-1]["step"] <= 12  # it did not train on for nothing
+    assert {path.name for path in folder.iterdir()} <= {"4", "6"}
+    assert restore_run(tmp_path / "run", data_dir=data_dir, configurations=known).step == 6
+
+
+def test_a_device_that_is_too_small_is_one_line(train, monkeypatch):
+    def exhausted(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory: 9 GB\nmore")
+
+    monkeypatch.setattr(loop._Training, "run", exhausted)
+    with pytest.raises(
+        UserError, match=r"batch_size=16, evaluation_batch_size=40: too large .*9 GB"
+    ):
+        train()
+
+
+def test_a_second_start_in_the_same_folder_is_one_line_and_changes_nothing(
+    train, train_until, whole, tmp_path
+):
+    def start_again():
+        with pytest.raises(UserError, match="another process is training here"):
+            train()
+
+    train_until(4, start_again)
+    assert metrics(tmp_path / "run") == metrics(whole)
+
+
+def test_without_jit_it_trains_all_the_same(train, tmp_path):
+    with jax.disable_jit():
+        train(steps=1, validate_every=2, checkpoint_every=2, ema_decay=0.0, suites=(), log_every=1)
+    row, _ = metrics(tmp_path / "run")
+    assert 1.0 < row["loss"] < 5.0  # of ten classes, at the start
+
+
+def test_blocks_of_other_lengths_change_nothing(train, whole, tmp_path, data_dir, monkeypatch):
     monkeypatch.setattr(loop, "_SECONDS_PER_DISPATCH", 1e-9)  # one step per dispatch
     train("steps")
-    assert_same(final_state(tmp_path, "whole", data_dir), final_state(tmp_path, "steps", data_dir))
+    assert_same(final_state(whole, "", data_dir), final_state(tmp_path, "steps", data_dir))
 
 
 def test_steps_that_seem_to_take_no_time_do_not_make_one_long_block(train, monkeypatch):
     blocks, ticks, report = [], itertools.count(), loop._Training._report
 
-    def listen(self, window, block):
+    def listen(self, block):
         blocks.append(block[1])
-        report(self, window, block)
+        report(self, block)
 
     monkeypatch.setattr(loop._Training, "_report", listen)
     monkeypatch.setattr(loop.time, "perf_counter", lambda: 1e-6 * next(ticks))
@@ -253,7 +418,8 @@ def test_what_cannot_run_leaves_nothing_behind(train, tmp_path, fields, message)
 
 def test_a_run_that_never_saved_makes_room_for_the_next(train, tmp_path):
     directory = RunDirectory(tmp_path / "run")
-    directory.claim("tiny", dataclasses.replace(EXPERIMENT, seed=9))
+    with directory.claim("tiny", dataclasses.replace(EXPERIMENT, seed=9)):
+        pass
     (tmp_path / "run" / "config.json.partial").write_text("cut sh")
     assert train(steps=2)["step"] == 2
     assert directory.load(known)[1].seed == 0

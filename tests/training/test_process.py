@@ -6,6 +6,8 @@ import sys
 import jax
 import pytest
 
+from data.errors import UserError
+from tests.conftest import ROOT
 from training import process
 
 _ALLOCATE = """
@@ -64,6 +66,99 @@ def test_a_home_that_cannot_be_written_is_no_error(cache_setting, monkeypatch, t
     monkeypatch.setenv("XDG_CACHE_HOME", str(file))
     assert process.keep_compiled_programs() is None
     assert jax.config.jax_compilation_cache_dir is None
+
+
+@pytest.mark.parametrize("caches", ["", "relative/caches"])
+def test_a_cache_that_is_not_absolute_does_not_count(cache_setting, monkeypatch, tmp_path, caches):
+    monkeypatch.setenv("XDG_CACHE_HOME", caches)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert process.keep_compiled_programs() == tmp_path / ".cache" / "capsnet-stn" / "compiled"
+
+
+def test_a_user_without_a_home_compiles_without_a_cache(cache_setting, monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(pathlib.Path, "home", no_home)
+    assert process.keep_compiled_programs() is None
+    monkeypatch.setattr(pathlib.Path, "home", lambda: pathlib.Path("."))  # HOME is empty
+    assert process.keep_compiled_programs() is None
+
+
+_PRINT = """
+import os, sys
+from training import process
+process.steady_screen()
+print("caf\u00e9 \u2588", flush=True)
+for _ in range(3):
+    print("x" * 100_000)
+sys.stdout.flush()
+print("done", file=sys.stderr)
+opened = os.open(os.devnull, os.O_RDONLY)
+assert opened > 2, opened
+"""
+
+
+def printed(redirection, **environment):
+    return subprocess.run(
+        ["bash", "-c", f'set -o pipefail; {sys.executable} -c "$0" {redirection}', _PRINT],
+        env={**os.environ, **environment},
+        cwd=ROOT,
+        capture_output=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("redirection", "errors"),
+    [
+        ("| true", b"done\n"),
+        (">&-", b"done\n"),
+        ("> /dev/full", b"done\n"),
+        (">&- 2>&- <&-", b""),
+        ("2> /dev/full", b""),
+    ],
+)
+def test_a_screen_that_goes_away_ends_nothing(redirection, errors):
+    finished = printed(redirection)
+    assert (finished.returncode, finished.stderr) == (0, errors)
+
+
+def test_a_character_that_the_screen_lacks_ends_nothing():
+    finished = printed("", PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.startswith(b"caf\xe9 ?\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nonsense", 2, 0), "--coordinator=nonsense: give HOST:PORT"),
+        (("host:", 2, 0), "give HOST:PORT"),
+        ((":1234", 2, 0), "give HOST:PORT"),
+        (("http://host:1234", 2, 0), "give HOST:PORT"),
+        (("127.0.0.1:0", 2, 0), "give HOST:PORT"),
+        (("127.0.0.1:65536", 2, 0), "give HOST:PORT"),
+        (("127.0.0.1:12x", 2, 0), "give HOST:PORT"),
+        (("1:2:3", 2, 0), "give HOST:PORT"),
+        (("", 2, 0), "--coordinator=: give HOST:PORT"),
+        (("no host:1234", 2, 0), "give HOST:PORT"),
+        ((f"{'a' * 70}.b:1234", 2, 0), "no such host a"),
+        (("127.0.0.1:1234", 0, 0), "--processes=0"),
+        (("127.0.0.1:1234", -2, 0), "--processes=-2"),
+        (("127.0.0.1:1234", 2, 2), r"--process=2: must be in \[0, 2\)"),
+        (("127.0.0.1:1234", 2, -1), "--process=-1"),
+        ((None, 2, 0), "--processes=2 needs --coordinator"),
+        ((None, 1, 1), "--process=1"),
+    ],
+)
+def test_processes_that_cannot_come_together_are_one_line(arguments, message):
+    with pytest.raises(UserError, match=message):
+        process.join_processes(*arguments)
+
+
+def test_one_process_has_nobody_to_join():
+    process.join_processes(None, 1, 0)
 
 
 _COMPILE = """
