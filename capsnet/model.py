@@ -223,7 +223,8 @@ class CapsNet(nnx.Module):
         if labels is None:
             labels = jnp.argmax(output.logits, axis=-1)
         labels = as_labels(labels, output.logits.shape[0])
-        return self.decoder(output.poses, jax.nn.one_hot(labels, self.num_classes))
+        mask = jax.nn.one_hot(labels, self.num_classes, dtype=output.poses.dtype)
+        return self.decoder(output.poses, mask)
 
     def activations(
         self, images: Num[ArrayLike, "batch height width channels"]
@@ -260,7 +261,7 @@ class CapsNet(nnx.Module):
         """
         output = self(batch.images)
         labels = as_labels(batch.labels, output.logits.shape[0])
-        one_hot = jax.nn.one_hot(labels, self.num_classes)
+        one_hot = jax.nn.one_hot(labels, self.num_classes, dtype=output.poses.dtype)
         margin = jnp.mean(losses.margin_loss(output.logits, one_hot))
         loss = self.margin_weight * margin
         metrics = {
@@ -270,7 +271,8 @@ class CapsNet(nnx.Module):
         }
         if self.decoder is not None:
             decoded = self.reconstruct(output, labels)
-            error = jnp.mean(losses.reconstruction_loss(decoded, batch.images))
+            images = as_float(batch.images).astype(decoded.dtype)
+            error = jnp.mean(losses.reconstruction_loss(decoded, images))
             loss = loss + self.reconstruction_weight * error
             metrics["reconstruction_error"] = error
         return loss, metrics

@@ -77,8 +77,8 @@ def check_same_shape(**arrays: jax.Array) -> None:
         )
 
 
-def as_labels(labels: Any, batch: int) -> jax.Array:
-    """Integer labels, one an image.
+def as_labels(labels: Any, batch: Any) -> jax.Array:
+    """Labels, one an image, in the integer type of positions.
 
     Raises:
         TypeError: if they are not of an integer type.
@@ -89,7 +89,7 @@ def as_labels(labels: Any, batch: int) -> jax.Array:
         raise TypeError(f"labels of the type {array.dtype}: must be integers")
     if array.shape != (batch,):
         raise ValueError(f"labels of shape {array.shape}: must be one an image, ({batch},)")
-    return array
+    return array.astype(int)
 
 
 def as_images(images: Any, shape: Sequence[int] | None = None) -> jax.Array:

@@ -1,9 +1,9 @@
 """Local pooling of NHWC feature maps."""
 
 import functools
+import math
 
 import jax.numpy as jnp
-from flax import nnx
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
@@ -34,7 +34,7 @@ def pool(
     if kind == "none":
         return features
     if kind == "average2":
-        return nnx.avg_pool(features, (2, 2), strides=(2, 2)).astype(features.dtype)
+        return average_pool(features, (2, 2))
     batch, height, width, channels = features.shape
     high, wide = height // 2, width // 2
     windows = features[:, : 2 * high, : 2 * wide].reshape(batch, high, 2, wide, 2, channels)
@@ -43,6 +43,20 @@ def pool(
     corners = [*lax.split(top, (1, 1), axis=4), *lax.split(bottom, (1, 1), axis=4)]
     corners = [corner.reshape(batch, high, wide, channels) for corner in corners]
     return functools.reduce(_larger, corners)
+
+
+def average_pool(
+    features: Float[Array, "batch *spatial channels"], window: tuple[int, ...]
+) -> Float[Array, "batch *out channels"]:
+    """Means of windows side by side; what does not fill one at the end of an axis is dropped.
+
+    Args:
+        features: With any number of spatial axes.
+        window: Size along each of them.
+    """
+    sizes = (1, *window, 1)
+    total = lax.reduce_window(features, 0.0, lax.add, sizes, sizes, "VALID")
+    return total / float(math.prod(window))
 
 
 def _larger(first, second):

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
 from cnn import validation
-from cnn.arrays import alike, as_labels, check_same_shape
+from cnn.arrays import as_float, as_labels, check_same_shape
 from cnn.decoder import Decoder
 from cnn.losses import classification_loss
 from cnn.network import ConvolutionalNetworkConfig
@@ -140,7 +140,8 @@ class ReconstructingNetwork(nnx.Module):
         if labels is None:
             labels = jnp.argmax(output.logits, axis=-1)
         labels = as_labels(labels, output.logits.shape[0])
-        return self.decoder(output.vectors, jax.nn.one_hot(labels, self.shape[0]))
+        mask = jax.nn.one_hot(labels, self.shape[0], dtype=output.vectors.dtype)
+        return self.decoder(output.vectors, mask)
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy plus weighted reconstruction error, mean over the batch.
@@ -155,7 +156,7 @@ class ReconstructingNetwork(nnx.Module):
         output = self(batch.images)
         loss, metrics = classification_loss(output.logits, batch.labels)
         decoded = self.reconstruct(output, batch.labels)
-        decoded, images = alike(decoded, batch.images)
+        images = as_float(batch.images).astype(decoded.dtype)
         check_same_shape(reconstructions=decoded, images=images)
         error = jnp.mean(jnp.sum(jnp.square(decoded - images), axis=(1, 2, 3)))
         loss = loss + self.reconstruction_weight * error

@@ -113,7 +113,7 @@ def each(rule: Rule, *, least: int = 0, most: int = MAX_UNROLLED) -> Rule:
     return rule_of_all
 
 
-def check_shape(shape: Sequence[int], *, axes: int = 3) -> None:
+def check_shape(shape: Sequence[Any], *, axes: int = 3) -> None:
     """Checks the shape of an image, or with 4 axes of a volume.
 
     Raises:
@@ -127,7 +127,7 @@ def check_shape(shape: Sequence[int], *, axes: int = 3) -> None:
         )
 
 
-def check_task(shape: Sequence[int], num_classes: int, *, axes: int = 3) -> None:
+def check_task(shape: Sequence[Any], num_classes: Any, *, axes: int = 3) -> None:
     """Checks the images and the number of classes that a network is built for.
 
     Raises:

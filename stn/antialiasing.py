@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn import validation
-from cnn.arrays import as_float
+from cnn.arrays import as_float, same_type
 from stn.sampling import sample
 
 Images = Num[ArrayLike, "batch height width channels"]
@@ -107,7 +107,7 @@ def sample_mipmapped(
         [images.shape[2] - align_corners, images.shape[1] - align_corners], grid.dtype
     )
     level = jnp.clip(_level(grid * frame / 2.0), 0.0, levels - 1.0)[..., None]
-    total = total * jnp.maximum(1.0 - level, 0.0)
+    total = _weighted(total, jnp.maximum(1.0 - level, 0.0))
     # Distances from the image's upper left edge in its pixels; they mean the same at every level.
     distance = ((grid + 1.0) * frame + float(align_corners)) / 2.0
     halved = images
@@ -116,8 +116,13 @@ def sample_mipmapped(
         size = jnp.array([halved.shape[2], halved.shape[1]], grid.dtype)
         coarse = distance / 2.0**number * 2.0 / size - 1.0
         weight = jnp.maximum(1.0 - jnp.abs(level - number), 0.0)
-        total = total + sample(halved, coarse, padding=padding) * weight
+        total = total + _weighted(sample(halved, coarse, padding=padding), weight)
     return total
+
+
+def _weighted(values, weight):
+    values, weight = same_type(values, weight)
+    return values * weight
 
 
 def _steps(grid) -> list[Array]:

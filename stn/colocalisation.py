@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from cnn import Convolution, NetworkOutput, classification_loss, dense, pool, validation
 from cnn.arrays import alike, as_images, check_axes, check_same_shape, flatten
+from cnn.pooling import average_pool
 from stn.classifiers import ConvolutionalClassifier
 from stn.transformer import SpatialTransformer, Transformed
 from stn.transforms import Attention
@@ -223,11 +224,11 @@ class CoLocaliser(nnx.Module):
     ]:
         """The windows of images in [0, 1], and where each pixel was read."""
         transformed = self.transformer(images)
-        grid = nnx.avg_pool(transformed.grid, (_FINER, _FINER), strides=(_FINER, _FINER))
+        grid = average_pool(transformed.grid, (_FINER, _FINER))
         return self._window(transformed)[:, None], grid[:, None]
 
     def _window(self, transformed: Transformed):
-        return nnx.avg_pool(transformed.images, (_FINER, _FINER), strides=(_FINER, _FINER))
+        return average_pool(transformed.images, (_FINER, _FINER))
 
 
 def triplet_hinge(

@@ -188,7 +188,7 @@ class HouseNumberNetwork(nnx.Module):
         Returns:
             The loss in nats, and as a metric the share of images of which every digit is right.
         """
-        logits, labels = self(batch.images).logits, jnp.asarray(batch.labels)
+        logits, labels = self(batch.images).logits, jnp.asarray(batch.labels).astype(int)
         if labels.shape != logits.shape[:-1]:
             raise ValueError(
                 f"labels of shape {labels.shape}: must be one a digit, {logits.shape[:-1]}"

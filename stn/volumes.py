@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Num
 
 from cnn import NetworkOutput, classification_loss, validation
 from cnn.arrays import as_images
+from cnn.pooling import average_pool
 from stn.classifiers import ConvolutionalClassifier
 from stn.localisation import DenseLocalisation
 from stn.transformer import SpatialTransformer
@@ -83,7 +84,7 @@ class VolumeLocalisation(nnx.Module):
         """Features of each volume."""
         window = (self.shrink,) * 3
         images = as_images(images, self.volume_shape)
-        small = nnx.avg_pool(images, window, strides=window)
+        small = average_pool(images, window)
         return self.dense(small.reshape(*small.shape[:3], small.shape[3] * small.shape[4]))
 
 

@@ -119,7 +119,7 @@ class _AffineFamily:
         """Where the maps send points of their own, `[batch, points, dims]`."""
         dims = getattr(self, "dims", 2)
         theta, points = checked_points(self, theta, points, dims=dims)
-        matrix = self.matrix(theta)
+        matrix, points = same_type(self.matrix(theta), points)
         exact = jax.lax.Precision.HIGHEST
         linear = jnp.einsum("nij,npj->npi", matrix[:, :, :-1], points, precision=exact)
         return linear + matrix[:, None, :, -1]

@@ -153,7 +153,7 @@ class DisplacementField:
 
     def apply(self, theta: Theta, points: Points, *, align_corners: bool = False) -> SentPoints:
         """Where the maps send points of their own, `[batch, points, 2]`."""
-        theta, points = checked_points(self, theta, points)
+        theta, points = map(widened, checked_points(self, theta, points))
         return points + _read(self._displacements(theta, align_corners), points, align_corners)
 
 

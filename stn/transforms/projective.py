@@ -8,6 +8,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from cnn.arrays import widened
 from stn.grids import affine_grid, identity_grid
 from stn.transforms.affine import (
     Grid,
@@ -49,7 +50,7 @@ class Projective:
 
     def grid(self, theta: Theta, size: Sequence[int], *, align_corners: bool = False) -> Grid:
         """Sampling points `[batch, height, width, 2]` of an output of `size`."""
-        matrix = self.matrix(theta)
+        matrix = self.matrix(widened(theta))
         numerators = affine_grid(matrix[:, :2], size, align_corners=align_corners)
         points = jnp.asarray(identity_grid(size, align_corners=align_corners), numerators.dtype)
         tilt = jnp.einsum("nj,hwj->nhw", matrix[:, 2, :2], points, precision=lax.Precision.HIGHEST)

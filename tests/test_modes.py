@@ -1,0 +1,213 @@
+"""Networks in every mode of JAX that a user may set: strict types, 64 bits, no compilation, export.
+
+Shapes and types are those of the trace, so what fails in a mode fails without running anything.
+"""
+
+import functools
+import types
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import export
+
+import capsnet
+import cnn
+import stn
+from cnn.bag_of_parts import BagOfPartsConfig
+from cnn.pooling_network import PoolingNetworkConfig
+from cnn.reconstructing_network import ReconstructingNetworkConfig
+from stn.colocalisation import CoLocaliserConfig
+from stn.cub import PartsConfig
+from stn.networks import TRANSFORMS, TransformerNetworkConfig
+from stn.svhn import HouseNumberConfig
+from stn.volumes import VolumeNetworkConfig
+
+PLAIN = cnn.ConvolutionalNetworkConfig((3, 3), 3, "SAME", ("max2", "average2"), (4,))
+
+
+def capsules(**fields):
+    return capsnet.CapsNetConfig(4, 3, 3, 2, class_dim=2, decoder_widths=(4,), **fields)
+
+
+# Each with the shape of its images.
+NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "capsnet": (capsules(), (12, 12, 1)),
+    "capsnet, sabour_code": (
+        capsules(class_bias=True, leaky=True, initializers="sabour_code", dtype="bfloat16"),
+        (12, 12, 1),
+    ),
+    "cnn": (PLAIN, (12, 12, 1)),
+    "bag of parts": (BagOfPartsConfig((3,)), (12, 12, 1)),
+    "pooling": (PoolingNetworkConfig(channels=2, layers=3), (12, 12, 1)),
+    "aps, dense": (PoolingNetworkConfig("aps", 1, 2, 2, head="dense", dense=3), (9, 9, 1)),
+    "reconstructing": (
+        ReconstructingNetworkConfig(PLAIN, class_dim=2, decoder_widths=(4,)),
+        (12, 12, 1),
+    ),
+    "st_cnn": (TransformerNetworkConfig(parameters=20_000, coordinates=True), (28, 28, 1)),
+    "st_fcn, tps": (
+        TransformerNetworkConfig(
+            "fcn",
+            "tps",
+            transformers=2,
+            pooling=True,
+            parameters=12_000,
+            identity_penalty=0.1,
+            outside_penalty=0.1,
+            collapse_penalty=0.1,
+        ),
+        (8, 8, 1),
+    ),
+    "st_fcn, projective, iterated": (
+        TransformerNetworkConfig("fcn", "projective", steps=2, parameters=12_000),
+        (8, 8, 1),
+    ),
+    "colocaliser": (CoLocaliserConfig(window=21, width=2), (28, 28, 1)),
+    "parts": (PartsConfig(2, crop=4, widths=(3,)), (8, 8, 1)),
+    "house numbers": (
+        HouseNumberConfig("single", 2, (3, 3), ("max2", "none"), (4,)),
+        (8, 8, 1),
+    ),
+    "volumes": (VolumeNetworkConfig(21, 4, 2), (8, 8, 8, 1)),
+}
+
+
+def by_name(names=NETWORKS):
+    return pytest.mark.parametrize("name", names)
+
+
+@functools.cache
+def make(name):
+    """Functions of parameters: logits of images, and the gradient of the loss of a batch."""
+    config, shape = NETWORKS[name]
+    graph, parameters, rest = nnx.split(config.build(shape, 10, nnx.Rngs(0)), nnx.Param, ...)
+
+    def model(parameters):
+        return nnx.merge(graph, parameters, rest, copy=True)
+
+    def logits(images):
+        evaluated = nnx.view(
+            model(parameters),
+            deterministic=True,
+            use_running_average=True,
+            raise_if_not_found=False,
+        )
+        return evaluated(images).logits
+
+    def gradient(images, labels):
+        batch = types.SimpleNamespace(
+            images=images,
+            labels=labels,
+            partners=images,
+            digits=images[:, :21, :21],
+            digit_labels=labels,
+            windows=jnp.full((images.shape[0], 3), 0.5),
+        )
+        return jax.grad(lambda parameters: model(parameters).loss(batch)[0])(parameters)
+
+    return logits, gradient
+
+
+def batch_of(name, count):
+    shape = NETWORKS[name][1]
+    images = jax.random.uniform(jax.random.key(0), (count, *shape))
+    return images, jnp.ones((count, 2) if name == "house numbers" else (count,), jnp.int32)
+
+
+@by_name()
+@pytest.mark.parametrize("wide", [False, True])
+def test_strict_type_promotion(name, wide):
+    logits, gradient = make(name)
+    images, labels = batch_of(name, 2)
+    with jax.numpy_dtype_promotion("strict"), jax.enable_x64(wide):
+        assert jax.eval_shape(logits, images).dtype == jnp.float32
+        for leaf in jax.tree.leaves(jax.eval_shape(gradient, images, labels)):
+            assert leaf.dtype == jnp.float32
+
+
+@by_name()
+def test_one_program_serves_every_batch(name):
+    logits, gradient = make(name)
+    (batch,) = export.symbolic_shape("b")
+    images, labels = batch_of(name, 2)
+    images = jax.ShapeDtypeStruct((batch, *images.shape[1:]), jnp.float32)
+    labels = jax.ShapeDtypeStruct((batch, *labels.shape[1:]), jnp.int32)
+    served = export.export(jax.jit(logits))(images)
+    assert export.export(jax.jit(gradient))(images, labels).in_avals[-1].shape[0] == batch
+    for count in (1, 7):
+        images, _ = batch_of(name, count)
+        np.testing.assert_allclose(served.call(images), jax.jit(logits)(images), atol=1e-5)
+
+
+def test_the_program_of_every_batch_takes_the_lowering_of_a_typical_one(monkeypatch):
+    monkeypatch.setattr(cnn.lowerings, "TYPICAL_BATCH", 77)
+    images = jax.ShapeDtypeStruct((*export.symbolic_shape("b"), 20, 20, 64), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((9, 9, 64, 64), jnp.float32)
+
+    def seen(images, kernel):
+        batches.append(cnn.convolution.layer_of(images, kernel, (2, 2), "VALID").batch)
+        return cnn.convolve(images, kernel, strides=(2, 2))
+
+    batches = []
+    export.export(jax.jit(seen))(images, kernel)
+    assert batches == [77]
+
+
+@by_name(["capsnet", "cnn"])
+def test_nothing_need_be_compiled(name):
+    logits, gradient = make(name)
+    images, labels = batch_of(name, 2)
+    expected = jax.jit(gradient)(images, labels)
+    with jax.disable_jit():
+        assert np.all(np.isfinite(logits(images)))
+        found = gradient(images, labels)
+    jax.tree.map(lambda *pair: np.testing.assert_allclose(*pair, atol=1e-5), found, expected)
+
+
+@pytest.mark.parametrize("promotion", ["standard", "strict"])
+@pytest.mark.parametrize("image_type", ["float32", "float64", "bfloat16", "int32"])
+@pytest.mark.parametrize("grid_type", ["float32", "float64", "bfloat16"])
+def test_sampling_mixes_types(image_type, grid_type, promotion):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion(promotion):
+        images, grid = jnp.ones((2, 5, 5, 1), image_type), jnp.zeros((2, 3, 4, 2), grid_type)
+        expected = jnp.float32 if image_type == "int32" else images.dtype
+        for method in ("nearest", "bilinear", "bicubic"):
+            for padding in ("zeros", "border", "reflection"):
+
+                def read(grid, method=method, padding=padding):
+                    return stn.sample(images, grid, method=method, padding=padding)
+
+                value, _ = jax.eval_shape(lambda grid: jax.jvp(read, (grid,), (grid,)), grid)
+                assert value.dtype == expected
+        jax.eval_shape(lambda: stn.sample_mipmapped(images, grid, levels=2))
+        jax.eval_shape(lambda: stn.sample_supersampled(images, grid, factor=2))
+        jax.eval_shape(lambda: stn.collapse_penalty(grid))
+        jax.eval_shape(lambda: stn.warp_statistics(grid))
+
+
+@pytest.mark.parametrize("promotion", ["standard", "strict"])
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_transforms_mix_types(name, promotion):
+    transform = TRANSFORMS[name]
+    with jax.enable_x64(True), jax.numpy_dtype_promotion(promotion):
+        for one in ("float32", "float64", "bfloat16"):
+            for other in ("float32", "float64", "bfloat16"):
+                theta = jnp.ones((2, transform.num_parameters), one)
+                points = jnp.ones((2, 3, 2), other)
+                jax.eval_shape(lambda theta: transform.grid(theta, (3, 4)), theta)
+                jax.eval_shape(transform.apply, theta, points)
+                if hasattr(transform, "compose"):
+                    jax.eval_shape(transform.compose, theta, theta.astype(other))
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic"])
+def test_sampling_is_the_same_with_64_bits(method):
+    images = np.random.default_rng(0).uniform(size=(2, 5, 5, 1)).astype(np.float32)
+    grid = np.random.default_rng(1).uniform(-1.2, 1.2, (2, 3, 4, 2)).astype(np.float32)
+    expected = stn.sample(images, grid, method=method)
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(stn.sample(images, grid, method=method), expected, atol=1e-6)
