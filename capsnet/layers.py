@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from cnn.arrays import as_float
 from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
@@ -15,6 +14,7 @@ from capsnet.routing import Routing, dynamic_routing
 from capsnet.vectors import squash
 from capsnet.votes import make_votes
 from cnn import Convolution, validation
+from cnn.arrays import as_float
 
 Initializer = Callable[..., jax.Array]
 

@@ -1,9 +1,10 @@
 """Losses of capsule networks, per image."""
 
 import jax.numpy as jnp
-from cnn.arrays import alike, check_axes, check_same_shape
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
+
+from cnn.arrays import alike, check_axes, check_same_shape
 
 
 def margin_loss(

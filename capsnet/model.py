@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from cnn.arrays import as_float, as_images, as_labels
 from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
@@ -18,6 +17,7 @@ from jaxtyping import Array, Float, Int, Num
 from capsnet import construction, losses
 from capsnet.vectors import length
 from cnn import Convolution, validation
+from cnn.arrays import as_float, as_images, as_labels
 from cnn.losses import accuracy
 
 # A class capsule's length at the two dead ends of the margin loss: with ten classes the loss sits

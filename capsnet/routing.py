@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from cnn.arrays import check_axes, widened
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from capsnet.vectors import squash
 from cnn import validation
+from cnn.arrays import check_axes, widened
 
 
 class Routing(NamedTuple):

@@ -8,10 +8,11 @@ What is not a number stays so.
 """
 
 import jax.numpy as jnp
-from cnn.arrays import as_float, widened
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
+
+from cnn.arrays import as_float, widened
 
 
 def squash(vectors: Num[ArrayLike, "*shape"], axis: int = -1) -> Float[Array, "*shape"]:

@@ -2,10 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-from cnn.arrays import check_axes, same_type
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
+
+from cnn.arrays import check_axes, same_type
 
 
 def make_votes(
