@@ -38,7 +38,12 @@ def load(name: str) -> Experiment:
             f"{asked}: no such configuration; {nearest(stem, names())}; --config={LIST} says what "
             "they are"
         )
-    get_config = importlib.import_module(f"{__package__}.{stem}").get_config
+    try:
+        get_config = importlib.import_module(f"{__package__}.{stem}").get_config
+    except ImportError as error:
+        raise UserError(
+            f"{asked}: {__package__}/{stem}.py cannot be imported: {first_line(error)}"
+        ) from error
     if not colon:
         return get_config()
     if not inspect.signature(get_config).parameters:

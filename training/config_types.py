@@ -228,7 +228,8 @@ def _find(name: Any, known: Known, path: str) -> type:
     others = known()
     if name not in others:
         raise UserError(
-            f"{path or TAG}: {shown(name)} is no type of configuration that is known here"
+            f"{path or TAG}: {shown(name)} is no type of configuration that is known here; one of "
+            "your own is found through the configuration of the run's name"
         )
     return others[name]
 

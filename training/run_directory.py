@@ -131,7 +131,10 @@ class RunDirectory:
         name = stored["name"]
 
         def known():
-            return types_in(configurations(name)) if configurations else {}
+            try:
+                return types_in(configurations(name)) if configurations else {}
+            except UserError:  # there is none of that name here
+                return {}
 
         try:
             experiment = _understand(stored, known)
