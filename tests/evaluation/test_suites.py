@@ -165,20 +165,11 @@ def test_few_images_and_missing_classes_give_results_or_none(labels):
                 assert result.value == hits.mean()
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ([], "few has no test images"),
-        ([-1, -1], "labels go from -1 to -1"),
-        ([0, 4], "0 to 4, and"),
-    ],
-)
-def test_labels_that_are_no_classes_are_not_scored(labels, message):
-    split = Split(SPLIT.images[: len(labels)], np.array(labels, np.int32))
-    with pytest.raises(UserError, match=message):
-        suites.run(
-            suites.load("clean"), perfect, Dataset("few", 4, SPLIT, SPLIT, split), batch_size=8
-        )
+def test_without_images_nothing_is_measured():
+    none = Split(SPLIT.images[:0], SPLIT.labels[:0])
+    data = Dataset("few", 4, SPLIT, SPLIT, none)
+    with pytest.raises(UserError, match="few has no test images"):
+        suites.run(suites.load("clean"), perfect, data, batch_size=8)
 
 
 @pytest.mark.parametrize("side", [1, 3])
