@@ -1,6 +1,6 @@
 """Trains one experiment: `python train.py --config capsnet_mnist`.
 
-Numbers, texts, truths and tuples of it can be overridden: `--config.seed=1 --config.model.leaky=true`.
+Numbers, texts, truths and tuples of it can be overridden: `--config.model.leaky=true`.
 The same command with the same `--workdir` resumes a run that was interrupted.
 """
 
