@@ -17,7 +17,9 @@ from jax import export
 import capsnet
 import cnn
 import stn
+from cnn import lowerings
 from cnn.bag_of_parts import BagOfPartsConfig
+from cnn.convolution import layer_of
 from cnn.pooling_network import PoolingNetworkConfig
 from cnn.reconstructing_network import ReconstructingNetworkConfig
 from stn.colocalisation import CoLocaliserConfig
@@ -35,7 +37,7 @@ def capsules(**fields):
 
 # Each with the shape of its images.
 NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
-    "capsnet": (capsules(), (12, 12, 1)),
+    "capsnet": (capsules(iterations=2), (9, 9, 1)),
     "capsnet, sabour_code": (
         capsules(class_bias=True, leaky=True, initializers="sabour_code", dtype="bfloat16"),
         (12, 12, 1),
@@ -118,8 +120,9 @@ def batch_of(name, count):
     return images, jnp.ones((count, 2) if name == "house numbers" else (count,), jnp.int32)
 
 
-@by_name()
-@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize(
+    ("name", "wide"), [*((name, True) for name in NETWORKS), ("capsnet", False), ("cnn", False)]
+)
 def test_strict_type_promotion(name, wide):
     logits, gradient = make(name)
     images, labels = batch_of(name, 2)
@@ -136,20 +139,21 @@ def test_one_program_serves_every_batch(name):
     images, labels = batch_of(name, 2)
     images = jax.ShapeDtypeStruct((batch, *images.shape[1:]), jnp.float32)
     labels = jax.ShapeDtypeStruct((batch, *labels.shape[1:]), jnp.int32)
+    jax.eval_shape(gradient, images, labels)
     served = export.export(jax.jit(logits))(images)
-    assert export.export(jax.jit(gradient))(images, labels).in_avals[-1].shape[0] == batch
-    for count in (1, 7):
-        images, _ = batch_of(name, count)
-        np.testing.assert_allclose(served.call(images), jax.jit(logits)(images), atol=1e-5)
+    images, _ = batch_of(name, 7)
+    direct = jax.jit(logits)(images)
+    np.testing.assert_allclose(served.call(images), direct, atol=1e-5)
+    np.testing.assert_allclose(served.call(images[:1]), direct[:1], atol=1e-5)
 
 
 def test_the_program_of_every_batch_takes_the_lowering_of_a_typical_one(monkeypatch):
-    monkeypatch.setattr(cnn.lowerings, "TYPICAL_BATCH", 77)
+    monkeypatch.setattr(lowerings, "TYPICAL_BATCH", 77)
     images = jax.ShapeDtypeStruct((*export.symbolic_shape("b"), 20, 20, 64), jnp.float32)
     kernel = jax.ShapeDtypeStruct((9, 9, 64, 64), jnp.float32)
 
     def seen(images, kernel):
-        batches.append(cnn.convolution.layer_of(images, kernel, (2, 2), "VALID").batch)
+        batches.append(layer_of(images, kernel, (2, 2), "VALID").batch)
         return cnn.convolve(images, kernel, strides=(2, 2))
 
     batches = []
@@ -157,20 +161,29 @@ def test_the_program_of_every_batch_takes_the_lowering_of_a_typical_one(monkeypa
     assert batches == [77]
 
 
-@by_name(["capsnet", "cnn"])
-def test_nothing_need_be_compiled(name):
-    logits, gradient = make(name)
-    images, labels = batch_of(name, 2)
-    expected = jax.jit(gradient)(images, labels)
+def test_nothing_need_be_compiled():
+    def loss(images, kernel):
+        features = cnn.convolve(images, kernel)
+        return jnp.sum(capsnet.routing.dynamic_routing(features, iterations=2).poses)
+
+    arrays = jnp.ones((1, 3, 3, 1)), jnp.ones((2, 2, 1, 2))
+    gradient = jax.grad(loss, (0, 1))
+    expected = jax.jit(gradient)(*arrays)
     with jax.disable_jit():
-        assert np.all(np.isfinite(logits(images)))
-        found = gradient(images, labels)
+        found = gradient(*arrays)
     jax.tree.map(lambda *pair: np.testing.assert_allclose(*pair, atol=1e-5), found, expected)
 
 
 @pytest.mark.parametrize("promotion", ["standard", "strict"])
-@pytest.mark.parametrize("image_type", ["float32", "float64", "bfloat16", "int32"])
-@pytest.mark.parametrize("grid_type", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize(
+    ("image_type", "grid_type"),
+    [
+        ("float32", "float64"),
+        ("float64", "float32"),
+        ("bfloat16", "float32"),
+        ("int32", "bfloat16"),
+    ],
+)
 def test_sampling_mixes_types(image_type, grid_type, promotion):
     with jax.enable_x64(True), jax.numpy_dtype_promotion(promotion):
         images, grid = jnp.ones((2, 5, 5, 1), image_type), jnp.zeros((2, 3, 4, 2), grid_type)
@@ -189,11 +202,10 @@ def test_sampling_mixes_types(image_type, grid_type, promotion):
         jax.eval_shape(lambda: stn.warp_statistics(grid))
 
 
-@pytest.mark.parametrize("promotion", ["standard", "strict"])
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_transforms_mix_types(name, promotion):
-    transform = TRANSFORMS[name]
-    with jax.enable_x64(True), jax.numpy_dtype_promotion(promotion):
+def test_transforms_mix_types(name):
+    transform: Any = TRANSFORMS[name]
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         for one in ("float32", "float64", "bfloat16"):
             for other in ("float32", "float64", "bfloat16"):
                 theta = jnp.ones((2, transform.num_parameters), one)

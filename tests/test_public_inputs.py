@@ -5,7 +5,7 @@ for none; keeps what is not a number, in the image where it is; and survives hug
 """
 
 import types
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ class Case(NamedTuple):
         scales: Factors on the first argument that leave every result a number, if not a finite one.
     """
 
-    call: object
+    call: Any
     arguments: tuple
     fixed: int = 0
     scales: tuple = (1e-30, 1e30)

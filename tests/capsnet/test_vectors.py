@@ -57,3 +57,57 @@ def test_length_matches_numpy():
     np.testing.assert_allclose(
         length(vectors), np.linalg.norm(np.asarray(vectors), axis=-1), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("vector", "squashed", "norm"),
+    [
+        ([np.nan, 1.0], [np.nan, np.nan], np.nan),
+        ([np.inf, 1.0], [1.0, 0.0], np.inf),
+        ([np.inf, -np.inf], [0.5**0.5, -(0.5**0.5)], np.inf),
+        ([3e30, -4e30], [0.6, -0.8], 5e30),
+        ([3e-30, 4e-30], [0.0, 0.0], 5e-30),
+        ([3e-10, 4e-10], [1.5e-19, 2e-19], 5e-10),
+    ],
+)
+def test_vectors_whose_squares_are_no_numbers(vector, squashed, norm):
+    np.testing.assert_allclose(squash(jnp.array(vector)), squashed, rtol=1e-6)
+    np.testing.assert_allclose(length(jnp.array(vector)), norm, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-18, 1.0, 1e18, 1e30])
+def test_the_gradient_of_a_length_is_its_direction(scale):
+    gradient = jax.grad(length)(scale * jnp.array([3.0, -4.0]))
+    np.testing.assert_allclose(gradient, [0.6, -0.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-18, 1e18, 1e30])
+def test_the_gradient_of_a_squash_is_finite(scale):
+    assert np.all(np.isfinite(jax.jacobian(squash)(scale * jnp.array([3.0, -4.0]))))
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint8, np.float64])
+def test_whole_numbers_and_numpy_are_float32(kind):
+    for function, expected in ((squash, [0.576923, 0.769231]), (length, 5.0)):
+        found = function(np.array([3, 4], kind))
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_one_spoilt_vector_leaves_the_others():
+    vectors = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    clean = np.asarray(squash(vectors))
+    vectors[1, 2, 3] = np.nan
+    found = np.array(squash(vectors))
+    assert np.isnan(found[1, 2]).all()
+    found[1, 2] = clean[1, 2]
+    np.testing.assert_array_equal(found, clean)
+
+
+def test_ordinary_values_are_those_of_the_equation_bit_for_bit():
+    vectors = jax.random.normal(jax.random.key(0), (64, 8)) * 10.0 ** jnp.arange(-16, 16)[
+        :, None
+    ].repeat(2, 0)
+    squared = jnp.sum(jnp.square(vectors), axis=-1, keepdims=True)
+    np.testing.assert_array_equal(squash(vectors), vectors * (jnp.sqrt(squared) / (1.0 + squared)))
+    np.testing.assert_array_equal(length(vectors), jnp.sqrt(squared[:, 0]))
