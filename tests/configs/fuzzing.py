@@ -1,5 +1,6 @@
 """Values that nobody means, for every field of every configuration, and what becomes of them."""
 
+import functools
 import json
 
 import jax
