@@ -406,7 +406,7 @@ def test_a_folder_that_cannot_be_written(train, tmp_path):
     ("fields", "message"),
     [
         ({"steps": 0}, "steps=0"),
-        ({"suites": ("cleen",)}, "suite 'cleen' does not exist; there are: clean"),
+        ({"suites": ("cleen",)}, "suite 'cleen' does not exist; did you mean clean?"),
         ({"batch_size": 101}, "batch_size=101 is more than the 100 training images"),
     ],
 )
