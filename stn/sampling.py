@@ -49,7 +49,9 @@ def sample(
             only), "matmul" (dense weights times pixels: no scatter in the backward pass, memory in
             proportion to points times columns; a pixel that is not finite spoils its image), or
             "auto": matmul on TPUs for images of at most 64 x 64 pixels, gather elsewhere, and for
-            the derivatives of bilinear images of few channels on CPUs packed.
+            the derivatives of bilinear images of few channels on CPUs packed. All but matmul keep
+            a pixel that is not finite to the points that have it among their taps, if with weight
+            0; for gather the edge's pixel is a tap of every point outside.
 
     Returns:
         The grid's spatial size and the images' channels, in the images' type if that is a float,

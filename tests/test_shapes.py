@@ -219,3 +219,13 @@ def test_accuracy_of_what_is_not_a_number():
     logits = jnp.array([[0.0, 1.0], [jnp.nan, 0.0]])
     assert np.isnan(accuracy(logits, np.array([1, 0])))
     assert float(accuracy(logits[:1], np.array([1]))) == 1.0
+
+
+@pytest.mark.parametrize("lowering", ["gather", "packed", "matmul"])
+def test_what_is_not_finite_spoils_no_other_image(lowering):
+    images = np.ones((2, 8, 8, 1), np.float32)
+    images[0, 3, 3] = np.nan
+    found = np.asarray(stn.sample(images, jnp.full((2, 1, 4, 2), 0.7), lowering=lowering))
+    np.testing.assert_allclose(found[1], 1.0, rtol=1e-6)
+    # Points that do not read the pixel keep their values, but for products of matrices.
+    assert np.isnan(found[0]).all() == (lowering == "matmul")
