@@ -19,7 +19,7 @@ from cnn.arrays import as_float, as_images, flatten
 from cnn.convolution import Convolution
 from cnn.dense_layers import dense
 from cnn.losses import classification_loss
-from cnn.pooling import POOLINGS, pool
+from cnn.pooling import POOLINGS, check_one_for_each, pool
 
 
 @dataclasses.dataclass
@@ -62,11 +62,7 @@ class ConvolutionalNetworkConfig:
             dropout=validation.share,
             dtype=validation.one_of(*validation.DTYPES),
         )
-        if len(self.pooling) != len(self.channels):
-            raise ValueError(
-                f"pooling={self.pooling!r} must name one pooling for each of the "
-                f"{len(self.channels)} convolutions"
-            )
+        check_one_for_each(self.pooling, self.channels)
 
     @property
     def smallest_side(self) -> int:

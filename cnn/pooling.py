@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jax import lax
@@ -12,6 +13,20 @@ from cnn import validation
 from cnn.arrays import as_images
 
 POOLINGS = ("none", "max2", "average2")
+
+
+def check_one_for_each(pooling: Sequence[str], channels: Sequence[int]) -> None:
+    """Raises a `ValueError` unless there is one pooling for each convolution.
+
+    Args:
+        pooling: Names of poolings.
+        channels: Of the convolutions.
+    """
+    if len(pooling) != len(channels):
+        raise ValueError(
+            f"pooling={pooling!r} must name one pooling for each of the {len(channels)} "
+            "convolutions"
+        )
 
 
 def pool(

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from cnn import Convolution, classification_loss, dense, pool, validation
 from cnn.arrays import as_images, flatten
-from cnn.pooling import POOLINGS
+from cnn.pooling import POOLINGS, check_one_for_each
 from stn.localisation import DenseLocalisation
 from stn.transformer import SpatialTransformer, Transformed
 from stn.transforms import Affine
@@ -66,11 +66,7 @@ class HouseNumberConfig:
             dense=validation.each(validation.whole()),
             dropout=validation.share,
         )
-        if len(self.pooling) != len(self.channels):
-            raise ValueError(
-                f"pooling={self.pooling!r} must name one pooling for each of the "
-                f"{len(self.channels)} convolutions"
-            )
+        check_one_for_each(self.pooling, self.channels)
 
     @property
     def smallest_side(self) -> int:
