@@ -18,7 +18,7 @@ from benchmarks.reporting import make_parser, write_figures
 from benchmarks.timing import Contender, Times, measure
 from cnn import convolve, lowerings
 from cnn.convolution import layer_of
-from evaluation.records import markdown_table
+from common.tables import markdown_table
 from training import process
 
 BATCH = 32

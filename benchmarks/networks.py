@@ -30,8 +30,8 @@ from benchmarks.reporting import describe_torch, has_torch, make_parser, write_f
 from benchmarks.timing import Contender, Times, measure
 from capsnet.model import CapsNetConfig
 from cnn import count_parameters
+from common.tables import markdown_table
 from data.batches import Batch
-from evaluation.records import markdown_table
 from stn.networks import TransformerNetworkConfig
 from training import process
 

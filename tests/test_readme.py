@@ -131,7 +131,7 @@ def test_the_short_recipes_run(block):
 @pytest.mark.slow
 def test_a_model_and_an_evaluation_are_added_as_the_readme_says(command, tmp_path):
     checkout = tmp_path / "checkout"
-    rooms = ("capsnet", "cnn", "configs", "data", "evaluation", "stn", "training")
+    rooms = ("capsnet", "cnn", "common", "configs", "data", "evaluation", "stn", "training")
     for room in rooms:
         shutil.copytree(ROOT / room, checkout / room)
     for script in ("train.py", "evaluate.py"):

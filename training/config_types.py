@@ -13,8 +13,8 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from data.errors import UserError, first_line
-from data.limits import shown
+from common.errors import UserError, first_line
+from common.limits import shown
 
 TAG = "type"
 # Public names, and the modules that hold them today.

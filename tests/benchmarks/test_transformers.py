@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from benchmarks import transformers
+from common.errors import UserError
 from configs import stn_mnist
-from data.errors import UserError
 from data.sources import DatasetConfig
 from stn.networks import TransformerNetworkConfig
 

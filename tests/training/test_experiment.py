@@ -4,7 +4,7 @@ import json
 import pytest
 
 import capsnet
-from data.errors import UserError
+from common.errors import UserError
 from training.experiment import Experiment, differences, from_json, to_json
 
 

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import pytest
 
+from common.errors import UserError
 from data import generated
-from data.errors import UserError
 from data.sources import DatasetConfig
 from evaluation.statistics import wilson_interval
 from stn.networks import TransformerNetworkConfig

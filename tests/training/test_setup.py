@@ -4,7 +4,7 @@ import pytest
 
 from cnn.network import ConvolutionalNetworkConfig
 from cnn.reconstructing_network import ReconstructingNetworkConfig
-from data.errors import UserError
+from common.errors import UserError
 from data.sources import Dataset, DatasetConfig, Split
 from tests.training.tiny_model import Tiny, TinyConfig
 from training.environment import make_mesh

@@ -9,11 +9,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from data.errors import UserError
+from common.errors import UserError
+from common.stored import read_arrays, read_object
 from evaluation.records import Result
 from evaluation.reports import write_report
 from evaluation.store import RecordStore
-from evaluation.stored import read_arrays, read_object
 from evaluation.summary import summarise, summarise_budgets
 from tests.evaluation.test_store import CURVE, FACTS
 

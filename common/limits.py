@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data.errors import UserError
+from common.errors import UserError
 
 # Steps, images and pixels are counted in int32 on a device, and seeds are 32 bits long.
 MAX_WHOLE = 2**31 - 1

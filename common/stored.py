@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from data.errors import UserError
+from common.errors import UserError
 
 # Far above what is written here: the longest record has 61 KB of JSON, and 31 KB of arrays.
 _MAX_JSON_BYTES = 64 << 20
