@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.reporting import make_parser, write_figures
 from benchmarks.timing import measure
-from capsnet.model import CapsNetConfig
+from capsnet.networks.sabour import CapsNetConfig
 from common.tables import markdown_table
 from data.batches import DeviceSplit
 from data.sources import DatasetConfig

@@ -15,7 +15,7 @@ from cnn import validation
 from cnn.arrays import as_images
 from cnn.convolution import Convolution
 from cnn.losses import classification_loss
-from cnn.network import NetworkOutput
+from cnn.networks.plain import NetworkOutput
 
 RECEPTIVE_FIELD = 9
 

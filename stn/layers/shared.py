@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn.arrays import as_float
-from stn.transformer import SpatialTransformer
+from stn.layers.transformer import SpatialTransformer
 
 
 class SharedLayersTransformed(NamedTuple):

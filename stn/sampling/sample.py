@@ -5,8 +5,8 @@ channels]`. Grids hold normalised coordinates, (x, y) or (x, y, z), in [-1, 1]: 
 `align_corners` the centres of the first and last pixel are at -1 and 1, without it their outer
 edges are. The grid's function and the sampler must be given the same `align_corners`.
 
-The values are those of equation 5 of Jaderberg et al. (2015): `stn.taps` has the weights,
-`stn.lowerings` the ways to sum them.
+The values are those of equation 5 of Jaderberg et al. (2015): `stn.sampling.taps` has the weights,
+`stn.sampling.lowerings` the ways to sum them.
 """
 
 import jax
@@ -16,8 +16,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn.arrays import as_float
-from stn import lowerings
-from stn.taps import METHODS, PADDINGS, axis_taps
+from stn.sampling import lowerings
+from stn.sampling.taps import METHODS, PADDINGS, axis_taps
 
 LOWERINGS = ("auto", "gather", "packed", "matmul")
 # Above it the dense weights of a TPU's matrix products cost more than its slow gathers.

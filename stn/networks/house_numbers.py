@@ -18,8 +18,8 @@ from jaxtyping import Array, Float, Int, Num
 from cnn import Convolution, classification_loss, dense, pool, validation
 from cnn.arrays import as_images, flatten
 from cnn.pooling import POOLINGS, check_one_for_each
-from stn.localisation import DenseLocalisation
-from stn.transformer import SpatialTransformer, Transformed
+from stn.layers.localisation import DenseLocalisation
+from stn.layers.transformer import SpatialTransformer, Transformed
 from stn.transforms import Affine
 
 PLACES = {"none": 0, "single": 1, "multi": 4}

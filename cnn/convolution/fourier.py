@@ -11,8 +11,9 @@ Everything is written with real numbers. Images and kernels are real, so one fre
 conjugate pair suffices; a complex product takes three real ones (Gauss); and both facts are put
 into the matrices of the transforms, as in Winograd's algorithms: outputs = O((I images) * (K
 kernel)) with constant I, K and O and one batched real product between them. Each of the three is
-applied along one axis after the other, and I cuts the images into tiles as well (`cnn.waves` has
-the matrices). Gradients follow by differentiation and stay among the spectra.
+applied along one axis after the other, and I cuts the images into tiles as well
+(`cnn.convolution.dft` has the matrices). Gradients follow by differentiation and stay among the
+spectra.
 
 Every output of an image comes from all its pixels. Errors are therefore in proportion to the
 largest absolute value of the image, not of the pixels under the kernel: up to 0.7 times float32's
@@ -32,7 +33,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from cnn.arrays import wide_type
-from cnn.waves import make_transforms
+from cnn.convolution.dft import make_transforms
 
 Pair = tuple[int, int]
 

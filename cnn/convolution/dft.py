@@ -1,4 +1,4 @@
-"""The constant matrices with which `cnn.fourier` goes to spectra and back.
+"""The constant matrices with which `cnn.convolution.fourier` goes to spectra and back.
 
 The correlation theorem: the spectrum of the outputs is that of the image times the conjugate of
 the kernel's. With a + bi from the image and c + di from the conjugate, the three real products are

@@ -16,9 +16,9 @@ from jaxtyping import Array, Float, Num
 
 from cnn import Convolution, NetworkOutput, classification_loss, dense, validation
 from cnn.arrays import as_float, as_images, flatten
-from stn.parallel import tiled_poses
+from stn.layers.parallel import tiled_poses
+from stn.layers.transformer import without_unknown
 from stn.sampling import sample
-from stn.transformer import without_unknown
 from stn.transforms import FixedScaleAttention
 
 # Rows and columns of the windows that tile the image at the start.

@@ -17,9 +17,10 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from cnn import lowerings, validation
+from cnn import validation
 from cnn.arrays import as_float, check_axes, same_type
-from cnn.fourier import convolve_spectra
+from cnn.convolution import lowerings
+from cnn.convolution.fourier import convolve_spectra
 
 LOWERINGS = ("auto", *lowerings.NAMES)
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -41,12 +42,12 @@ def convolve(
         strides: Steps along height and width, in pixels.
         padding: "VALID" (no padding) or "SAME" (zeros, output size = ceil(size / stride)).
         lowering: "native" (XLA's convolution), "patches" (patches times matrix), "fourier" (see
-            `cnn.fourier`; sums in float32 at least, so not for speed in bfloat16), or "auto":
-            the fastest for the shape, the backend, and whether derivatives are taken (see
-            `cnn.lowerings`); for a symbolic batch, as in `jax.export`, the fastest for
-            `cnn.lowerings.TYPICAL_BATCH` images. On CPUs it takes "fourier" for large kernels
-            between many channels, so it promises what that does: errors in proportion to the
-            largest value of an image, and no value of an image beside one that is not finite.
+            `cnn.convolution.fourier`; sums in float32 at least, so not for speed in bfloat16), or
+            "auto": the fastest for the shape, the backend, and whether derivatives are taken (see
+            `cnn.convolution.lowerings`); for a symbolic batch, as in `jax.export`, the fastest for
+            `cnn.convolution.lowerings.TYPICAL_BATCH` images. On CPUs it takes "fourier" for large
+            kernels between many channels, so it promises what that does: errors in proportion to
+            the largest value of an image, and no value of an image beside one that is not finite.
             Where images are not of one scale, take "native".
 
     Returns:

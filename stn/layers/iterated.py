@@ -13,8 +13,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn.arrays import as_float
-from stn.localisation import Localisation
-from stn.transformer import SpatialTransformer
+from stn.layers.localisation import Localisation
+from stn.layers.transformer import SpatialTransformer
 from stn.transforms import ComposableTransform, Transform
 
 
@@ -42,7 +42,7 @@ class IteratedTransformer(nnx.Module):
     present one has at U(p), which is the original at W(U(p)): the new warp is U first, then W.
 
     Args:
-        localisation: From images of the output's size to features; see `stn.localisation`.
+        localisation: From images of the output's size to features; see `stn.layers.localisation`.
         transform: A family that is closed under composition, such as `Affine` or `Projective`.
         steps: How many updates, at least 1. The paper has 4.
         output_size: (height, width) of the output; None keeps the input's.

@@ -14,9 +14,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn import validation
-from stn.grids import axis_coordinates
-from stn.iterated import IteratedTransformed, IteratedTransformer
-from stn.transformer import SpatialTransformer, Transformed
+from stn.layers.iterated import IteratedTransformed, IteratedTransformer
+from stn.layers.transformer import SpatialTransformer, Transformed
+from stn.sampling.grids import axis_coordinates
 
 
 class ParallelTransformed(NamedTuple):

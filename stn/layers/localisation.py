@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Num
 
 from cnn import Convolution, dense, pool, validation
 from cnn.arrays import as_images, flatten
-from stn.grids import identity_grid
+from stn.sampling.grids import identity_grid
 
 
 @runtime_checkable

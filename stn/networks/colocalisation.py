@@ -15,8 +15,8 @@ from jaxtyping import Array, Float, Int, Num
 from cnn import Convolution, NetworkOutput, classification_loss, dense, pool, validation
 from cnn.arrays import alike, as_images, check_axes, check_same_shape, flatten
 from cnn.pooling import average_pool
-from stn.classifiers import ConvolutionalClassifier
-from stn.transformer import SpatialTransformer, Transformed
+from stn.layers.transformer import SpatialTransformer, Transformed
+from stn.networks.classifiers import ConvolutionalClassifier
 from stn.transforms import Attention
 
 # Sampling points for each pixel of a window, along each side.

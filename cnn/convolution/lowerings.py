@@ -11,7 +11,7 @@ import math
 
 import jax
 
-from cnn.fourier import Tiling, make_tiling
+from cnn.convolution.fourier import Tiling, make_tiling
 
 Pair = tuple[int, int]
 

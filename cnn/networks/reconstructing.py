@@ -18,7 +18,7 @@ from cnn import validation
 from cnn.arrays import as_float, as_labels, check_same_shape
 from cnn.decoder import Decoder
 from cnn.losses import classification_loss
-from cnn.network import ConvolutionalNetworkConfig
+from cnn.networks.plain import ConvolutionalNetworkConfig
 
 
 @dataclasses.dataclass

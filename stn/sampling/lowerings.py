@@ -1,7 +1,7 @@
 """Ways to sum the taps of all points: the same function, lowered differently.
 
-Each takes images and the taps of every spatial axis (see `stn.taps`). They differ in what they ask
-of the machine: single reads, one wide read, or matrix products.
+Each takes images and the taps of every spatial axis (see `stn.sampling.taps`). They differ in what
+they ask of the machine: single reads, one wide read, or matrix products.
 """
 
 import functools
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from stn.taps import Taps
+from stn.sampling.taps import Taps
 
 # Up to so many channels `packed` sums them one by one.
 FEW_CHANNELS = 4

@@ -10,7 +10,7 @@ from capsnet.routing import dynamic_routing
 from cnn.decoder import Decoder
 
 if TYPE_CHECKING:
-    from capsnet.model import CapsNetConfig
+    from capsnet.networks.sabour import CapsNetConfig
 
 Initializers = dict[str, Initializer | None]
 

@@ -19,7 +19,7 @@ from cnn.convolution import Convolution
 from cnn.dense_layers import dense
 from cnn.downsampling import EDGES, KINDS, UNFILTERED, downsample, prefilter
 from cnn.losses import classification_loss
-from cnn.network import NetworkOutput
+from cnn.networks.plain import NetworkOutput
 
 HEADS = ("average", "max", "dense")
 

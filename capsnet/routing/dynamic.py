@@ -1,33 +1,18 @@
-"""Routing between capsule layers: how votes of input capsules become poses of output capsules.
+"""Dynamic routing: votes of input capsules become poses of output capsules by agreement.
 
-Axes, here and in every caller: b batch, i input capsule, j output capsule, d pose. A routing is a
-function of votes `[b, i, j, d]` that returns a `Routing`; a model takes any such function.
+Procedure 1 of Sabour, Frosst and Hinton (2017); axes as in `capsnet.routing.base`.
 """
-
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Num
+from jaxtyping import Num
 
+from capsnet.routing.base import Routing
 from capsnet.vectors import squash
 from cnn import validation
 from cnn.arrays import check_axes, widened
-
-
-class Routing(NamedTuple):
-    """What a routing decides.
-
-    Attributes:
-        poses: Output capsules, squashed.
-        couplings: Share of each input capsule that went to each output capsule in the last
-            iteration; they sum to one over `out`, or to less with a leak.
-    """
-
-    poses: Float[Array, "batch out dim"]
-    couplings: Float[Array, "batch in out"]
 
 
 def dynamic_routing(

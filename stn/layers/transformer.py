@@ -13,8 +13,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn.arrays import as_float
-from stn.antialiasing import sample_supersampled
-from stn.localisation import Localisation
+from stn.layers.localisation import Localisation
+from stn.sampling.antialiasing import sample_supersampled
 from stn.transforms import Transform
 
 
@@ -41,11 +41,12 @@ class SpatialTransformer(nnx.Module):
     The images may as well be feature maps in the middle of a network, with any number of channels:
     gradients reach them through what is read and through the prediction. A warp of feature maps
     cannot in general undo a warp of the network's input (Finnveden et al., 2020); for deep features
-    to steer a warp of the input, see `stn.shared`. They may be volumes too, `[batch, depth, height,
-    width, channels]`, where localisation and transform are made for volumes.
+    to steer a warp of the input, see `stn.layers.shared`. They may be volumes too,
+    `[batch, depth, height, width, channels]`, where localisation and transform are made for
+    volumes.
 
     Args:
-        localisation: From images to features; see `stn.localisation`.
+        localisation: From images to features; see `stn.layers.localisation`.
         transform: The family of transforms; see `stn.transforms`.
         initial: The transform's parameters for every image at the start; None is the identity.
         output_size: (height, width) or (depth, height, width) of the output; None keeps the

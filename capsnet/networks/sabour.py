@@ -14,7 +14,8 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
-from capsnet import construction, losses
+from capsnet import losses
+from capsnet.networks import construction
 from capsnet.vectors import length
 from cnn import Convolution, validation
 from cnn.arrays import as_float, as_images, as_labels

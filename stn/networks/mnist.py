@@ -14,12 +14,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn import NetworkOutput, classification_loss, match_width, pool, validation
-from stn.classifiers import ConvolutionalClassifier, DenseClassifier
-from stn.iterated import IteratedTransformer
-from stn.localisation import ConvolutionalLocalisation, DenseLocalisation
-from stn.parallel import ParallelTransformed, ParallelTransformers
+from stn.layers.iterated import IteratedTransformer
+from stn.layers.localisation import ConvolutionalLocalisation, DenseLocalisation
+from stn.layers.parallel import ParallelTransformed, ParallelTransformers
+from stn.layers.transformer import SpatialTransformer
+from stn.networks.classifiers import ConvolutionalClassifier, DenseClassifier
 from stn.penalties import collapse_penalty, identity_penalty, outside_penalty
-from stn.transformer import SpatialTransformer
 from stn.transforms import (
     Affine,
     Attention,

@@ -15,9 +15,9 @@ from jaxtyping import Array, Float, Num
 from cnn import NetworkOutput, classification_loss, validation
 from cnn.arrays import as_images
 from cnn.pooling import average_pool
-from stn.classifiers import ConvolutionalClassifier
-from stn.localisation import DenseLocalisation
-from stn.transformer import SpatialTransformer
+from stn.layers.localisation import DenseLocalisation
+from stn.layers.transformer import SpatialTransformer
+from stn.networks.classifiers import ConvolutionalClassifier
 from stn.transforms import Affine
 
 
