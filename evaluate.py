@@ -32,7 +32,8 @@ import configs
 from common import commands
 from common.errors import UserError, first_line, printable
 from common.files import expand, writable_folder
-from data.sources import Dataset, load_elsewhere
+from data.dataset import Dataset
+from data.sources.load import load_elsewhere
 from evaluation import own_model, suites
 from evaluation.comparison import tabulate
 from evaluation.prediction import Predict
@@ -40,11 +41,12 @@ from evaluation.reports import write_report
 from evaluation.reports.markdown import overview
 from evaluation.reports.wording import name_table
 from evaluation.store import Record, RecordStore
-from training import environment, process
-from training.checkpoints import checksum
+from inference.restore import restore_run
+from training import process
 from training.experiment import Experiment, to_json
-from training.finding import find_runs, name_runs
-from training.restoring import restore_run
+from training.run import environment
+from training.run.checkpoints import checksum
+from training.run.finding import find_runs, name_runs
 
 _SUITES = flags.DEFINE_list(
     "suites", [], "Suites to run, separated by commas; all but expensive ones by default."

@@ -12,9 +12,9 @@ from benchmarks.timing import measure
 from common.tables import markdown_table
 from configs import stn_mnist
 from data.batches import DeviceSplit
-from data.faces import FacesConfig
-from data.generated import AdditionConfig
-from data.sources import DatasetConfig
+from data.faces.tasks import FacesConfig
+from data.sources.load import DatasetConfig
+from data.tasks.addition import AdditionConfig
 from training import process
 
 BATCH = 128

@@ -23,10 +23,10 @@ from benchmarks.timing import measure
 from capsnet.networks.sabour import CapsNetConfig
 from common.tables import markdown_table
 from data.batches import DeviceSplit
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 from training import process
-from training.environment import make_mesh
 from training.experiment import Experiment
+from training.run.environment import make_mesh
 from training.step import make_program
 
 BATCHES = (16, 32, 64, 128, 256, 512)

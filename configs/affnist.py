@@ -10,7 +10,8 @@ the training set of Sabour et al. (2017), section 5.1; with `--match_accuracy=99
 compared as there, at equal accuracy on such images.
 
 The suite `affine` paints each test image once under a random map in affNIST's ranges. The original
-32 maps of each are scored where their files lie in the folder of prepared data (`data/affnist.py`):
+32 maps of each are scored where their files lie in the folder of prepared data
+(`data/sources/affnist.py`):
 
     python evaluate.py runs/affnist_* --suites clean --test_data affnist --out reports/affnist
 
@@ -22,7 +23,7 @@ networks, two to four minutes for the others.
 import dataclasses
 
 from configs import mnist
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 from training.experiment import Experiment
 
 

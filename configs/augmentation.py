@@ -20,7 +20,7 @@ import dataclasses
 
 from configs import mnist
 from data.distortions import AffineDistortion
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 from training.experiment import Experiment
 
 _SHIFT, _ROTATION, _SCALES, _SHEAR = 4, 45.0, (0.6, 1.4), 0.4

@@ -1,7 +1,7 @@
 """Faces and their scrambles: which networks see how parts are arranged?
 
-The argument is NETWORK,TASK; a task that is left out is configuration. See `data.faces` for what
-the tasks are and `evaluation.suites.faces` for what is measured.
+The argument is NETWORK,TASK; a task that is left out is configuration. See `data.faces.tasks` for
+what the tasks are and `evaluation.suites.faces` for what is measured.
 
     python train.py --config faces:capsnet
     python train.py --config faces:stn_cnn,relation
@@ -25,7 +25,7 @@ for the others.
 
 from cnn.networks.bag_of_parts import BagOfPartsConfig
 from configs import mnist
-from data.faces import TASKS, FacesConfig
+from data.faces.tasks import TASKS, FacesConfig
 from training.experiment import Experiment
 
 NETWORKS = {

@@ -22,7 +22,7 @@ one or two for the others.
 import dataclasses
 
 from configs import mnist
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 from training.experiment import Experiment
 
 

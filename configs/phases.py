@@ -20,7 +20,7 @@ Cost: 165,000 images; one to three minutes on two CPU cores.
 import dataclasses
 
 from configs import cnn_pooling
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 from training.experiment import Experiment
 
 

@@ -18,7 +18,7 @@ Cost: that of `faces`, and a minute for reading LFW, some for CelebA.
 import dataclasses
 
 from configs import faces
-from data.photographed_faces import PhotographedFacesConfig
+from data.faces.photographed import PhotographedFacesConfig
 from training.experiment import Experiment
 
 _HIGHEST_RATE = 1e-3

@@ -18,7 +18,7 @@ two, after 38 million images.
 Cost: 2.56 million images; from one minute (none) to six (two) on two CPU cores.
 """
 
-from data.generated import AdditionConfig
+from data.tasks.addition import AdditionConfig
 from stn.networks.mnist import TransformerNetworkConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule

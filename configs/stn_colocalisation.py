@@ -15,7 +15,7 @@ windows that look alike, which windows off centre do as well. TC was not measure
 Cost: 51,200 triplets; two minutes on two CPU cores.
 """
 
-from data.colocalisation import CoLocalisationConfig
+from data.tasks.colocalisation import CoLocalisationConfig
 from stn.networks.colocalisation import CoLocaliserConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, ConstantSchedule

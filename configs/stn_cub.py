@@ -13,7 +13,7 @@ Expected: not measured; far below the paper's 83.1 % (two windows) and 84.1 % (f
 Cost: 160,000 images; meant for a GPU. The 11,788 images take 1.8 GB of memory.
 """
 
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 from stn.networks.birds import TILES, PartsConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule

@@ -11,7 +11,7 @@ Cost: 128,000 volumes; meant for a GPU. The 500 validation and 2,000 test volume
 10,000 test digits (--config.dataset.source.test=test) 2.2 GB; --config.dataset.canvas=32 an eighth.
 """
 
-from data.extruded import ExtrudedConfig
+from data.tasks.extruded import ExtrudedConfig
 from stn.networks.volumes import VolumeNetworkConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule

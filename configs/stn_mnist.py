@@ -19,19 +19,19 @@ on two CPU cores.
 
 import dataclasses
 
-from data import generated
+from data.tasks import distorted
 from stn.networks.mnist import TransformerNetworkConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule
 
 TASKS = {
-    "r": generated.rotated,
-    "rts": generated.rotated_translated_scaled,
-    "p": generated.projected,
-    "e": generated.elastic,
-    "t": generated.translated,
-    "tc": generated.translated_cluttered,
-    "tu": generated.translated_cluttered_large,
+    "r": distorted.rotated,
+    "rts": distorted.rotated_translated_scaled,
+    "p": distorted.projected,
+    "e": distorted.elastic,
+    "t": distorted.translated,
+    "tc": distorted.translated_cluttered,
+    "tu": distorted.translated_cluttered_large,
 }
 NETWORKS = {
     "fcn": TransformerNetworkConfig("fcn", transformers=0),

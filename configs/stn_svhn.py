@@ -14,7 +14,7 @@ whole numbers and do not compare.
 Cost: 2.6 million images through 17 million parameters; meant for a GPU.
 """
 
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 from stn.networks.house_numbers import PLACES, HouseNumberConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from common.errors import UserError
 from data.batches import normalise
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation.curves import SEED
 from evaluation.prediction import Differentiable, Predict
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from data.batches import normalise
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.geometry import Image
 from evaluation.prediction import Predict, predict_all
 from evaluation.records import Result, rate

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from data.sources import Split
+from data.dataset import Split
 from evaluation.attacks import (
     Images,
     check_answered,

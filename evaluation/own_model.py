@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from common.errors import UserError, first_line
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.prediction import Differentiable, Predict, Predictor, Warp, predict_all
 
 # What an own model's code may raise, `sys.exit` among it.

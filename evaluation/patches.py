@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from common.errors import UserError
 from data.batches import normalise
-from data.sources import Split
+from data.dataset import Split
 from evaluation.attacks import Images
 from evaluation.curves import SEED
 from evaluation.prediction import Differentiable

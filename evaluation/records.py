@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from data.sources import Split
+from data.dataset import Split
 from evaluation.paired import resample, value_interval
 from evaluation.statistics import limits_of, wilson_interval
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.pose import pose_errors
 from evaluation.prediction import Warp, predict_all
 from stn.diagnostics import frame, pixel_coordinates, warp_statistics

@@ -19,10 +19,10 @@ import time
 import traceback
 
 import evaluation.reports
+import inference.restore  # imported for the forks, as the others
 import training.loop
-import training.restoring  # imported for the forks, as the others
 
-PRELOADED = (evaluation.reports, training.loop, training.restoring)
+PRELOADED = (evaluation.reports, training.loop, inference.restore)
 
 
 def run(request: dict) -> tuple[int, str, str]:

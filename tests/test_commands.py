@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from data import bundled_mnist
+from data.sources import bundled_mnist
 from tests.conftest import ROOT
 from tests.data.test_sources import write_idx
 

@@ -121,7 +121,7 @@ def test_the_short_recipes_run(block):
         batch = namespace["task"].generate(jax.random.key(0), images, jax.numpy.arange(2))
         assert batch.images.shape == (2, 40, 40, 1)
     elif "FEATURES" in namespace:
-        from data import examples
+        from data.sources import examples
 
         assert namespace["FEATURES"].items() <= examples.FEATURES.items()
     else:
@@ -131,7 +131,7 @@ def test_the_short_recipes_run(block):
 @pytest.mark.slow
 def test_a_model_and_an_evaluation_are_added_as_the_readme_says(command, tmp_path):
     checkout = tmp_path / "checkout"
-    rooms = ("capsnet", "cnn", "common", "configs", "data", "evaluation", "stn", "training")
+    rooms = ("capsnet", "cnn", "common", "configs", "data", "evaluation", "inference", "stn", "training")
     for room in rooms:
         shutil.copytree(ROOT / room, checkout / room)
     for script in ("train.py", "evaluate.py"):

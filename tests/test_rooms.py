@@ -15,6 +15,7 @@ ARROWS = {
     "data": ["common", "stn.transforms", "stn.sampling"],
     "evaluation": ["common", "data", "stn.transforms", "stn.sampling", "stn.diagnostics"],
     "training": ["common", "data", "evaluation"],
+    "inference": ["common", "data", "evaluation", "training"],
     "stn": ["cnn"],
 }
 ROOMS = {*ARROWS, "configs", "benchmarks", "tests"}

@@ -7,7 +7,7 @@ from flax import nnx
 
 from common.errors import UserError
 from common.limits import SEED, SHARE, Limits, check_fields, check_method, check_number, whole
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 from training.config_types import Known, rebuild, to_json, types_in
 from training.optimizers import AdamConfig
 

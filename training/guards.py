@@ -9,7 +9,7 @@ from jax.experimental import multihost_utils
 
 from common.errors import UserError, first_line
 from training.experiment import Experiment
-from training.run_directory import RunDirectory
+from training.run.directory import RunDirectory
 
 
 @contextlib.contextmanager

@@ -16,16 +16,16 @@ from jax.experimental import multihost_utils
 from evaluation import suites, warps
 from evaluation.prediction import predict_all
 from evaluation.records import Result, make_record
-from training import environment
-from training.checkpoints import Checkpoints
 from training.clock import per_second
-from training.damage import TRAIN_SECONDS, VALIDATION_ACCURACY, WINDOW
 from training.experiment import Experiment, to_json
 from training.guards import claim_for_all, within_memory
 from training.interruption import Interrupted, StopRequest, stop_request
-from training.metrics import MetricsWindow, NonFiniteError, constant_answer
-from training.reporting import Reporter, say, say_results
-from training.run_directory import RunDirectory
+from training.run import environment
+from training.run.checkpoints import Checkpoints
+from training.run.damage import TRAIN_SECONDS, VALIDATION_ACCURACY, WINDOW
+from training.run.directory import RunDirectory
+from training.run.logging import Reporter, say, say_results
+from training.run.metrics import MetricsWindow, NonFiniteError, constant_answer
 from training.setup import Setup, prepare
 from training.step import TrainState
 
@@ -44,7 +44,7 @@ def run(
         experiment: What to train.
         name: Of the configuration, for records.
         workdir: The run's folder; the same one resumes.
-        data_dir: See `data.sources.load`.
+        data_dir: See `data.sources.load.load`.
 
     Returns:
         The final record, with every suite's result at the last step.

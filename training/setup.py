@@ -9,13 +9,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from common.errors import UserError, first_line
 from data.batches import DeviceSplit
+from data.dataset import Dataset
 from data.memory import physical
-from data.sources import Dataset
 from evaluation import suites
 from evaluation.prediction import Differentiable, Predictor, Warp
 from evaluation.records import Result
-from training.environment import make_mesh
 from training.experiment import Experiment
+from training.run.environment import make_mesh
 from training.step import Program, TrainState, make_program
 
 # A batch of evaluation may have so many images where there are fewer; they cost little.

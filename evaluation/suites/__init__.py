@@ -18,7 +18,7 @@ import pkgutil
 import numpy as np
 
 from common.errors import UserError
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.prediction import Predict
 from evaluation.records import Result
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.attacks import (
     LOSSES,
     SHOWN,

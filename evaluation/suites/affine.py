@@ -6,7 +6,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.curves import SEED, Curve, measure, show
 from evaluation.geometry import SAMPLING, Image, Matrix, move, turn
 from evaluation.prediction import Predict

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.answers import reliability_details
 from evaluation.calibration import BINS, calibration
 from evaluation.prediction import Predict, predict_all

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation.curves import SEED
 from evaluation.equivariance import (
     channel_sums,

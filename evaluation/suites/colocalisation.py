@@ -7,7 +7,7 @@ digit is more than half of their union.
 import jax.numpy as jnp
 import numpy as np
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation.prediction import Predict, predict_all
 from evaluation.records import Result, rate
 from stn.diagnostics import frame

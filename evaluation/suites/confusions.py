@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.answers import confusion_details
 from evaluation.prediction import Predict, predict_all
 from evaluation.records import Result

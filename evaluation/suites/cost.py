@@ -1,6 +1,6 @@
 """What a model costs on this machine: size, arithmetic, compile time, speed, memory."""
 
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.prediction import Predict
 from evaluation.records import Result
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation.objects import Objects, card_details, distances, find_objects
 from evaluation.prediction import Predict, predict_all
 from evaluation.records import Result, mean, rate

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation.attacks import LOSSES, attack_all, pgd
 from evaluation.curves import SEED
 from evaluation.evasion import evade_all

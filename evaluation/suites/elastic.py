@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.curves import SEED, Curve, measure, show
 from evaluation.geometry import SAMPLING, resample
 from evaluation.prediction import Predict

@@ -1,7 +1,8 @@
 """Scrambled faces: does a model see how parts are arranged, or only that they are there?
 
-For models of `data.faces` and `data.photographed_faces` only; the three tasks have results of their
-own, never averaged. Every condition shows the same fresh faces, so that differences are paired.
+For models of `data.faces.tasks` and `data.faces.photographed` only; the three tasks have results of
+their own, never averaged. Every condition shows the same fresh faces, so that differences are
+paired.
 
 "presence" and "relation": scores are those of "face" minus those of "other", and an image is called
 a face from the threshold on that misses 5 % of whole validation faces. Conditions: the intact
@@ -21,12 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from data import face_arrangements as arrangements
-from data.face_conditions import INVERT, painter, small_moves, widened
-from data.face_parts import LEFT_EYE, MOUTH, NOSE
-from data.faces import FACE, OTHER, FacesConfig
-from data.photographed_faces import PhotographedFaces
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
+from data.faces import arrangements
+from data.faces.conditions import INVERT, painter, small_moves, widened
+from data.faces.parts import LEFT_EYE, MOUTH, NOSE
+from data.faces.photographed import PhotographedFaces
+from data.faces.tasks import FACE, OTHER, FacesConfig
 from evaluation import faces
 from evaluation.prediction import Predict, distances, predict_all
 from evaluation.records import Result, rate

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation import patches
 from evaluation.attacks import SHOWN, differentiable_on_images, in_batches
 from evaluation.curves import SEED

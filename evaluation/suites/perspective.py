@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from data.dataset import Dataset
 from data.distortions import CORNERS, corners_to
-from data.sources import Dataset
 from evaluation.curves import SEED, Curve, measure, show
 from evaluation.geometry import SAMPLING, resample
 from evaluation.prediction import Predict

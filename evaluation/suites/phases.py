@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data.augmentation import phase_offsets, shift_images
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.curves import Curve, measure, show
 from evaluation.prediction import Predict
 from evaluation.records import Result

@@ -10,7 +10,7 @@ layer has no more weights to fit.
 import numpy as np
 from scipy import sparse
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation.curves import SEED
 from evaluation.prediction import Predict, predict_all
 from evaluation.probes import explained, fit_probe

@@ -5,7 +5,7 @@ Half a turn is the same either way and is measured once.
 
 import numpy as np
 
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.curves import Curve, measure, show
 from evaluation.geometry import SAMPLING, move, turn
 from evaluation.prediction import Predict

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation.answers import confusion_details
 from evaluation.curves import SEED, distort_all, show_one
 from evaluation.geometry import SAMPLING, Image, move, turn

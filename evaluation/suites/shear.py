@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.curves import Curve, measure, show
 from evaluation.geometry import SAMPLING, move
 from evaluation.prediction import Predict

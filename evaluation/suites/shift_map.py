@@ -10,7 +10,7 @@ import itertools
 import jax.numpy as jnp
 import numpy as np
 
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation.curves import distort_all, show_one
 from evaluation.geometry import SAMPLING, move
 from evaluation.prediction import Predict, predict_all

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation.equivariance import cumulative_strides, on_host, relative_distance
 from evaluation.prediction import Activations, Predict, predict_all
 from evaluation.records import Result, mean

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation.curves import SEED, distort_all, show_one
 from evaluation.geometry import SAMPLING, move, turn
 from evaluation.prediction import Predict, predict_all

@@ -2,8 +2,8 @@
 
 PGD within a mask over the full range of grey levels, with two losses, of which the stronger counts.
 Four square stickers lie at the same places of every image. The glasses of painted faces
-(`data.faces`) cover what lies where eyes belong, and the bridge between, on each face where it is.
-Beside each what noise does there, which no one chose.
+(`data.faces.tasks`) cover what lies where eyes belong, and the bridge between, on each face where
+it is. Beside each what noise does there, which no one chose.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data.face_parts import LEFT_EYE, RIGHT_EYE, part_boxes
-from data.faces import FacesConfig, in_chunks
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
+from data.faces.parts import LEFT_EYE, RIGHT_EYE, part_boxes
+from data.faces.tasks import FacesConfig, in_chunks
 from evaluation.attacks import LOSSES, SHOWN, attack_with_all, differentiable_on_images, pgd
 from evaluation.curves import SEED
 from evaluation.prediction import Differentiable, Predict, predict_all

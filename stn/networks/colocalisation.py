@@ -178,7 +178,7 @@ class CoLocaliser(nnx.Module):
 
         Args:
             batch: With `images`, `partners`, `windows`, `digits` and `digit_labels`, see
-                `data.colocalisation.CoLocalisationBatch`.
+                `data.tasks.colocalisation.CoLocalisationBatch`.
 
         Returns:
             The loss; the encoder's accuracy on the digits and the mean hinge as metrics.

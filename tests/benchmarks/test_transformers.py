@@ -5,7 +5,7 @@ import pytest
 from benchmarks import transformers
 from common.errors import UserError
 from configs import stn_mnist
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 from stn.networks.mnist import TransformerNetworkConfig
 
 SMALL = DatasetConfig(train="train[:64]", validation="train[64:80]", test="test[:20]", shift=0)

@@ -11,11 +11,11 @@ from jax.sharding import AxisType
 import configs
 from common.errors import UserError, first_line
 from configs import _overrides
-from data import slicing
 from data.batches import DeviceSplit
+from data.dataset import Split
 from data.memory import check_fits
-from data.opening import check_name
-from data.sources import Split
+from data.sources import slicing
+from data.sources.opening import check_name
 from training import setup
 from training.config_types import to_json
 
@@ -129,11 +129,11 @@ def _trace(experiment, dataset, met):
 def install(patch):
     """Puts blank images in the place of those that are read or painted, which takes long."""
     patch.setattr("data.sources.open_source", _open_blank)
-    patch.setattr("data.generated.paint_split", _paint_blank)
-    patch.setattr("data.colocalisation.paint_split", _paint_blank)
+    patch.setattr("data.tasks.distorted.paint_split", _paint_blank)
+    patch.setattr("data.tasks.colocalisation.paint_split", _paint_blank)
     patch.setattr("data.faces.in_chunks", _blank_chunks)
-    patch.setattr("data.photographed_faces.in_chunks", _blank_chunks)
-    patch.setattr("data.photographs.read_photographs", _blank_photographs)
+    patch.setattr("data.faces.photographed.in_chunks", _blank_chunks)
+    patch.setattr("data.faces.photographs.read_photographs", _blank_photographs)
     for kind in {type(configs.load(name).dataset) for name in NAMES}:
         patch.setattr(kind, "load", _remembering(kind.load))
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))

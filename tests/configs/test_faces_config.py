@@ -6,8 +6,8 @@ import configs
 from cnn import count_parameters
 from common.errors import UserError
 from configs import faces, mnist
-from data.faces import TASKS
-from data.photographed_faces import PhotographedFacesConfig
+from data.faces.photographed import PhotographedFacesConfig
+from data.faces.tasks import TASKS
 
 
 @pytest.mark.parametrize("network", faces.NETWORKS)

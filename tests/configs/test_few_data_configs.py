@@ -7,7 +7,7 @@ import pytest
 import configs
 from common.errors import UserError
 from configs.augmentation import AUGMENTATIONS
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 
 
 @pytest.mark.parametrize("network", ["capsnet", "st_cnn", "cnn"])

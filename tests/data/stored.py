@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from common.errors import UserError
-from data import idx, preparation
+from data.sources import idx, preparation
 
 COUNT = 20
 CLASSES = tfds.features.ClassLabel(num_classes=3)

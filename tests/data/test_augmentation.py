@@ -8,7 +8,7 @@ import pytest
 from common.errors import UserError
 from data.augmentation import phase_offsets, random_phase, random_shift, shift_images
 from data.batches import DeviceSplit
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 
 
 def test_a_shift_moves_down_and_right_and_fills_with_zeros():

@@ -5,7 +5,7 @@ import pytest
 
 from data.batches import DeviceSplit, draw, epoch_order, normalise, steps_per_epoch
 from data.distortions import AffineDistortion
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 
 KEY = jax.random.key(3)
 # Image k is filled with the value k, so that a batch shows which images it holds.

@@ -7,8 +7,8 @@ import pytest
 
 from common.errors import UserError
 from data.batches import DeviceSplit
-from data.colocalisation import CoLocalisationConfig
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
+from data.tasks.colocalisation import CoLocalisationConfig
 
 CONFIG = CoLocalisationConfig(
     digit=3,

@@ -9,8 +9,8 @@ import scipy.spatial.transform
 
 from common.errors import UserError
 from data.batches import DeviceSplit
-from data.extruded import ExtrudedConfig, extrude, rotation
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
+from data.tasks.extruded import ExtrudedConfig, extrude, rotation
 from stn.sampling import sample
 from stn.transforms import Affine
 

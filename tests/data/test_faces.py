@@ -8,11 +8,11 @@ import pytest
 from scipy import ndimage
 
 from common.errors import UserError
-from data import face_arrangements as arrangements
 from data.batches import DeviceSplit
-from data.face_conditions import INVERT, cut_and_paste, painter, small_moves, widened
-from data.face_parts import FACE_SLOTS, SQUARE_SLOTS, face_points, part_boxes, pose_of
-from data.faces import FACE, FacesConfig
+from data.faces import arrangements
+from data.faces.conditions import INVERT, cut_and_paste, painter, small_moves, widened
+from data.faces.parts import FACE_SLOTS, SQUARE_SLOTS, face_points, part_boxes, pose_of
+from data.faces.tasks import FACE, FacesConfig
 from evaluation.statistics import auroc
 from stn.transforms import Similarity
 

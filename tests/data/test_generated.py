@@ -6,23 +6,25 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from data import generated
 from data.batches import DeviceSplit
+from data.dataset import Dataset, Split
 from data.distortions import Placement
-from data.sources import Dataset, DatasetConfig, Split
+from data.sources.load import DatasetConfig
+from data.tasks import distorted, rendering
+from data.tasks.addition import AdditionConfig
 from tests.data.stored import numbers, pixels, prepare
 
 KEY = jax.random.key(5)
 SMALL = DatasetConfig(train="train[:60]", validation="train[60:90]", test="test[:40]", shift=0)
 TASKS = {
-    "r": (generated.rotated, (28, 28, 1), 10),
-    "rts": (generated.rotated_translated_scaled, (42, 42, 1), 10),
-    "p": (generated.projected, (28, 28, 1), 10),
-    "e": (generated.elastic, (28, 28, 1), 10),
-    "t": (generated.translated, (60, 60, 1), 10),
-    "tc": (generated.translated_cluttered, (60, 60, 1), 10),
-    "tu": (generated.translated_cluttered_large, (84, 84, 1), 10),
-    "addition": (generated.AdditionConfig, (42, 42, 2), 19),
+    "r": (distorted.rotated, (28, 28, 1), 10),
+    "rts": (distorted.rotated_translated_scaled, (42, 42, 1), 10),
+    "p": (distorted.projected, (28, 28, 1), 10),
+    "e": (distorted.elastic, (28, 28, 1), 10),
+    "t": (distorted.translated, (60, 60, 1), 10),
+    "tc": (distorted.translated_cluttered, (60, 60, 1), 10),
+    "tu": (distorted.translated_cluttered_large, (84, 84, 1), 10),
+    "addition": (AdditionConfig, (42, 42, 2), 19),
 }
 
 
@@ -48,7 +50,7 @@ def test_tasks_have_the_papers_sizes(name, data_dir):
 
 
 def test_fixed_images_are_the_same_for_everyone_and_change_with_the_seed(data_dir):
-    config = dataclasses.replace(generated.rotated(), source=SMALL)
+    config = dataclasses.replace(distorted.rotated(), source=SMALL)
     first, again = config.load(data_dir), config.load(data_dir)
     other = dataclasses.replace(config, seed=1).load(data_dir)
     np.testing.assert_array_equal(first.test.images, again.test.images)
@@ -58,8 +60,8 @@ def test_fixed_images_are_the_same_for_everyone_and_change_with_the_seed(data_di
 
 def test_every_image_of_a_split_is_painted_once():
     stored = split()
-    config = generated.DistortedConfig("squares", Placement(), canvas=12)
-    painted = generated.paint_split(
+    config = distorted.DistortedConfig("squares", Placement(), canvas=12)
+    painted = rendering.render_split(
         config.generate, Split(np.asarray(stored.images), np.asarray(stored.labels)), KEY, chunk=8
     )
     assert len(painted) == 20
@@ -68,7 +70,7 @@ def test_every_image_of_a_split_is_painted_once():
 
 
 def test_a_batch_is_new_with_every_key():
-    config = generated.DistortedConfig("squares", Placement(), canvas=30)
+    config = distorted.DistortedConfig("squares", Placement(), canvas=30)
     chosen = jnp.arange(6)
     first = config.generate(KEY, split(), chosen)
     again = config.generate(KEY, split(), chosen)
@@ -82,7 +84,7 @@ def test_a_batch_is_new_with_every_key():
 
 def test_clutter_has_its_number_and_size_of_patches():
     stored = split(size=8)
-    clutter = generated.draw_clutter(KEY, stored, batch=50, count=3, size=2, canvas=40)
+    clutter = distorted.draw_clutter(KEY, stored, batch=50, count=3, size=2, canvas=40)
     assert clutter.shape == (50, 40, 40, 1)
     # Patches rarely overlap on so large a canvas: then each shows its image's value four times.
     values = np.round(np.asarray(clutter[..., 0]) * 255).astype(int)
@@ -96,8 +98,8 @@ def test_clutter_has_its_number_and_size_of_patches():
 
 
 def test_distractors_lie_over_the_image_without_exceeding_white(data_dir):
-    plain = generated.translated()
-    cluttered = generated.translated_cluttered()
+    plain = distorted.translated()
+    cluttered = distorted.translated_cluttered()
     source = SMALL.load(data_dir).train
     stored = DeviceSplit(jnp.asarray(source.images), jnp.asarray(source.labels))
     chosen = jnp.arange(30)
@@ -108,7 +110,7 @@ def test_distractors_lie_over_the_image_without_exceeding_white(data_dir):
 
 
 def test_addition_adds_the_labels_of_its_channels(data_dir):
-    dataset = dataclasses.replace(generated.AdditionConfig(), source=SMALL)
+    dataset = dataclasses.replace(AdditionConfig(), source=SMALL)
     source = SMALL.load(data_dir).train
     stored = DeviceSplit(jnp.asarray(source.images), jnp.asarray(source.labels))
     batch = dataset.generate(KEY, stored, jnp.arange(40))
@@ -120,7 +122,7 @@ def test_addition_adds_the_labels_of_its_channels(data_dir):
 
 
 def test_a_canvas_that_is_too_small_is_refused(data_dir):
-    config = dataclasses.replace(generated.translated(), source=SMALL, canvas=20)
+    config = dataclasses.replace(distorted.translated(), source=SMALL, canvas=20)
     with pytest.raises(UserError, match=r"dataset\.canvas=20: the 28x28 images"):
         config.load(data_dir)
 
@@ -128,11 +130,11 @@ def test_a_canvas_that_is_too_small_is_refused(data_dir):
 def test_images_that_are_not_square_are_refused():
     images = Split(np.zeros((1, 4, 6, 1), np.uint8), np.zeros(1, np.int32))
     with pytest.raises(UserError, match="must be square"):
-        generated.check_canvas(28, Dataset("flat", 2, images, images, images))
+        rendering.check_canvas(28, Dataset("flat", 2, images, images, images))
 
 
 def test_impossible_fields_are_refused():
-    config = dataclasses.replace(generated.translated_cluttered(), distractors=-1)
+    config = dataclasses.replace(distorted.translated_cluttered(), distractors=-1)
     with pytest.raises(UserError, match="distractors=-1"):
         config.check()
 
@@ -147,7 +149,7 @@ def test_impossible_fields_are_refused():
     ],
 )
 def test_what_the_source_or_the_memory_does_not_allow(data_dir, fields, message):
-    config = dataclasses.replace(generated.translated_cluttered(), source=SMALL, **fields)
+    config = dataclasses.replace(distorted.translated_cluttered(), source=SMALL, **fields)
     with pytest.raises(UserError, match=message):
         config.load(data_dir)
 
@@ -156,4 +158,4 @@ def test_digits_to_add_have_one_channel(tmp_path):
     prepare(tmp_path, {"image": pixels(6, 6, 3), "label": numbers()})
     source = DatasetConfig("stored", test="train", shift=0)
     with pytest.raises(UserError, match="'stored': its images have 3 channels"):
-        generated.AdditionConfig(canvas=8, source=source).load(str(tmp_path))
+        AdditionConfig(canvas=8, source=source).load(str(tmp_path))

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from data import face_arrangements as arrangements
-from data import photographs, preparation
 from data.batches import DeviceSplit
-from data.face_conditions import INVERT, painter, small_moves, widened
-from data.face_parts import NOTHING, pose_of
-from data.faces import FACE
-from data.photographed_faces import PhotographedFaces, PhotographedFacesConfig, paste
-from data.sources import Dataset
+from data.dataset import Dataset
+from data.faces import arrangements, photographs
+from data.faces.conditions import INVERT, painter, small_moves, widened
+from data.faces.parts import NOTHING, pose_of
+from data.faces.photographed import PhotographedFaces, PhotographedFacesConfig, paste
+from data.faces.tasks import FACE
+from data.sources import preparation
 from evaluation.statistics import auroc
 from evaluation.suites import faces as suite
 from tests.data.test_faces import cues

@@ -8,7 +8,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from common.errors import UserError
-from data.sources import Dataset, DatasetConfig, Split, load, load_elsewhere
+from data.dataset import Dataset, Split
+from data.sources.load import DatasetConfig, load, load_elsewhere
 from tests.data.stored import CLASSES, COUNT, numbers, pixels, prepare, refusal, write_idx
 
 TEXT = (tfds.features.Text(), ["seven"] * COUNT)

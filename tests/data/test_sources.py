@@ -15,9 +15,10 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.testing import mocking
 
 from common.errors import UserError
-from data import bundled_mnist, idx, opening, preparation, sources
-from data.resizing import middle_square
-from data.sources import DatasetConfig, load
+from data import sources
+from data.sources import bundled_mnist, idx, opening, preparation
+from data.sources.load import DatasetConfig, load
+from data.sources.resizing import middle_square
 from tests.conftest import ROOT
 from tests.data.stored import write_idx
 

@@ -6,8 +6,9 @@ import pathlib
 import numpy as np
 import pytest
 
-from data import bundled_mnist, idx, memory, opening, preparation, sources
-from data.sources import DatasetConfig, load
+from data import memory, sources
+from data.sources import bundled_mnist, idx, opening, preparation
+from data.sources.load import DatasetConfig, load
 from tests.data.stored import COUNT, idx_bytes, refusal, write_idx
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from data.sources import DatasetConfig, Split, load
+from data.dataset import Split
+from data.sources.load import DatasetConfig, load
 from data.subsets import first_images, stratified_order
 
 # Three classes of very different size, in no order.

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from data.sources import Split
+from data.dataset import Split
 from evaluation.records import Result, rate
 from evaluation.store import Record
 

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import UserError
 from data.batches import normalise
-from data.sources import Split
+from data.dataset import Split
 from evaluation.attacks import (
     LOSSES,
     Attack,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation import suites
 from evaluation.prediction import Predictor, Warp
 from evaluation.suites.colocalisation import overlap

@@ -4,7 +4,7 @@ import pytest
 
 from common.errors import UserError
 from data.batches import normalise
-from data.sources import Split
+from data.dataset import Split
 from evaluation.attacks import attack_all, pgd
 from evaluation.evasion import evade_all
 from tests.evaluation.suites.digits import some_digits

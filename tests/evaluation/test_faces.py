@@ -7,10 +7,10 @@ import pytest
 from flax import nnx
 
 from cnn import ConvolutionalNetworkConfig
-from data import face_arrangements as arrangements
-from data.face_conditions import KEEP, Painter, cut_and_paste, painter, small_moves, widened
-from data.faces import FACE, FacesConfig
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
+from data.faces import arrangements
+from data.faces.conditions import KEEP, Painter, cut_and_paste, painter, small_moves, widened
+from data.faces.tasks import FACE, FacesConfig
 from evaluation import statistics, suites
 from evaluation.faces import face_threshold, half_way, selectivity
 from evaluation.prediction import Predictor

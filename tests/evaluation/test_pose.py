@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data.dataset import Dataset, Split
 from data.distortions import AffineDistortion, ElasticDistortion, ProjectiveDistortion
-from data.sources import Dataset, Split
 from evaluation.pose import pose_errors, thin
 from evaluation.prediction import Predictor, Warp
 from evaluation.suites import pose

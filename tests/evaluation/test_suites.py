@@ -8,7 +8,7 @@ import pytest
 from common.errors import UserError
 from common.files import write_json
 from common.tables import markdown_table
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation import suites
 from evaluation.prediction import Predictor, predict_all
 from evaluation.records import SCHEMA, make_record

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation import warps
 from evaluation.prediction import Warp
 from stn.transforms import Affine

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from training.checkpoints import Checkpoints
-from training.damage import VALIDATION_ACCURACY
+from training.run.checkpoints import Checkpoints
+from training.run.damage import VALIDATION_ACCURACY
 
 # A read that fails leaves coroutines of orbax behind that complain when they are collected, which
 # may be in a later test.

@@ -3,13 +3,13 @@ import time
 import jax
 import numpy as np
 
+from inference.cost import measure
 from tests.training.test_loop import EXPERIMENT
-from training.cost import measure
 from training.setup import prepare
 
 
 def test_the_cost_of_a_known_network(data_dir, monkeypatch):
-    monkeypatch.setattr("training.cost._SECONDS", 0.05)
+    monkeypatch.setattr("inference.cost._SECONDS", 0.05)
     setup = prepare(EXPERIMENT, data_dir)
     state = setup.program.create_state()
     enabled = jax.config.values["jax_enable_compilation_cache"]
@@ -31,6 +31,6 @@ def test_the_cost_of_a_known_network(data_dir, monkeypatch):
     assert np.all(np.isfinite(list(again.values())))
 
     monkeypatch.setattr(time, "perf_counter", lambda: 7.0)
-    monkeypatch.setattr("training.cost._MAX_CALLS", 5)
+    monkeypatch.setattr("inference.cost._MAX_CALLS", 5)
     still = measure(setup, state, 16)
     assert still.keys() == found.keys() - {"training images/s", "inference images/s"}

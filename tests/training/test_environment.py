@@ -5,7 +5,7 @@ import subprocess
 
 import jax
 
-from training import environment
+from training.run import environment
 
 
 def test_facts_of_a_machine_that_hides_everything(monkeypatch):

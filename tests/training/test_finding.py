@@ -3,7 +3,7 @@ import json
 import pytest
 
 from common.errors import UserError
-from training.finding import find_runs, name_runs
+from training.run.finding import find_runs, name_runs
 
 
 def make(folder, content=None):

@@ -7,8 +7,8 @@ import time
 import jax
 import pytest
 
+from inference.restore import restore_run
 from tests.training.test_step import assert_same
-from training.restoring import restore_run
 
 KILLS = 20
 ARGUMENTS = [

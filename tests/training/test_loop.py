@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from data import generated
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
+from data.tasks import distorted
 from evaluation.statistics import wilson_interval
+from inference.restore import restore_run
 from stn.networks.mnist import TransformerNetworkConfig
 from tests.training.test_step import assert_same
 from tests.training.tiny_model import TinyConfig
 from training import loop
-from training.checkpoints import Checkpoints
 from training.experiment import Experiment
 from training.interruption import Interrupted
-from training.metrics import NonFiniteError
 from training.optimizers import AdamConfig
-from training.reporting import Reporter
-from training.restoring import restore_run
-from training.run_directory import RunDirectory
+from training.run.checkpoints import Checkpoints
+from training.run.directory import RunDirectory
+from training.run.logging import Reporter
+from training.run.metrics import NonFiniteError
 
 EXPERIMENT = Experiment(
     model=TinyConfig(),
@@ -94,7 +94,7 @@ def test_a_run_leaves_its_record_metrics_and_checkpoints(train, tmp_path, capsys
 def test_a_spatial_transformer_shows_what_it_does(train, tmp_path, capsys):
     record = train(
         model=TransformerNetworkConfig("fcn", parameters=70_000),
-        dataset=dataclasses.replace(generated.rotated(), source=EXPERIMENT.dataset),
+        dataset=dataclasses.replace(distorted.rotated(), source=EXPERIMENT.dataset),
         suites=("clean", "pose"),
     )
     clean, pose = record["results"]

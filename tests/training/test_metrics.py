@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.metrics import MetricsWindow, NonFiniteError
+from training.run.metrics import MetricsWindow, NonFiniteError
 
 
 def history(losses, gradients=None, size=8):

@@ -12,9 +12,9 @@ import pytest
 from common.errors import UserError
 from common.files import expand
 from tests.training.tiny_model import TinyConfig
-from training import locking
 from training.experiment import Experiment
-from training.run_directory import RunDirectory
+from training.run import locking
+from training.run.directory import RunDirectory
 
 EXPERIMENT = Experiment(model=TinyConfig(), steps=4)
 # The same tower of brackets breaks the parser of JSON itself.
@@ -166,7 +166,7 @@ def test_a_file_that_cannot_be_written_is_named(claimed, monkeypatch):
 _HOLD = """
 import sys
 from tests.training.test_run_directory import EXPERIMENT
-from training.run_directory import RunDirectory
+from training.run.directory import RunDirectory
 with RunDirectory(sys.argv[1]).claim("tiny", EXPERIMENT):
     print("holds", flush=True)
     sys.stdin.read()

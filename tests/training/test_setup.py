@@ -5,10 +5,11 @@ import pytest
 from cnn.networks.plain import ConvolutionalNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
 from common.errors import UserError
-from data.sources import Dataset, DatasetConfig, Split
+from data.dataset import Dataset, Split
+from data.sources.load import DatasetConfig
 from tests.training.tiny_model import Tiny, TinyConfig
-from training.environment import make_mesh
 from training.experiment import Experiment
+from training.run.environment import make_mesh
 from training.setup import Setup, prepare
 from training.step import make_program
 

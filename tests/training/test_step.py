@@ -10,7 +10,7 @@ from jax.sharding import AxisType
 
 from cnn.networks.pooling import PoolingNetworkConfig
 from data.batches import DeviceSplit, draw, epoch_order
-from data.sources import DatasetConfig
+from data.sources.load import DatasetConfig
 from tests.training.tiny_model import TinyConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, ConstantSchedule

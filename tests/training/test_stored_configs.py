@@ -14,11 +14,11 @@ import configs
 from capsnet import CapsNetConfig
 from common.errors import UserError
 from evaluation.learning_curves import identity
+from inference.restore import restore_run
 from training import config_types
 from training.config_types import TAG, to_json, types_in
 from training.experiment import Experiment, from_json
-from training.restoring import restore_run
-from training.run_directory import RunDirectory
+from training.run.directory import RunDirectory
 
 # The config.json of runs of every kind, each as it was written before types had public names.
 OLD = json.loads((pathlib.Path(__file__).parent / "stored_configs.json").read_text())

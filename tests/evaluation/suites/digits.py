@@ -7,8 +7,8 @@ import numpy as np
 from flax import nnx
 
 from cnn.networks.plain import ConvolutionalNetworkConfig
-from data import idx
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
+from data.sources import idx
 from tests.conftest import ROOT
 
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation.prediction import Differentiable, Predictor
 
 SIZE = 16

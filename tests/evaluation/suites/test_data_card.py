@@ -4,7 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation.comparison import tabulate
 from evaluation.objects import find_objects, read_card
 from evaluation.reports.card import draw_card

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data.sources import Split
+from data.dataset import Split
 from evaluation.prediction import Predictor, distances
 from evaluation.suites import detection
 from tests.evaluation.suites.digits import dataset, mnist

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
 from evaluation import patches
 from evaluation.suites import patch
 from tests.evaluation.suites import stripes

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data.sources import Split
+from data.dataset import Split
 from evaluation.prediction import Predictor
 from evaluation.suites import place_probe
 from tests.evaluation.suites.digits import constant, dataset, mnist

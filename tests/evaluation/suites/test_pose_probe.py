@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data.sources import Split
+from data.dataset import Split
 from evaluation.curves import distort_all
 from evaluation.prediction import Predictor
 from evaluation.suites import pose_probe

@@ -3,7 +3,7 @@ import functools
 import numpy as np
 import pytest
 
-from data.sources import Dataset
+from data.dataset import Dataset
 from evaluation import suites
 from evaluation.shift_maps import read_shifts
 from evaluation.suites.shift_map import REACH, examples

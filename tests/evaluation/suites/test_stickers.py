@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data.face_parts import NOSE
-from data.faces import FacesConfig
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
+from data.faces.parts import NOSE
+from data.faces.tasks import FacesConfig
 from evaluation.attacks import attack_all, pgd
 from evaluation.prediction import Predictor
 from evaluation.suites import stickers

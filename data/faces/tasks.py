@@ -9,7 +9,7 @@ For "configuration" the same parts lie at the corners of a square, on bare skin.
 is within a few pixels of every other part, and the outline close to most: a small window that shows
 two of these at once tells the arrangement, and no network would need to relate distant parts.
 
-Every image, the whole face too, is made by the same paste (see `data.face_parts`), and images of
+Every image, the whole face too, is made by the same paste (see `data.faces.parts`), and images of
 one key share parts, pose and noise however their parts are arranged.
 """
 
@@ -23,9 +23,10 @@ from jaxtyping import Array, Float, Int, Key
 
 from common.errors import UserError
 from common.limits import SEED, Limits, check_fields, whole
-from data import face_arrangements as arrangements
 from data.batches import Batch, DeviceSplit
-from data.face_parts import (
+from data.dataset import Dataset, Split
+from data.faces import arrangements
+from data.faces.parts import (
     FACE_SLOTS,
     SIZE,
     SQUARE_SLOTS,
@@ -36,7 +37,6 @@ from data.face_parts import (
     pose_of,
 )
 from data.memory import check_fits
-from data.sources import Dataset, Split
 
 TASKS = ("presence", "relation", "configuration")
 # Labels of the first two tasks.
@@ -60,8 +60,8 @@ class Painted(NamedTuple):
         images: In [0, 1].
         labels: Of the task.
         boxes: Of what lies in each slot: left, top, right, bottom, in pixels.
-        contents: What lies in each slot; see `data.face_arrangements`.
-        poses: Of the faces; see `data.face_parts.Face`.
+        contents: What lies in each slot; see `data.faces.arrangements`.
+        poses: Of the faces; see `data.faces.parts.Face`.
     """
 
     images: Float[Array, "batch size size 1"]
@@ -136,7 +136,7 @@ class FaceTask:
         return (np.arange(count) % self.num_classes).astype(np.int32)
 
     def pose(self, numbers: Float[Array, "4"]) -> Float[Array, "4"]:
-        """A random pose within the limits; see `data.face_parts.pose_of`.
+        """A random pose within the limits; see `data.faces.parts.pose_of`.
 
         Args:
             numbers: In [-1, 1].

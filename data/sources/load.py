@@ -1,11 +1,10 @@
 """Datasets of stored images: what a run may ask for, and what it gets.
 
-`data.opening` says where they come from.
+`data.sources.opening` says where they come from.
 """
 
 import dataclasses
 import functools
-import hashlib
 import pathlib
 from typing import Any
 
@@ -14,19 +13,18 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from common.errors import UserError
-from data import slicing
 from data.augmentation import random_phase, random_shift
 from data.batches import Batch, DeviceSplit, normalise
+from data.dataset import ROLES, Dataset, Split
 from data.distortions import check_distortion
-from data.labels import check_range, count_classes
-from data.opening import check_name, data_folder, open_source
-from data.resizing import frame
+from data.labels import count_classes
+from data.sources import slicing
+from data.sources.opening import check_name, data_folder, open_source
+from data.sources.resizing import frame
 from data.subsets import first_images
-from stn.transforms import Transform
 
 # Default splits, and those of a dataset with no more training images than the first of them takes.
 _TRAIN, _VALIDATION, _MOST = "train[:55000]", "train[55000:]", 55_000
-ROLES = ("train", "validation", "test")
 _FRACTIONS = {"train": "train[:90%]", "validation": "train[90%:]"}
 
 
@@ -36,7 +34,7 @@ class DatasetConfig:
 
     Attributes:
         name: "mnist" (bundled), the name of a folder of IDX files, of any TFDS dataset of images
-            and labels, or "affnist" (see `data.affnist`).
+            and labels, or "affnist" (see `data.sources.affnist`).
         train: Split to learn from, in TFDS's slicing notation. Where this and `validation` are left
             as they are and there are no more than 55,000 training images, the first nine tenths.
         validation: Split to choose and to watch by, carved from the training images; then the last
@@ -83,7 +81,7 @@ class DatasetConfig:
                 f"{self.phase_stride**2} phases"
             )
 
-    def load(self, data_dir: str | None) -> "Dataset":
+    def load(self, data_dir: str | None) -> Dataset:
         """The splits; see `load`."""
         return load(self, data_dir)
 
@@ -101,84 +99,6 @@ class DatasetConfig:
             canvas = images.shape[1]
             images = self.distortion(jax.random.fold_in(key, 1), images, canvas).images
         return Batch(images, split.labels[chosen])
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """Images and what is known of them.
-
-    Attributes:
-        images: `[count, height, width, channels]` or, volumes, with a depth before; uint8.
-        labels: `[count]`, int32.
-        poses: `[count, objects, parameters]` of the transforms that painted the images, or None.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    poses: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        """The number of images."""
-        return len(self.labels)
-
-    def sample(self, count: int) -> "Split":
-        """So many of the images, the same ones every time, drawn at random but kept in order.
-
-        Not the first ones: many datasets are sorted, and MNIST's first 5,000 test images are
-        easier than the others. All of them if there are no more.
-
-        Raises:
-            ValueError: if the count is less than 1.
-        """
-        if count < 1:
-            raise ValueError(f"count={count}: must be at least 1")
-        if count >= len(self):
-            return self
-        order = np.random.default_rng(0).permutation(len(self))
-        chosen = np.sort(order[:count])
-        poses = None if self.poses is None else self.poses[chosen]
-        return Split(self.images[chosen], self.labels[chosen], poses)
-
-    @property
-    def checksum(self) -> str:
-        """SHA-256 of the pixels and labels, in order."""
-        digest = hashlib.sha256(self.images.tobytes())
-        digest.update(self.labels.tobytes())
-        return digest.hexdigest()
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """The three splits of a run.
-
-    Attributes:
-        name: For records and messages.
-        num_classes: Labels are in [0, num_classes), which is checked.
-        train: What batches are drawn from; a generated dataset paints its images of these.
-        validation: As the model sees them.
-        test: As the model sees them.
-        pose_transform: The family of the splits' `poses`, where there are any.
-        generator: What painted the images, for suites that paint more of their kind; None for
-            stored images.
-    """
-
-    name: str
-    num_classes: int
-    train: Split
-    validation: Split
-    test: Split
-    pose_transform: Transform | None = None
-    generator: Any = None
-
-    def __post_init__(self) -> None:
-        """Raises a `UserError` if a label is none of the classes."""
-        for role in ROLES:
-            check_range(getattr(self, role).labels, self.num_classes, self.name, role)
-
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        """Height, width, channels of what a model sees."""
-        return self.test.images.shape[1:]
 
 
 def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:

@@ -1,4 +1,4 @@
-"""Photographed faces, whole and scrambled: the tasks of `data.faces` on CelebA and LFW.
+"""Photographed faces, whole and scrambled: the tasks of `data.faces.tasks` on CelebA and LFW.
 
 Parts are rectangles of a photograph, cut out with a soft edge, with a blur left in their places.
 Every image of a task, the whole face too, is then pasted together of them, each part with the mean
@@ -17,14 +17,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from common.errors import UserError
-from data import photographs
 from data.batches import Batch, DeviceSplit, normalise
-from data.face_arrangements import HOME, cycle
-from data.face_conditions import Painter, arranger, painter, slide, widened
-from data.face_parts import NOTHING, SIZE, SQUARE_SLOTS, face_points
-from data.faces import FaceTask, fold_all, in_chunks, to_bytes
-from data.photographs import LAYOUTS, window
-from data.sources import Dataset, Split
+from data.dataset import Dataset, Split
+from data.faces import photographs
+from data.faces.arrangements import HOME, cycle
+from data.faces.conditions import Painter, arranger, painter, slide, widened
+from data.faces.parts import NOTHING, SIZE, SQUARE_SLOTS, face_points
+from data.faces.photographs import LAYOUTS, window
+from data.faces.tasks import FaceTask, fold_all, in_chunks, to_bytes
 from stn.sampling import sample
 from stn.transforms import Similarity
 
@@ -70,7 +70,8 @@ class PhotographedFacesConfig(FaceTask):
     def load(self, data_dir: str | None = None) -> Dataset:
         """Reads the photographs and makes the validation and test images.
 
-        The training split has photographs (see `data.photographs`); labels are drawn in every step.
+        The training split has photographs (see `data.faces.photographs`); labels are drawn in every
+        step.
         """
         most = (self.train_images or None, self.validation_images, self.test_images)
         train, validation, test = photographs.read_photographs(self.name, data_dir, most=most)
@@ -128,7 +129,7 @@ class PhotographedFaces:
 
     Attributes:
         config: What is made of them.
-        validation: See `data.photographs.read_photographs`.
+        validation: See `data.faces.photographs.read_photographs`.
         test: Likewise.
     """
 
@@ -170,9 +171,9 @@ def paste(
     """Images of faces, pasted together of what is left of a photograph and of its parts.
 
     Args:
-        faces: In [0, 1]; see `data.photographs.read_photographs`.
-        contents: What is pasted, as kinds of `data.face_parts`; where patches overlap, the last one
-            lies on top.
+        faces: In [0, 1]; see `data.faces.photographs.read_photographs`.
+        contents: What is pasted, as kinds of `data.faces.parts`; where patches overlap, the last
+            one lies on top.
         places: Where each kind is cut from, in pixels of the face from its middle.
         centres: Where it is pasted, likewise.
         pose: See `Look.pose`.

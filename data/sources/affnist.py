@@ -15,9 +15,9 @@ import numpy as np
 import scipy.io
 
 from common.errors import UserError, first_line
-from data import slicing
 from data.labels import whole_numbers
-from data.resizing import middle_squares
+from data.sources import slicing
+from data.sources.resizing import middle_squares
 
 # What the files of a split are called, by the split's name here.
 FILES = {"train": "training_and_validation", "test": "test"}

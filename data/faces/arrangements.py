@@ -11,7 +11,7 @@ import itertools
 
 import numpy as np
 
-from data.face_parts import CLUTTER, LEFT_EYE, MOUTH, NOSE, NOTHING, RIGHT_EYE
+from data.faces.parts import CLUTTER, LEFT_EYE, MOUTH, NOSE, NOTHING, RIGHT_EYE
 
 HOME = np.arange(4)
 EYE_SWAP = np.array([RIGHT_EYE, LEFT_EYE, NOSE, MOUTH])

@@ -10,8 +10,8 @@ from tqdm import tqdm
 from common.errors import printable
 from evaluation.records import show_interval, show_value
 from training.clock import Stopwatch, per_second
-from training.run_directory import RunDirectory
-from training.tensorboard import TensorBoard
+from training.run.directory import RunDirectory
+from training.run.tensorboard import TensorBoard
 
 
 def say(line: str) -> None:

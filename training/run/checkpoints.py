@@ -21,7 +21,7 @@ from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from common.errors import UserError
-from training.damage import CHECKSUM, STEP, VALIDATION_ACCURACY, fault_of_facts, misfit, reason
+from training.run.damage import CHECKSUM, STEP, VALIDATION_ACCURACY, fault_of_facts, misfit, reason
 
 # Far above what a run writes; longer ones are not read into memory.
 _MAX_FACTS_BYTES = 1 << 20

@@ -1,6 +1,6 @@
 """The images of the scrambled-face test: the same faces, intact and changed in one way each.
 
-Painted faces are of `data.faces`; other kinds register with `painter` and `widened`.
+Painted faces are of `data.faces.tasks`; other kinds register with `painter` and `widened`.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from data.face_arrangements import EMPTY, HOME, cycle
-from data.face_parts import NOTHING, paint, pose_of
-from data.faces import FacesConfig, in_chunks, to_bytes
+from data.faces.arrangements import EMPTY, HOME, cycle
+from data.faces.parts import NOTHING, paint, pose_of
+from data.faces.tasks import FacesConfig, in_chunks, to_bytes
 from stn.transforms import Similarity
 
 # How much larger the widened ranges of poses are.

@@ -16,9 +16,11 @@ from jaxtyping import Array, Float, Int, Key
 from common.errors import UserError
 from common.limits import MAX_SEED, check_fields, whole
 from data.batches import Batch, DeviceSplit, normalise
+from data.dataset import Dataset, Split
 from data.distortions import Placement
-from data.generated import DistortedConfig, check_canvas, load_source, paint_split
-from data.sources import Dataset, DatasetConfig, Split
+from data.sources.load import DatasetConfig
+from data.tasks.distorted import DistortedConfig
+from data.tasks.rendering import check_canvas, load_source, render_split
 
 
 class CoLocalisationBatch(NamedTuple):
@@ -88,7 +90,7 @@ class CoLocalisationConfig:
                 )
         stored = DeviceSplit(jnp.asarray(source.train.images), jnp.asarray(source.train.labels))
         fixed = jax.device_get(jax.jit(self._paint)(stored))
-        painted = paint_split(self._painter().generate, source.test, jax.random.key(self.seed + 1))
+        painted = render_split(self._painter().generate, source.test, jax.random.key(self.seed + 1))
         of_the_class = painted.labels == self.digit
         assert painted.poses is not None
         arrays = (painted.images, painted.labels, painted.poses)

@@ -11,7 +11,7 @@ import pathlib
 from absl import logging
 
 from common.errors import UserError, first_line
-from data import affnist, bundled_mnist, examples, idx, preparation, slicing
+from data.sources import affnist, bundled_mnist, examples, idx, preparation, slicing
 
 SYSTEM_FOLDER = pathlib.Path("/usr/share/datasets")
 _DEFAULT_FOLDER = "~/tensorflow_datasets"
@@ -47,7 +47,7 @@ def open_source(name: str, folder: pathlib.Path, size: int) -> slicing.Source:
     """Finds a dataset.
 
     Args:
-        name: See `data.sources.DatasetConfig`.
+        name: See `data.sources.load.DatasetConfig`.
         folder: Of prepared data, by `data_folder`.
         size: Height and width that images are brought to; 0 leaves them as they are.
 

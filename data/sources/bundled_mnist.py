@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data import idx
+from data.sources import idx
 
 FOLDER = pathlib.Path(__file__).parent / "mnist"
 CHECKSUMS = {

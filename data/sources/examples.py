@@ -6,10 +6,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from common.errors import UserError
-from data import preparation, slicing
 from data.labels import whole_numbers
 from data.memory import check_fits
-from data.resizing import middle_square
+from data.sources import preparation, slicing
+from data.sources.resizing import middle_square
 
 # Features that hold the image's channels and the label, where they are not "image" and "label".
 FEATURES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -63,7 +63,7 @@ def _keys(name: str, builder: Any) -> tuple[tuple[str, ...], str]:
     there = ", ".join(f"{key} {feature.shape}" for key, feature in sorted(features.items()))
     raise UserError(
         f"dataset.name={name!r} has no features {', '.join(wanted)} and {label} of one image and "
-        f"one number; it has {there}; name its own in FEATURES in data/examples.py"
+        f"one number; it has {there}; name its own in FEATURES in data/sources/examples.py"
     )
 
 

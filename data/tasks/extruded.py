@@ -14,9 +14,10 @@ from jaxtyping import Array, Float, Int, Key
 
 from common.limits import MIN_POSITIVE, SEED, Limits, check_fields, whole
 from data.batches import Batch, DeviceSplit, normalise
+from data.dataset import Dataset
 from data.distortions import check_scales
-from data.generated import check_source, load_painted
-from data.sources import Dataset, DatasetConfig
+from data.sources.load import DatasetConfig
+from data.tasks.rendering import check_source, load_rendered
 from stn.sampling import sample
 from stn.transforms import Affine
 
@@ -80,7 +81,7 @@ class ExtrudedConfig:
 
     def load(self, data_dir: str | None) -> Dataset:
         """Reads the source and paints its validation and test volumes."""
-        return load_painted(self, Affine(dims=3), data_dir, axes=3, chunk=_CHUNK)
+        return load_rendered(self, Affine(dims=3), data_dir, axes=3, chunk=_CHUNK)
 
     def generate(
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, " batch"]

@@ -1,6 +1,6 @@
 """Photographs of faces from TFDS, each brought to where a painted face has its eyes.
 
-A photograph is kept as 48x48 pixels of grey in the coordinates of `data.face_parts`: the eyes,
+A photograph is kept as 48x48 pixels of grey in the coordinates of `data.faces.parts`: the eyes,
 where they lie on the average of the dataset, are 11 pixels apart and 5 above the middle. CelebA is
 aligned by its eyes. LFW is not, and its places are an estimate, from the proportions of the 100
 faces in `skimage.data.lfw_subset` and from where they are usually cropped. Around the 32x32 pixels
@@ -17,9 +17,9 @@ from jaxtyping import Array, Float
 from scipy import ndimage
 
 from common.errors import UserError, first_line
-from data import preparation, slicing
-from data.face_parts import FACE_SLOTS, LEFT_EYE, RIGHT_EYE
-from data.opening import data_folder
+from data.faces.parts import FACE_SLOTS, LEFT_EYE, RIGHT_EYE
+from data.sources import preparation, slicing
+from data.sources.opening import data_folder
 
 SIZE = 48
 # Half the width and height of a part's patch, in pixels, and how wide its soft edge is.
@@ -80,7 +80,7 @@ def read_photographs(
 
     Args:
         name: Of one of `LAYOUTS`.
-        data_dir: See `data.sources.load`.
+        data_dir: See `data.sources.load.load`.
         most: So many of the first photographs of each split at the most; None for all.
 
     Returns:

@@ -23,7 +23,7 @@ from common.errors import UserError, printable
 from common.files import PARTIAL, expand, write_json, write_text
 from training.config_types import Known, to_json, types_in
 from training.experiment import Experiment, differences, from_json
-from training.locking import lock
+from training.run.locking import lock
 
 Configurations = Callable[[str], Experiment]
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from common.errors import UserError
-from data import slicing
 from data.memory import check_fits
-from data.resizing import middle_squares
+from data.sources import slicing
+from data.sources.resizing import middle_squares
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),

@@ -8,9 +8,9 @@ from absl import logging
 
 from common.errors import UserError
 from evaluation.prediction import Predictor
-from training.checkpoints import Checkpoints, checksum
-from training.cost import measure
-from training.run_directory import Configurations, RunDirectory
+from inference.cost import measure
+from training.run.checkpoints import Checkpoints, checksum
+from training.run.directory import Configurations, RunDirectory
 from training.setup import Setup, prepare
 from training.step import TrainState
 
@@ -58,7 +58,7 @@ def restore_run(
         checkpoint: "last" (the newest that is whole) or "best" (on validation).
         match_accuracy: Takes, instead, the first checkpoint with this validation accuracy, in
             [0, 1].
-        data_dir: See `data.sources.load`.
+        data_dir: See `data.sources.load.load`.
         configurations: Makes the experiment of a name, as `configs.load` does. A run may come from
             a stranger, so that types of configurations that are not this project's are taken from
             the experiment that has the run's name here, and from nowhere else.

@@ -1,0 +1,90 @@
+"""Images in memory: a split of them, and the three splits of a run."""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from data.labels import check_range
+from stn.transforms import Transform
+
+ROLES = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Images and what is known of them.
+
+    Attributes:
+        images: `[count, height, width, channels]` or, volumes, with a depth before; uint8.
+        labels: `[count]`, int32.
+        poses: `[count, objects, parameters]` of the transforms that painted the images, or None.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    poses: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.labels)
+
+    def sample(self, count: int) -> "Split":
+        """So many of the images, the same ones every time, drawn at random but kept in order.
+
+        Not the first ones: many datasets are sorted, and MNIST's first 5,000 test images are
+        easier than the others. All of them if there are no more.
+
+        Raises:
+            ValueError: if the count is less than 1.
+        """
+        if count < 1:
+            raise ValueError(f"count={count}: must be at least 1")
+        if count >= len(self):
+            return self
+        order = np.random.default_rng(0).permutation(len(self))
+        chosen = np.sort(order[:count])
+        poses = None if self.poses is None else self.poses[chosen]
+        return Split(self.images[chosen], self.labels[chosen], poses)
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the pixels and labels, in order."""
+        digest = hashlib.sha256(self.images.tobytes())
+        digest.update(self.labels.tobytes())
+        return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """The three splits of a run.
+
+    Attributes:
+        name: For records and messages.
+        num_classes: Labels are in [0, num_classes), which is checked.
+        train: What batches are drawn from; a generated dataset paints its images of these.
+        validation: As the model sees them.
+        test: As the model sees them.
+        pose_transform: The family of the splits' `poses`, where there are any.
+        generator: What painted the images, for suites that paint more of their kind; None for
+            stored images.
+    """
+
+    name: str
+    num_classes: int
+    train: Split
+    validation: Split
+    test: Split
+    pose_transform: Transform | None = None
+    generator: Any = None
+
+    def __post_init__(self) -> None:
+        """Raises a `UserError` if a label is none of the classes."""
+        for role in ROLES:
+            check_range(getattr(self, role).labels, self.num_classes, self.name, role)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width, channels of what a model sees."""
+        return self.test.images.shape[1:]

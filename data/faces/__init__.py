@@ -1,0 +1,1 @@
+"""Faces and their scrambles, rendered and photographed."""

@@ -1,0 +1,1 @@
+"""Tasks whose images are rendered afresh for every batch."""
