@@ -34,13 +34,13 @@ from common.errors import UserError, first_line, printable
 from common.files import expand, writable_folder
 from data.dataset import Dataset
 from data.sources.load import load_elsewhere
-from evaluation import own_model, suites
-from evaluation.comparison import tabulate
-from evaluation.prediction import Predict
+from evaluation import custom_model, suites
+from evaluation.comparison.tables import tabulate
+from evaluation.model import Predict
 from evaluation.reports import write_report
+from evaluation.reports.formatting import name_table
 from evaluation.reports.markdown import overview
-from evaluation.reports.wording import name_table
-from evaluation.store import Record, RecordStore
+from evaluation.results.store import Record, RecordStore
 from inference.restore import restore_run
 from training import process
 from training.experiment import Experiment, to_json
@@ -244,13 +244,13 @@ def _train_images(experiment: Experiment, dataset: Dataset) -> int | None:
 
 def _own(name: str) -> Subject:
     experiment = configs.load(_DATA.value)
-    predict = own_model.load(name)
+    predict = custom_model.load(name)
     _say(f"--model={name}: reading the images of {_DATA.value}")
     dataset = experiment.dataset.load(_data_dir())
-    predict = own_model.guard(name, predict, dataset)
+    predict = custom_model.guard(name, predict, dataset)
     size = experiment.evaluation_batch_size
     # What it says of some images stands in for its weights, which are not known.
-    answers = own_model.check(name, predict, dataset, batch_size=size)
+    answers = custom_model.check(name, predict, dataset, batch_size=size)
     return _subject(
         predict,
         dataset,

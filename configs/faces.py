@@ -1,7 +1,7 @@
 """Faces and their scrambles: which networks see how parts are arranged?
 
 The argument is NETWORK,TASK; a task that is left out is configuration. See `data.faces.tasks` for
-what the tasks are and `evaluation.suites.faces` for what is measured.
+what the tasks are and `evaluation.suites.representation.faces` for what is measured.
 
     python train.py --config faces:capsnet
     python train.py --config faces:stn_cnn,relation

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from data.dataset import Dataset
-from evaluation.pose import pose_errors
-from evaluation.prediction import Warp, predict_all
+from evaluation.metrics.pose import pose_errors
+from evaluation.model import Warp, predict_all
 from stn.diagnostics import frame, pixel_coordinates, warp_statistics
 
 # How many validation images the numbers are taken over, and how many the picture shows.

@@ -7,7 +7,7 @@ import pathlib
 from absl import logging
 
 from common.errors import UserError
-from evaluation.prediction import Predictor
+from evaluation.model import Predictor
 from inference.cost import measure
 from training.run.checkpoints import Checkpoints, checksum
 from training.run.directory import Configurations, RunDirectory

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks import networks, routing, scaling
 from data.batches import DeviceSplit
-from evaluation.learning_curves import summarise_learning_curves
+from evaluation.comparison.learning_curves import summarise_learning_curves
 from evaluation.reports.markdown import summarise_headlines, summarise_shifts
-from evaluation.summary import summarise, summarise_budgets
+from evaluation.reports.trainings import summarise, summarise_budgets
 from tests.conftest import ROOT
 from tests.test_commands import QUICK
 
@@ -131,7 +131,17 @@ def test_the_short_recipes_run(block):
 @pytest.mark.slow
 def test_a_model_and_an_evaluation_are_added_as_the_readme_says(command, tmp_path):
     checkout = tmp_path / "checkout"
-    rooms = ("capsnet", "cnn", "common", "configs", "data", "evaluation", "inference", "stn", "training")
+    rooms = (
+        "capsnet",
+        "cnn",
+        "common",
+        "configs",
+        "data",
+        "evaluation",
+        "inference",
+        "stn",
+        "training",
+    )
     for room in rooms:
         shutil.copytree(ROOT / room, checkout / room)
     for script in ("train.py", "evaluate.py"):

@@ -25,7 +25,7 @@ class ModelConfig(Protocol):
         `model(images) -> output` with `output.logits`. It may have
         `diagnose(metrics) -> str | None`, which names a plateau that training sits on, and
         `warp(images) -> (images, grids)`, which shows what its spatial transformers do (see
-        `evaluation.prediction.Warp`), `confidences(output) -> probabilities` of the classes, if
+        `evaluation.model.Warp`), `confidences(output) -> probabilities` of the classes, if
         they are not the softmax of its logits, `features(images) -> [batch, features]`, one vector
         of what its answer comes from, and, where its `can_reconstruct` is true,
         `reconstruct(output) -> images`, what it paints of the class that it sees.

@@ -14,8 +14,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from evaluation import suites, warps
-from evaluation.prediction import predict_all
-from evaluation.records import Result, make_record
+from evaluation.model import predict_all
+from evaluation.results.result import Result, make_record
 from training.clock import per_second
 from training.experiment import Experiment, to_json
 from training.guards import claim_for_all, within_memory

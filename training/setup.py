@@ -12,8 +12,8 @@ from data.batches import DeviceSplit
 from data.dataset import Dataset
 from data.memory import physical
 from evaluation import suites
-from evaluation.prediction import Differentiable, Predictor, Warp
-from evaluation.records import Result
+from evaluation.model import Differentiable, Predictor, Warp
+from evaluation.results.result import Result
 from training.experiment import Experiment
 from training.run.environment import make_mesh
 from training.step import Program, TrainState, make_program

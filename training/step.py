@@ -65,7 +65,7 @@ class Program:
             `[block_size]` of which the first `count` entries hold.
         predict: (params, other, images in [0, 1]) -> logits `[batch, classes]`.
         warp: (params, other, images) -> the model's `warp` of them (see
-            `evaluation.prediction.Warp`), or None if it has none.
+            `evaluation.model.Warp`), or None if it has none.
         reconstruct: (params, other, images) -> what the model paints of the class that it sees, or
             None if it has no decoder.
         confidences: (params, other, images) -> the model's `confidences`, or None if it has none.

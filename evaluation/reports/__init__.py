@@ -4,12 +4,12 @@ import pathlib
 from collections.abc import Sequence
 
 from common.files import write_text
-from evaluation.comparison import tabulate
+from evaluation.comparison.tables import tabulate
 from evaluation.reports import markdown
-from evaluation.reports.figures import draw_table
-from evaluation.reports.page import Examples, make_page
-from evaluation.reports.style import styles_of
-from evaluation.store import Record
+from evaluation.reports.figures.figures import draw_table
+from evaluation.reports.figures.style import styles_of
+from evaluation.reports.html.page import Examples, make_page
+from evaluation.results.store import Record
 
 
 def write_report(records: Sequence[Record], folder: pathlib.Path, *, examples: Examples) -> None:

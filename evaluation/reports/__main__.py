@@ -16,7 +16,7 @@ from common.errors import UserError
 from common.files import expand, writable_folder
 from evaluation.reports import write_report
 from evaluation.reports.markdown import summarise_headlines
-from evaluation.store import RecordStore
+from evaluation.results.store import RecordStore
 
 
 def main(arguments: Sequence[str]) -> None:

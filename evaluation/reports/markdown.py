@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 
 from common.errors import printable
 from common.tables import code, markdown_table
-from evaluation.comparison import Row, Table, tabulate
-from evaluation.headlines import Point
-from evaluation.reports.figures import Drawing
-from evaluation.reports.glance import SUITE, column_of, models_of, rows_at_a_glance
-from evaluation.reports.guide import GUIDE
-from evaluation.reports.wording import (
+from evaluation.comparison.summary import Point
+from evaluation.comparison.tables import Row, Table, tabulate
+from evaluation.reports.figures.figures import Drawing
+from evaluation.reports.figures.glance import SUITE, column_of, models_of, rows_at_a_glance
+from evaluation.reports.formatting import (
     SINGLE_NOTE,
     TIE,
     Format,
@@ -23,7 +22,8 @@ from evaluation.reports.wording import (
     name_table,
     verdict,
 )
-from evaluation.store import RecordStore
+from evaluation.reports.methodology import GUIDE
+from evaluation.results.store import RecordStore
 
 _FLAG = "!"
 

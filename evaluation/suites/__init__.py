@@ -1,4 +1,4 @@
-"""One suite a file; a file's name is the suite's name.
+"""One suite a file, in a folder of its kind or in this one; a file's name is the suite's name.
 
 A suite has `evaluate(predict, dataset, *, batch_size)`, which returns a `Result`, or several, or
 None to say that it does not apply to such a model or such data. It scores the images of
@@ -11,6 +11,7 @@ to some, for pictures; one that draws images of its own, `scenes(dataset, count)
 """
 
 import difflib
+import functools
 import importlib
 import math
 import pkgutil
@@ -19,8 +20,8 @@ import numpy as np
 
 from common.errors import UserError
 from data.dataset import Dataset
-from evaluation.prediction import Predict
-from evaluation.records import Result
+from evaluation.model import Predict
+from evaluation.results.result import Result
 
 # Images of a dataset that pictures show.
 _SHOWN = 6
@@ -28,7 +29,14 @@ _SHOWN = 6
 
 def names() -> list[str]:
     """The names of all suites."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(_modules())
+
+
+@functools.cache
+def _modules() -> dict[str, str]:
+    """The module of each suite, by the suite's name."""
+    found = pkgutil.walk_packages(__path__, f"{__name__}.")
+    return {module.name.rpartition(".")[2]: module.name for module in found if not module.ispkg}
 
 
 def default_names() -> list[str]:
@@ -71,7 +79,7 @@ def load(name: str):
             f"suite {name!r} does not exist{meant} python evaluate.py list describes all "
             f"{len(names())}: {', '.join(names())}"
         )
-    return importlib.import_module(f"{__name__}.{name}")
+    return importlib.import_module(_modules()[name])
 
 
 def describe() -> str:

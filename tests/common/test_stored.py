@@ -11,10 +11,10 @@ import pytest
 
 from common.errors import UserError
 from common.stored import read_arrays, read_object
-from evaluation.records import Result
 from evaluation.reports import write_report
-from evaluation.store import RecordStore
-from evaluation.summary import summarise, summarise_budgets
+from evaluation.reports.trainings import summarise, summarise_budgets
+from evaluation.results.result import Result
+from evaluation.results.store import RecordStore
 from tests.evaluation.test_store import CURVE, FACTS
 
 

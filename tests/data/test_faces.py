@@ -13,7 +13,7 @@ from data.faces import arrangements
 from data.faces.conditions import INVERT, cut_and_paste, painter, small_moves, widened
 from data.faces.parts import FACE_SLOTS, SQUARE_SLOTS, face_points, part_boxes, pose_of
 from data.faces.tasks import FACE, FacesConfig
-from evaluation.statistics import auroc
+from evaluation.statistics.intervals import auroc
 from stn.transforms import Similarity
 
 COUNT = 1000

@@ -17,8 +17,8 @@ from data.faces.parts import NOTHING, pose_of
 from data.faces.photographed import PhotographedFaces, PhotographedFacesConfig, paste
 from data.faces.tasks import FACE
 from data.sources import preparation
-from evaluation.statistics import auroc
-from evaluation.suites import faces as suite
+from evaluation.statistics.intervals import auroc
+from evaluation.suites.representation import faces as suite
 from tests.data.test_faces import cues
 from tests.data.test_sources import mocked  # noqa: F401
 

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from data.dataset import Split
-from evaluation.records import Result, rate
-from evaluation.store import Record
+from evaluation.results.result import Result, rate
+from evaluation.results.store import Record
 
 COUNT = 200
 SPLIT = Split(np.zeros((COUNT, 2, 2, 1), np.uint8), np.zeros(COUNT, np.int32))

@@ -1,6 +1,6 @@
 import numpy as np
 
-from evaluation.answers import (
+from evaluation.results.answers import (
     confusion_details,
     is_of_answers,
     read_confusion,

@@ -9,7 +9,7 @@ import pytest
 from common.errors import UserError
 from data.batches import normalise
 from data.dataset import Split
-from evaluation.attacks import (
+from evaluation.attacks.gradient import (
     LOSSES,
     Attack,
     attack_all,
@@ -19,8 +19,8 @@ from evaluation.attacks import (
     pgd,
     project,
 )
-from evaluation.prediction import Differentiable, Predictor
-from evaluation.suites import adversarial
+from evaluation.model import Differentiable, Predictor
+from evaluation.suites.adversarial import adversarial
 from tests.evaluation.suites.digits import linear_weights, some_digits
 
 DIGITS = some_digits().test

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from evaluation.attacks import Attack, attack_all, fgsm
+from evaluation.attacks.gradient import Attack, attack_all, fgsm
 from tests.evaluation.suites.digits import some_digits
 from tests.evaluation.suites.painters import painter
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from evaluation import suites
-from evaluation.calibration import calibration
-from evaluation.prediction import Predictor
+from evaluation.metrics.calibration import calibration
+from evaluation.model import Predictor
 from tests.evaluation.test_suites import DATASET, SPLIT
 
 

@@ -3,8 +3,8 @@ import pytest
 
 from data.dataset import Dataset, Split
 from evaluation import suites
-from evaluation.prediction import Predictor, Warp
-from evaluation.suites.colocalisation import overlap
+from evaluation.model import Predictor, Warp
+from evaluation.suites.transformers.colocalisation import overlap
 from stn.sampling.grids import identity_grid
 from stn.transforms import Affine, Translation
 

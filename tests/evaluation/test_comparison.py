@@ -3,10 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from evaluation.comparison import good_side, tabulate
-from evaluation.paired import mcnemar
-from evaluation.records import mean, rate
-from evaluation.statistics import spread, wilson_interval
+from evaluation.comparison.tables import good_side, tabulate
+from evaluation.results.result import mean, rate
+from evaluation.statistics.bootstrap import mcnemar
+from evaluation.statistics.intervals import spread, wilson_interval
 from tests.evaluation.made_up import (
     COUNT,
     SPLIT,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation import suites
-from evaluation.curves import Curve, distort_all, measure, show
+from evaluation.perturbations.curve import Curve, distort_all, measure, show
 from tests.evaluation.suites.digits import constant, dataset, random_network, some_digits
 
 DISTORTIONS = (

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evaluation import edges
+from evaluation.perturbations import canny
 from tests.evaluation.suites.digits import mnist
 
-detect = jax.jit(edges.edges)
+detect = jax.jit(canny.edges)
 
 
 def correlate(image, kernel):

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from cnn.networks.pooling import PoolingNetworkConfig
-from evaluation.equivariance import (
+from evaluation.metrics.equivariance import (
     channel_sums,
     cumulative_strides,
     energy_above_nyquist,

@@ -5,8 +5,8 @@ import pytest
 from common.errors import UserError
 from data.batches import normalise
 from data.dataset import Split
-from evaluation.attacks import attack_all, pgd
-from evaluation.evasion import evade_all
+from evaluation.attacks.adaptive import evade_all
+from evaluation.attacks.gradient import attack_all, pgd
 from tests.evaluation.suites.digits import some_digits
 from tests.evaluation.suites.painters import means, painter
 

@@ -11,10 +11,10 @@ from data.dataset import Dataset, Split
 from data.faces import arrangements
 from data.faces.conditions import KEEP, Painter, cut_and_paste, painter, small_moves, widened
 from data.faces.tasks import FACE, FacesConfig
-from evaluation import statistics, suites
-from evaluation.faces import face_threshold, half_way, selectivity
-from evaluation.prediction import Predictor
-from evaluation.statistics import auroc
+from evaluation import suites
+from evaluation.metrics.faces import face_threshold, half_way, selectivity
+from evaluation.model import Predictor
+from evaluation.statistics.intervals import auroc
 
 COUNT = 120
 SUITE = suites.load("faces")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from evaluation import geometry
+from evaluation.perturbations import affine
 
-move, turn = jax.jit(geometry.move), jax.jit(geometry.turn)
+move, turn = jax.jit(affine.move), jax.jit(affine.turn)
 IMAGE = jnp.asarray(np.random.default_rng(0).uniform(size=(7, 10, 2)), jnp.float32)
 
 

@@ -3,11 +3,11 @@ import re
 import pytest
 
 from common.errors import UserError
-from evaluation.comparison import tabulate
-from evaluation.learning_curves import learning_curves, main
-from evaluation.reports.figures import draw_curves
-from evaluation.reports.style import styles_of
-from evaluation.store import RecordStore
+from evaluation.comparison.learning_curves import learning_curves, main
+from evaluation.comparison.tables import tabulate
+from evaluation.reports.figures.figures import draw_curves
+from evaluation.reports.figures.style import styles_of
+from evaluation.results.store import RecordStore
 from tests.evaluation.made_up import clean, record
 
 SHARES = {100: 0.5, 1000: 0.8, 55000: 0.95}

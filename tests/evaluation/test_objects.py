@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evaluation.objects import (
+from evaluation.metrics.moments import (
     CARD,
     card_details,
     distances,

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from evaluation import own_model, suites
-from evaluation.prediction import Predictor
+from evaluation import custom_model, suites
+from evaluation.model import Predictor
 from tests.evaluation.test_suites import DATASET, SPLIT, perfect
 
 MODULE = """
@@ -31,8 +31,8 @@ def module(tmp_path, monkeypatch):
 
 
 def test_a_model_in_the_working_directory(module):
-    predict = own_model.load("a_model_of_mine:create")
-    own_model.check("a_model_of_mine:create", predict, DATASET)
+    predict = custom_model.load("a_model_of_mine:create")
+    custom_model.check("a_model_of_mine:create", predict, DATASET)
     assert np.asarray(predict(DATASET.test.images[:3])).shape == (3, 4)
 
 
@@ -48,7 +48,7 @@ def test_a_model_in_the_working_directory(module):
 )
 def test_models_that_are_not(module, name, message):
     with pytest.raises(UserError, match=message):
-        own_model.load(name)
+        custom_model.load(name)
 
 
 def fails(images):
@@ -70,7 +70,7 @@ def fails(images):
 )
 def test_answers_that_do_not_fit(predict, message):
     with pytest.raises(UserError, match=message):
-        own_model.check("mine:create", predict, DATASET)
+        custom_model.check("mine:create", predict, DATASET)
 
 
 class Tensor:
@@ -112,7 +112,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_a_model_may_answer_in_any_numbers(kind):
-    predict = own_model.guard("mine:create", ANSWERS[kind], DATASET)
+    predict = custom_model.guard("mine:create", ANSWERS[kind], DATASET)
     for name in ("clean", "calibration", "selectivity"):
         results = suites.run(suites.load(name), predict, DATASET, batch_size=8)
         expected = suites.run(suites.load(name), perfect, DATASET, batch_size=8)
@@ -125,10 +125,10 @@ def test_a_fixed_batch_is_asked_for_as_it_will_be():
         assert images.shape == (250, 28, 28, 1)
         return perfect(images)
 
-    found = own_model.check("mine:create", fixed, DATASET, batch_size=250)
+    found = custom_model.check("mine:create", fixed, DATASET, batch_size=250)
     np.testing.assert_array_equal(found, perfect(DATASET.test.images[:2] / np.float32(255)))
     with pytest.raises(UserError, match="--model=mine:create fails on images of shape"):
-        own_model.check("mine:create", fixed, DATASET, batch_size=8)
+        custom_model.check("mine:create", fixed, DATASET, batch_size=8)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,6 @@ def test_a_fixed_batch_is_asked_for_as_it_will_be():
     ],
 )
 def test_what_else_a_model_knows_is_guarded(part, function, message):
-    predict = own_model.guard("mine:create", Predictor(perfect, **{part: function}), DATASET)
+    predict = custom_model.guard("mine:create", Predictor(perfect, **{part: function}), DATASET)
     with pytest.raises(UserError, match=f"--model=mine:create{message}"):
         getattr(predict, part)(8 if part == "cost" else DATASET.test.images[:8] / np.float32(255))

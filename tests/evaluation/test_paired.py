@@ -2,8 +2,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.paired import RESAMPLES, Sample, difference, mcnemar, resample, value_interval
-from evaluation.statistics import wilson_interval
+from evaluation.statistics.bootstrap import (
+    RESAMPLES,
+    Sample,
+    difference,
+    mcnemar,
+    resample,
+    value_interval,
+)
+from evaluation.statistics.intervals import wilson_interval
 
 
 def hits(pattern, repeats=1):

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from evaluation import patches
+from evaluation.attacks import patches
 from tests.evaluation.suites import stripes
 from tests.evaluation.suites.digits import mnist
 

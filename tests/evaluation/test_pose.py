@@ -5,9 +5,9 @@ import pytest
 
 from data.dataset import Dataset, Split
 from data.distortions import AffineDistortion, ElasticDistortion, ProjectiveDistortion
-from evaluation.pose import pose_errors, thin
-from evaluation.prediction import Predictor, Warp
-from evaluation.suites import pose
+from evaluation.metrics.pose import pose_errors, thin
+from evaluation.model import Predictor, Warp
+from evaluation.suites.transformers import pose
 from stn.transforms import Affine, Similarity
 
 COUNT, CANVAS = 200, 42

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evaluation.probes import explained, fit_probe, fit_probes_within, read_within
+from evaluation.metrics.probes import explained, fit_probe, fit_probes_within, read_within
 
 RANDOM = np.random.default_rng(0)
 COUNT = 400
@@ -49,7 +49,7 @@ def test_noisy_targets_are_read_as_far_as_they_can_be():
 
 def test_one_strength_is_the_normal_equations():
     # With a single strength left, the choice cannot matter.
-    from evaluation import probes
+    from evaluation.metrics import probes
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probes, "_STRENGTHS", (0.1,))

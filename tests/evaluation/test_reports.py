@@ -5,16 +5,12 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from evaluation.answers import confusion_details, reliability_details
-from evaluation.comparison import tabulate
+from evaluation.comparison.tables import tabulate
 from evaluation.reports import write_report
 from evaluation.reports.__main__ import main
-from evaluation.reports.figures import draw_dots
-from evaluation.reports.html import Html, element, join
-from evaluation.reports.markdown import headlines, summarise_headlines
-from evaluation.reports.pictures import strip
-from evaluation.reports.style import styles_of
-from evaluation.reports.wording import (
+from evaluation.reports.figures.figures import draw_dots
+from evaluation.reports.figures.style import styles_of
+from evaluation.reports.formatting import (
     SINGLE,
     SINGLE_NOTE,
     TIE,
@@ -24,7 +20,11 @@ from evaluation.reports.wording import (
     show_p_value,
     verdict,
 )
-from evaluation.store import RecordStore
+from evaluation.reports.html.elements import Html, element, join
+from evaluation.reports.html.pictures import strip
+from evaluation.reports.markdown import headlines, summarise_headlines
+from evaluation.results.answers import confusion_details, reliability_details
+from evaluation.results.store import RecordStore
 from tests.evaluation.made_up import clean, number, record, rotation, three_seeds, with_flag
 
 MATCHED = "99.00 % on validation"

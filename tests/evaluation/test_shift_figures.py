@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 from matplotlib.lines import Line2D
 
-from evaluation.comparison import tabulate
-from evaluation.records import rate
+from evaluation.comparison.tables import tabulate
 from evaluation.reports import write_report
-from evaluation.reports.glance import draw_at_a_glance, rows_at_a_glance
-from evaluation.reports.markdown import summarise_shifts
-from evaluation.reports.shifts import (
+from evaluation.reports.figures.glance import draw_at_a_glance, rows_at_a_glance
+from evaluation.reports.figures.shifts import (
     consistencies,
     draw_consistency,
     draw_shift_maps,
     shift_maps,
 )
-from evaluation.reports.style import styles_of
-from evaluation.shift_maps import shift_details
-from evaluation.store import RecordStore
+from evaluation.reports.figures.style import styles_of
+from evaluation.reports.markdown import summarise_shifts
+from evaluation.results.result import rate
+from evaluation.results.shift_maps import shift_details
+from evaluation.results.store import RecordStore
 from tests.evaluation.made_up import SPLIT, clean, hits, record
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from evaluation.shift_maps import changes, is_of_map, read_shifts, shift_details
+from evaluation.results.shift_maps import changes, is_of_map, read_shifts, shift_details
 
 
 def test_maps_are_read_as_they_were_written():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evaluation.statistics import (
+from evaluation.statistics.intervals import (
     auroc,
     holm,
     limits_of,

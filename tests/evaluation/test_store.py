@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from evaluation.records import Result, rate
-from evaluation.store import RecordStore
+from evaluation.results.result import Result, rate
+from evaluation.results.store import RecordStore
 from tests.evaluation.test_suites import SPLIT
 
 FACTS = {

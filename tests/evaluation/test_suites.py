@@ -10,9 +10,9 @@ from common.files import write_json
 from common.tables import markdown_table
 from data.dataset import Dataset, Split
 from evaluation import suites
-from evaluation.prediction import Predictor, predict_all
-from evaluation.records import SCHEMA, make_record
-from evaluation.statistics import wilson_interval
+from evaluation.model import Predictor, predict_all
+from evaluation.results.result import SCHEMA, make_record
+from evaluation.statistics.intervals import wilson_interval
 
 # Image k shows the value k; its label is k modulo 4.
 IMAGES = np.broadcast_to(np.arange(23, dtype=np.uint8)[:, None, None, None], (23, 28, 28, 1))

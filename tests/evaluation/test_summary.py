@@ -1,6 +1,6 @@
 import json
 
-from evaluation.summary import summarise_budgets
+from evaluation.reports.trainings import summarise_budgets
 
 
 def record(name, dataset, step, accuracy, pose=None):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from evaluation.trajectories import flips, jumps, logits_along
+from evaluation.metrics.stability import flips, jumps, logits_along
 
 
 def test_flips_by_hand():

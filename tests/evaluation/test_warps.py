@@ -4,7 +4,7 @@ import pytest
 
 from data.dataset import Dataset, Split
 from evaluation import warps
-from evaluation.prediction import Warp
+from evaluation.model import Warp
 from stn.transforms import Affine
 
 COUNT = 10

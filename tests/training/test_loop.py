@@ -13,7 +13,7 @@ import pytest
 from common.errors import UserError
 from data.sources.load import DatasetConfig
 from data.tasks import distorted
-from evaluation.statistics import wilson_interval
+from evaluation.statistics.intervals import wilson_interval
 from inference.restore import restore_run
 from stn.networks.mnist import TransformerNetworkConfig
 from tests.training.test_step import assert_same

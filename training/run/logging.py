@@ -8,7 +8,7 @@ import jax
 from tqdm import tqdm
 
 from common.errors import printable
-from evaluation.records import show_interval, show_value
+from evaluation.results.result import show_interval, show_value
 from training.clock import Stopwatch, per_second
 from training.run.directory import RunDirectory
 from training.run.tensorboard import TensorBoard

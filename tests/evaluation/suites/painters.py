@@ -5,7 +5,7 @@ import functools
 import jax.numpy as jnp
 import numpy as np
 
-from evaluation.prediction import Differentiable, Predictor
+from evaluation.model import Differentiable, Predictor
 from tests.evaluation.suites.digits import linear_weights, mnist
 
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data.dataset import Dataset, Split
-from evaluation.prediction import Differentiable, Predictor
+from evaluation.model import Differentiable, Predictor
 
 SIZE = 16
 

@@ -8,8 +8,8 @@ from flax import nnx
 
 from cnn.networks.pooling import PoolingNetworkConfig
 from evaluation import suites
-from evaluation.prediction import Predictor
-from evaluation.suites.causes import ENERGY, EQUIVARIANCE, INVARIANCE, SHIFTABILITY
+from evaluation.model import Predictor
+from evaluation.suites.representation.causes import ENERGY, EQUIVARIANCE, INVARIANCE, SHIFTABILITY
 from tests.evaluation.suites.digits import constant, dataset, some_digits
 
 SUITE = suites.load("causes")

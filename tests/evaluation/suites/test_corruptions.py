@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from evaluation.suites import corruptions
+from evaluation.suites.distortions import corruptions
 from tests.evaluation.suites.digits import mnist
 from tests.evaluation.test_edges import reference as reference_edges
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from data.dataset import Dataset, Split
-from evaluation.comparison import tabulate
-from evaluation.objects import find_objects, read_card
-from evaluation.reports.card import draw_card
-from evaluation.reports.style import SETTINGS
-from evaluation.suites import data_card
+from evaluation.comparison.tables import tabulate
+from evaluation.metrics.moments import find_objects, read_card
+from evaluation.reports.figures.object_statistics import draw_card
+from evaluation.reports.figures.style import SETTINGS
+from evaluation.suites.representation import data_card
 from tests.evaluation.made_up import record
 from tests.evaluation.suites.digits import constant, mnist
 

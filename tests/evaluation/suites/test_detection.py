@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from data.dataset import Split
-from evaluation.prediction import Predictor, distances
-from evaluation.suites import detection
+from evaluation.model import Predictor, distances
+from evaluation.suites.adversarial import detection
 from tests.evaluation.suites.digits import dataset, mnist
 from tests.evaluation.suites.painters import painter
 
@@ -19,7 +19,7 @@ DIGITS = dataclasses.replace(dataset(IMAGES[:COUNT], LABELS[:COUNT]), validation
 def quick(monkeypatch):
     monkeypatch.setattr(detection, "EPSILONS", (0.0, 0.05))
     monkeypatch.setattr(detection, "WEIGHTS", (0.01,))
-    monkeypatch.setattr("evaluation.statistics._RESAMPLES", 20)
+    monkeypatch.setattr("evaluation.statistics.intervals._RESAMPLES", 20)
 
 
 def measure(model, digits=DIGITS):

@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from evaluation import geometry, suites
-from evaluation.curves import SEED
-from evaluation.suites import affine, elastic, light, perspective, scale, shear, translation
+from evaluation import suites
+from evaluation.perturbations import affine as geometry
+from evaluation.perturbations.curve import SEED
+from evaluation.suites.distortions import (
+    affine,
+    elastic,
+    light,
+    perspective,
+    scale,
+    shear,
+    translation,
+)
 from tests.evaluation.suites.digits import constant, dataset, mnist
 
 IMAGES = mnist("test")[0][:40]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from data.dataset import Dataset, Split
-from evaluation import patches
-from evaluation.suites import patch
+from evaluation.attacks import patches
+from evaluation.suites.adversarial import patch
 from tests.evaluation.suites import stripes
 from tests.evaluation.suites.digits import constant
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from data.augmentation import phase_offsets
-from evaluation.suites import phases
+from evaluation.suites.shifts import phases
 from tests.evaluation.suites.digits import linear_classifier, some_digits
 
 

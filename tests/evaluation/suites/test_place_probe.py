@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from data.dataset import Split
-from evaluation.prediction import Predictor
-from evaluation.suites import place_probe
+from evaluation.model import Predictor
+from evaluation.suites.representation import place_probe
 from tests.evaluation.suites.digits import constant, dataset, mnist
 
 IMAGES, LABELS = mnist("test")

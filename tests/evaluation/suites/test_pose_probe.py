@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from data.dataset import Split
-from evaluation.curves import distort_all
-from evaluation.prediction import Predictor
-from evaluation.suites import pose_probe
+from evaluation.model import Predictor
+from evaluation.perturbations.curve import distort_all
+from evaluation.suites.representation import pose_probe
 from tests.evaluation.suites.digits import constant, dataset, mnist
 
 IMAGES, LABELS = mnist("test")

@@ -5,8 +5,8 @@ import pytest
 import scipy.ndimage
 
 from evaluation import suites
-from evaluation.curves import measure
-from evaluation.suites import rotation
+from evaluation.perturbations.curve import measure
+from evaluation.suites.distortions import rotation
 from tests.evaluation.suites.digits import dataset, linear_classifier, mnist
 
 

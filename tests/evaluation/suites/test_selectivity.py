@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from evaluation.answers import read_confusion
-from evaluation.curves import distort_all
-from evaluation.prediction import Predictor
-from evaluation.suites import selectivity
+from evaluation.model import Predictor
+from evaluation.perturbations.curve import distort_all
+from evaluation.results.answers import read_confusion
+from evaluation.suites.representation import selectivity
 from tests.evaluation.suites.digits import constant, linear_classifier, some_digits
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from data.dataset import Dataset
 from evaluation import suites
-from evaluation.shift_maps import read_shifts
-from evaluation.suites.shift_map import REACH, examples
+from evaluation.results.shift_maps import read_shifts
+from evaluation.suites.shifts.shift_map import REACH, examples
 from tests.evaluation.suites.digits import constant, dataset
 
 SUITE = suites.load("shift_map")

@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from cnn import convolve, pool
 from evaluation import suites
-from evaluation.prediction import Predictor
-from evaluation.suites.sliding_window import compare
+from evaluation.model import Predictor
+from evaluation.suites.shifts.sliding_window import compare
 from tests.evaluation.suites.digits import constant, dataset, mnist
 
 SUITE = suites.load("sliding_window")

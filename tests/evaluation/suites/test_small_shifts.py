@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation import suites
-from evaluation.suites.small_shifts import examples
+from evaluation.suites.shifts.small_shifts import examples
 from tests.evaluation.suites.digits import some_digits
 
 DIGITS = some_digits()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from evaluation import suites
-from evaluation.curves import distort_all
-from evaluation.suites import spatial_adversary as adversary
+from evaluation.perturbations.curve import distort_all
+from evaluation.suites.adversarial import spatial_adversary
 from tests.evaluation.suites.digits import dataset, mnist
 
 IMAGES = mnist("test")[0][:60]
@@ -25,7 +25,7 @@ def lopsided(images):
 
 @functools.cache
 def results():
-    return adversary.evaluate(lopsided, DIGITS, batch_size=20)
+    return spatial_adversary.evaluate(lopsided, DIGITS, batch_size=20)
 
 
 def hits(images):
@@ -45,24 +45,24 @@ def test_the_worst_of_more_tries_is_never_better():
 
 
 def test_one_try_is_the_accuracy_under_random_places():
-    placed = distort_all(adversary.at_random, DIGITS.test.images, 0)
+    placed = distort_all(spatial_adversary.at_random, DIGITS.test.images, 0)
     np.testing.assert_array_equal(results()[0].outcomes, hits(placed))
 
 
 def test_trying_everything_on_everything_gives_the_same():
     standing = np.ones(60, bool)
-    for k in range(adversary.TRIES):
-        standing &= hits(distort_all(adversary.at_random, DIGITS.test.images, k))
+    for k in range(spatial_adversary.TRIES):
+        standing &= hits(distort_all(spatial_adversary.at_random, DIGITS.test.images, k))
         np.testing.assert_array_equal(results()[k].outcomes, standing)
     standing = np.ones(60, bool)
-    for place in adversary.grid():
+    for place in spatial_adversary.grid():
         places = np.tile(place, (60, 1))
-        standing &= hits(distort_all(adversary.at, DIGITS.test.images, places))
+        standing &= hits(distort_all(spatial_adversary.at, DIGITS.test.images, places))
     np.testing.assert_array_equal(results()[-1].outcomes, standing)
 
 
 def test_the_grid_is_complete_and_holds_the_identity():
-    grid = adversary.grid()
+    grid = spatial_adversary.grid()
     assert grid.shape == (775, 3)
     assert len(np.unique(grid, axis=0)) == 775
     np.testing.assert_array_equal(grid[-1], 0.0)
@@ -82,8 +82,13 @@ def test_who_is_fooled_when_does_not_depend_on_the_batches(batch_size):
         calls.append(len(images))
         return lopsided(images)
 
-    first = adversary.first_fooled(
-        adversary.at_random, np.arange(10), predict, DIGITS.test, batch_size=batch_size, name=""
+    first = spatial_adversary.first_fooled(
+        spatial_adversary.at_random,
+        np.arange(10),
+        predict,
+        DIGITS.test,
+        batch_size=batch_size,
+        name="",
     )
     assert set(calls) == {batch_size}
     for k, result in enumerate(results()[:-1], start=1):
@@ -97,7 +102,7 @@ def test_each_image_has_its_own_places_within_the_limits():
     corners[13, 22] = 1.0
 
     def place(key):
-        return adversary.at_random(corners_on_device, key, np.int32(4))
+        return spatial_adversary.at_random(corners_on_device, key, np.int32(4))
 
     corners_on_device = jax.numpy.asarray(corners)
     images = np.asarray(jax.jit(jax.vmap(place))(keys))[..., 0]

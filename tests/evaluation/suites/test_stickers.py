@@ -9,9 +9,9 @@ import pytest
 from data.dataset import Dataset, Split
 from data.faces.parts import NOSE
 from data.faces.tasks import FacesConfig
-from evaluation.attacks import attack_all, pgd
-from evaluation.prediction import Predictor
-from evaluation.suites import stickers
+from evaluation.attacks.gradient import attack_all, pgd
+from evaluation.model import Predictor
+from evaluation.suites.adversarial import stickers
 from tests.evaluation.suites.digits import constant, some_digits
 from tests.evaluation.suites.painters import painter
 

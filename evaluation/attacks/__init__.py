@@ -1,0 +1,1 @@
+"""Adversarial images: by gradients, against a detector, and as patches."""

@@ -1,0 +1,146 @@
+"""Adversarial images that the model also paints well: an attack on detection by reconstruction.
+
+Frosst, Sabour and Hinton (2018) and Qin et al. (2020) attack the detector together with the
+classifier, for a detector whose adversary does not know of it proves little. Projected gradient
+ascent of the margin minus a weight times the squared reconstruction error; an image that fools
+already gains nothing by a larger margin. Of all images on the way, the one that fools and is
+painted best is kept.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from data.dataset import Split
+from evaluation.attacks.gradient import (
+    Images,
+    check_answered,
+    direction,
+    draw_start,
+    in_batches,
+    margin,
+    project,
+)
+from evaluation.model import Differentiable
+
+
+class Evaded(NamedTuple):
+    """What the attack made of images.
+
+    Attributes:
+        images: `[count, height, width, channels]`, float32 in [0, 1].
+        fooled: `[count]`, whether the model's answer for them is wrong.
+    """
+
+    images: np.ndarray
+    fooled: np.ndarray
+
+
+def evade_all(
+    model: Differentiable,
+    split: Split,
+    epsilon: float,
+    weight: float,
+    *,
+    steps: int = 40,
+    relative_step: float = 1.0 / 30.0,
+    batch_size: int,
+    name: str,
+) -> Evaded:
+    """Attacks classifier and detector on every image of a split, from a random start.
+
+    Args:
+        model: With a decoder.
+        split: uint8 images and labels.
+        epsilon: The largest change of a pixel, where grey levels go from 0 to 1.
+        weight: Of the squared reconstruction error, positive.
+        steps: Of gradient ascent.
+        relative_step: Length of a step over epsilon.
+        batch_size: Images that are attacked at once, at most.
+        name: What the progress bar says.
+
+    Returns:
+        For each image the best one met; the last one where none fools.
+
+    Raises:
+        ValueError: if the model has no decoder.
+        UserError: if scores or a painting of an image on the way are NaN or infinite.
+    """
+    if model.reconstruct is None:
+        raise ValueError("the model has no decoder that an attack could evade")
+    functions = (model.scores, model.reconstruct)
+
+    def one_batch(images, labels, numbers):
+        radius = np.float32(epsilon)
+        stride = np.float32(relative_step) * radius
+        return _evade(
+            functions,
+            model.variables,
+            images,
+            labels,
+            numbers,
+            radius,
+            stride,
+            np.float32(weight),
+            # In a ball without radius there is nowhere to go.
+            np.int32(steps if epsilon > 0.0 else 0),
+        )
+
+    *found, answered = in_batches(one_batch, split, batch_size=batch_size, name=name)
+    check_answered(answered, name)
+    return Evaded(*found)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _evade(
+    functions: tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]],
+    variables: Any,
+    images: Images,
+    labels: Int[Array, "batch"],
+    numbers: Int[Array, "batch"],
+    radius: Float[Array, ""],
+    stride: Float[Array, ""],
+    weight: Float[Array, ""],
+    steps: Int[Array, ""],
+) -> tuple[Array, Array, Array]:
+    """Attacks a batch; the arguments are those of `evade_all`, a stride being a step's length.
+
+    Returns:
+        The members of an `Evaded`, and for each image whether all that was seen of it is finite.
+    """
+    scores, reconstruct = functions
+
+    def objective(seen):
+        said = scores(variables, seen)
+        error = jnp.sum((reconstruct(variables, seen) - seen) ** 2, axis=(1, 2, 3))
+        raised = jnp.minimum(margin(said, labels), 0.0) - weight * error
+        # Summed, so that no image's gradient depends on the others.
+        answered = jnp.all(jnp.isfinite(said), axis=-1) & jnp.isfinite(error)
+        return jnp.sum(raised), (jnp.argmax(said, axis=-1) != labels, error, answered)
+
+    def visit(_, carry):
+        candidates, (best, fooled, lowest, defined) = carry
+        gradient, (fools, error, answered) = jax.grad(objective, has_aux=True)(candidates)
+        # Until an image fools, the latest is kept.
+        better = jnp.where(fooled, fools & (error < lowest), True)
+        kept = (
+            jnp.where(better[:, None, None, None], candidates, best),
+            fooled | fools,
+            jnp.where(better, error, lowest),
+            defined & answered,
+        )
+        moved = candidates + stride * direction(gradient, "inf")
+        return project(moved, images, radius, "inf"), kept
+
+    noise = draw_start(numbers, images.shape[1:], "inf")
+    first = project(images + radius * noise, images, radius, "inf")
+    none = jnp.zeros(len(images), bool)
+    nothing = (first, none, jnp.zeros(len(images), images.dtype), ~none)
+    # Once more than there are steps: the last visit only looks.
+    _, (best, fooled, _, defined) = jax.lax.fori_loop(0, steps + 1, visit, (first, nothing))
+    return best, fooled, defined

@@ -1,0 +1,1 @@
+"""Models beside each other: summaries over seeds, tests, and tables."""

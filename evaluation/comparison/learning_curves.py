@@ -1,0 +1,158 @@
+"""Accuracy over the number of training images.
+
+    python -m evaluation.comparison.learning_curves FOLDER
+
+FOLDER has the records that `evaluate.py --out=FOLDER --suites=clean` leaves of networks that were
+trained on different numbers of images, such as those of `--config few_examples`. Runs that differ
+in their seed, in this number and in the batch, which may have no more images, are one network; its
+accuracies are a curve, and curves are compared as those of any suite: the table is printed, and in
+FOLDER/learning_curves lie a report and its figures.
+"""
+
+import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from common import commands
+from common.errors import UserError
+from common.files import expand, writable_folder
+from evaluation.comparison.tables import tabulate
+from evaluation.reports import write_report
+from evaluation.reports.markdown import curve, title
+from evaluation.results.result import Result
+from evaluation.results.store import Record, RecordStore
+
+SUITE = "few_examples"
+# What may differ between the points of a curve.
+_VARIED = ("seed", "batch_size")
+_COUNT = re.compile(r",\d+(?= \(|$)")  # at the end of a configuration's name
+# Facts of records that may be compared.
+_COMPARABLE = ("dataset", "data", "checkpoint", "limit")
+
+Runs = dict[int, Record]
+"""The runs of one network and seed, by the number of images."""
+
+
+def learning_curves(records: Sequence[Record]) -> list[Record]:
+    """The curve of each network and seed, in the place of a record for each of its runs.
+
+    Args:
+        records: Of any models and suites; only clean accuracies of runs on a known number of images
+            count, and a network and seed that was trained on one number only is no curve.
+
+    Returns:
+        Records of the suite `few_examples` whose model is the network. All that may be compared
+        have the same points, the numbers of images that all were trained on; where some have more,
+        a flag says so.
+
+    Raises:
+        UserError: if no two numbers are common to all.
+    """
+    groups: dict[tuple, dict[tuple, Runs]] = {}
+    for record in records:
+        facts = record.facts
+        count = facts.get("train_images")
+        if facts["suite"] == "clean" and count and _is_described(facts["experiment"]):
+            group = groups.setdefault(tuple(facts[name] for name in _COMPARABLE), {})
+            group.setdefault((identity(facts["experiment"]), facts["seed"]), {}).setdefault(
+                count, record
+            )
+    curves = [
+        curve
+        for group in groups.values()
+        for curve in _of_group([runs for runs in group.values() if len(runs) > 1])
+    ]
+    if not curves:
+        raise UserError(
+            "a learning curve needs at least two numbers of training images, the same ones for "
+            "every network and seed"
+        )
+    return curves
+
+
+def summarise_learning_curves(folder: pathlib.Path) -> str:
+    """The accuracy of every network at every number of training images, for a README.
+
+    Args:
+        folder: Has `records/`, as `evaluate.py --out` leaves it.
+    """
+    return _summary(learning_curves(RecordStore(folder).read_all()))
+
+
+def _summary(curves: Sequence[Record]) -> str:
+    return "\n\n".join(
+        "\n\n".join([title(table), *map(curve, table.rows)]) for table in tabulate(curves)
+    )
+
+
+def _is_described(experiment: Any) -> bool:
+    """Whether a record says how its model was trained, which one of a user's own does not."""
+    return isinstance(experiment, dict) and isinstance(experiment.get("dataset"), dict)
+
+
+def identity(experiment: dict[str, Any]) -> str:
+    """All that defines a training but what may differ between the points of a curve.
+
+    Args:
+        experiment: As a record has it; older ones name types by their modules, newer ones by the
+            room and the type alone.
+    """
+    kept = {name: value for name, value in experiment.items() if name not in _VARIED}
+    dataset = {k: v for k, v in kept["dataset"].items() if k != "train_images"}
+    return json.dumps(_by_public_names({**kept, "dataset": dataset}), sort_keys=True)
+
+
+def _by_public_names(stored: Any) -> Any:
+    if not isinstance(stored, dict):
+        return stored
+    public = {name: _by_public_names(value) for name, value in stored.items()}
+    if isinstance(kind := stored.get("type"), str):
+        public["type"] = f"{kind.partition('.')[0]}.{kind.rpartition('.')[2]}"
+    return public
+
+
+def _of_group(networks: list[Runs]) -> list[Record]:
+    common = set.intersection(*map(set, networks)) if networks else set()
+    if len(common) < 2:
+        return []
+    others = sorted(set.union(*map(set, networks)) - common)
+    numbers = ", ".join(f"{count:,}" for count in others)
+    flags = (f"not all were trained on {numbers} images: left out",) if others else ()
+    return [_curve({count: runs[count] for count in sorted(common)}, flags) for runs in networks]
+
+
+def _curve(runs: Runs, flags: tuple[str, ...]) -> Record:
+    facts = list(runs.values())[-1].facts
+    points = [_point(result, count, flags) for count, run in runs.items() for result in run.results]
+    name = _COUNT.sub("", facts["model"])
+    return Record({**facts, "suite": SUITE, "model": name}, tuple(points))
+
+
+def _point(result: Result, count: int, flags: tuple[str, ...]) -> Result:
+    return dataclasses.replace(
+        result,
+        suite=SUITE,
+        strength=float(count),
+        axis="training images",
+        parameters={**result.parameters, "scale": "logarithmic"},
+        flags=(*result.flags, *flags),
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Writes the report of a folder's records."""
+    if len(arguments) != 2:
+        raise UserError("name one folder: python -m evaluation.comparison.learning_curves FOLDER")
+    folder = expand(arguments[1], "FOLDER")
+    curves = learning_curves(RecordStore(folder).read_all())
+    print(_summary(curves))
+    out = writable_folder(folder / "learning_curves", "FOLDER")
+    write_report(curves, out, examples={})
+    print(f"wrote {out / 'report.html'}")
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -1,0 +1,82 @@
+"""Pictures of what classifiers answered: confusion matrices and reliability diagrams."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from evaluation.comparison.tables import Row
+from evaluation.reports.figures.style import INK, WIDTH, Style, canvas, grid, legend, legend_height
+from evaluation.results.answers import read_confusion, read_reliability
+
+_COLUMNS = 3
+_FEWEST_IMAGES = 10  # of a bin of confidence that is drawn
+_MISTAKE = "#d55e00"
+
+
+def confusions(row: Row) -> dict[str, np.ndarray]:
+    """`[labels, answers]` mean counts over seeds, for each model that has them."""
+    found = {name: read_confusion(each.details) for name, each in row.headlines.items()}
+    return {name: counts for name, counts in found.items() if counts is not None}
+
+
+def reliabilities(row: Row) -> dict[str, np.ndarray]:
+    """`[bins, 3]` of confidence, accuracy and images, for each model that has them."""
+    found = {name: read_reliability(each.details) for name, each in row.headlines.items()}
+    return {name: bins for name, bins in found.items() if bins is not None}
+
+
+def draw_confusions(row: Row) -> Figure:
+    """The share of each label's images that got each wrong answer, one panel for each model."""
+    shares = {name: _mistakes(counts) for name, counts in confusions(row).items()}
+    most = max(float(share.max()) for share in shares.values()) or 1.0
+    rows = -(-len(shares) // _COLUMNS)
+    panel = WIDTH / _COLUMNS
+    figure, axes = canvas(rows * (panel + 0.2) + 0.4, nrows=rows, ncols=_COLUMNS, squeeze=False)
+    for axis in axes.flat[len(shares) :]:
+        axis.set_visible(False)
+    for axis, (name, share) in zip(axes.flat, shares.items(), strict=False):
+        # Colour over nothing rather than over white suits a dark page too. Its root shows the rare.
+        colours = np.empty((*share.shape, 4))
+        colours[..., :3], colours[..., 3] = to_rgb(_MISTAKE), np.sqrt(share / most)
+        axis.imshow(colours, interpolation="nearest")
+        axis.set_title(name)
+        every = max(1, len(share) // 10)
+        axis.set(xticks=range(0, len(share), every), yticks=range(0, len(share), every))
+        axis.tick_params(labelsize=7, length=0)
+        axis.spines[:].set_visible(True)
+    caption = (
+        f"Answer; full colour: {100 * most:.2g} % of a label's images, half: a quarter of that"
+    )
+    figure.supxlabel(caption, fontsize=9.5)
+    figure.supylabel("Label", fontsize=9.5)
+    return figure
+
+
+def _mistakes(counts: np.ndarray) -> np.ndarray:
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return shares * (1 - np.eye(len(counts)))
+
+
+def draw_reliability(row: Row, styles: Mapping[str, Style]) -> Figure:
+    """Accuracy over confidence, in bins that have images enough to say something."""
+    found = reliabilities(row)
+    figure, axes = canvas(3.6 + legend_height(list(found)))
+    for name, each in found.items():
+        style, bins = styles[name], each[each[:, 2] >= _FEWEST_IMAGES]
+        axes.plot(
+            100.0 * bins[:, 0],
+            100.0 * bins[:, 1],
+            color=style.colour,
+            marker=style.marker,
+            linestyle=style.line,
+            markersize=4,
+            linewidth=1.4,
+            label=name,
+        )
+    axes.plot([0, 100], [0, 100], color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    axes.set(xlabel="Confidence, %", ylabel="Accuracy, %", xlim=(0, 102), ylim=(0, 102))
+    grid(axes, "both")
+    legend(figure, axes)
+    return figure

@@ -1,0 +1,136 @@
+"""Numbers and names as reports print them, in Markdown and HTML alike."""
+
+import math
+
+from evaluation.comparison.summary import Headline
+from evaluation.comparison.tables import Row, Table
+
+TIE = "≈"
+SINGLE = "single training"
+"""In place of a winner where a compared model was trained once."""
+SINGLE_NOTE = (
+    f"{SINGLE}: a model of the row was trained once, so no winner is named. Tests against it, "
+    "image by image, speak of that training and not of another with a new seed."
+)
+
+
+class Format:
+    """How the numbers of a row are printed: all with as many digits as its intervals bear.
+
+    Args:
+        row: Two digits of the narrowest half width are shown, of shares no more than hundredths of
+            a percent. Without intervals, each number has three digits.
+    """
+
+    def __init__(self, row: Row):
+        self._scale, self._unit = (100.0, "%") if row.unit == "rate" else (1.0, row.unit)
+        ends = [each.interval for each in row.headlines.values() if each.interval is not None]
+        halves = [
+            self._scale * (high - low) / 2.0 for low, high in ends if not _is_point(low, high)
+        ]
+        decimals = 1 - math.floor(math.log10(min(halves))) if halves else None
+        most = 2 if row.unit == "rate" else 4
+        self._decimals = decimals if decimals is None else min(max(decimals, 0), most)
+
+    def number(self, value: float) -> str:
+        """A value with its unit."""
+        return f"{self._digits(value)} {self._unit}".strip()
+
+    def interval(self, interval: tuple[float, float] | None) -> str:
+        """An interval without its unit; empty for none and for one that is a point."""
+        if interval is None or _is_point(*interval):
+            return ""
+        return f"{self._digits(interval[0])} to {self._digits(interval[1])}"
+
+    def _digits(self, value: float) -> str:
+        value *= self._scale
+        decimals = self._decimals
+        if decimals is None:
+            value = 0.0 if abs(value) < 1e-9 else value
+            whole = value == round(value) or not math.isfinite(value)
+            decimals = 0 if whole else max(2 - math.floor(math.log10(abs(value))), 0)
+        shown = f"{value:,.{decimals}f}"
+        return shown.removeprefix("-") if not shown.strip("-0.") else shown
+
+
+def _is_point(low: float, high: float) -> bool:
+    return high - low <= 1e-9 * max(abs(low), abs(high))
+
+
+def show_p_value(p_value: float) -> str:
+    """A p-value; nobody needs more than its first digits."""
+    if p_value < 0.0001:
+        return "< 0.0001"
+    return f"{p_value:.4f}" if p_value < 0.1 else f"{p_value:.2f}"
+
+
+def name_table(table: Table) -> str:
+    """Which models and images a table is of."""
+    moments = {"last": "at the end of training", "best": "at the best step on validation"}
+    moment = moments.get(table.checkpoint, f"at matched accuracy: first past {table.checkpoint}")
+    images = f", {table.limit:,} images" if table.limit else ""
+    return f"{table.dataset}, {moment}{images}"
+
+
+def name_suite(suite: str) -> str:
+    """A suite's name for people."""
+    return suite.replace("_", " ")
+
+
+def name_row(row: Row) -> str:
+    """Suite, condition and metric of a row, and what its headline is."""
+    title = ", ".join(filter(None, (name_suite(row.suite), row.condition)))
+    which = f" ({row.distinction})" if row.distinction else ""
+    return f"{title}: {row.metric}{_of_which_strengths(row)}{which}"
+
+
+def name_strength(strength: float | None, axis: str) -> str:
+    """A strength with the unit that its axis names after a comma."""
+    if strength is None:
+        return ""
+    return f"{strength:g} {axis.partition(', ')[2]}".strip()
+
+
+def name_seeds(headline: Headline) -> str:
+    """The seeds behind a number."""
+    if headline.seeds == (None,):
+        return "not known"
+    return ", ".join("?" if seed is None else str(seed) for seed in headline.seeds)
+
+
+def verdict(row: Row) -> str:
+    """Who wins, or how many cannot be told apart; empty where nothing was compared."""
+    if not row.is_of_trainings:
+        return SINGLE
+    leaders = row.leaders()
+    return f"tie of {len(leaders)}" if len(leaders) > 1 else "".join(leaders)
+
+
+def scale_of(row: Row) -> float:
+    """What the values of a row are multiplied by where they are drawn."""
+    return 100.0 if row.unit == "rate" else 1.0
+
+
+def label_value(row: Row) -> str:
+    """Metric and unit of a row, for the axis of a figure."""
+    return sentence(f"{row.metric}, {'%' if row.unit == 'rate' else row.unit}".removesuffix(", "))
+
+
+def sentence(text: str) -> str:
+    """A capital letter in front, unless the text starts with a symbol such as k."""
+    return text if text[1:2] == "," else text[:1].upper() + text[1:]
+
+
+def mark_of(row: Row, model: str) -> str:
+    """What a number of a model that is among several best ones is marked with; else empty."""
+    leaders = row.leaders()
+    return TIE if len(leaders) > 1 and model in leaders else ""
+
+
+def _of_which_strengths(row: Row) -> str:
+    strengths = next(iter(row.headlines.values())).strengths
+    if not row.is_curve:
+        return ""
+    if len(strengths) == 1:
+        return f" at {name_strength(strengths[0], row.axis)}"
+    return f", mean of {len(strengths)} strengths"

@@ -1,0 +1,303 @@
+"""The sections of the HTML report."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from evaluation.comparison.summary import Headline
+from evaluation.comparison.tables import Row, Table
+from evaluation.metrics.moments import is_of_card
+from evaluation.reports.figures import glance
+from evaluation.reports.figures.figures import Drawing
+from evaluation.reports.figures.style import Style
+from evaluation.reports.formatting import (
+    SINGLE_NOTE,
+    TIE,
+    Format,
+    mark_of,
+    name_row,
+    name_seeds,
+    name_strength,
+    show_p_value,
+    verdict,
+)
+from evaluation.reports.html.elements import Html, element, join, table
+from evaluation.reports.html.pictures import data_uri, strip
+from evaluation.results.answers import is_of_answers
+from evaluation.results.shift_maps import is_of_map
+
+_LARGER = 2  # times the size of sample images
+
+
+def headlines(content: Table, rows: Sequence[Row], styles: Mapping[str, Style]) -> Html:
+    """Some rows of a table for all models, with the flags that they refer to below."""
+    flags: dict[str, int] = {}
+    compared = any(row.contests for row in rows)
+    header = [
+        "condition",
+        *(["significantly best"] if compared else []),
+        *(_model(model, styles) for model in content.models),
+    ]
+    cells = [
+        [
+            name_row(row),
+            *([verdict(row)] if compared else []),
+            *(_headline(row, model, flags) for model in content.models),
+        ]
+        for row in rows
+    ]
+    caption = "Headlines above their 95 % intervals"
+    if any(len(row.leaders()) > 1 for row in rows):
+        caption += f"; {TIE} marks the best that cannot be told apart"
+    shown = _with_flags(table(caption, header, cells), flags)
+    if all(row.is_of_trainings for row in rows):
+        return shown
+    return join([shown, element("p", SINGLE_NOTE)])
+
+
+def suite(
+    name: str, content: Table, drawings: Sequence[Drawing], styles: Mapping[str, Style]
+) -> Html:
+    """All about one suite: figures or else headlines; folded, its numbers and comparisons."""
+    rows = [row for row in content.rows if row.suite == name]
+    figures = [_figure(drawing) for drawing in drawings if drawing.suite == name]
+    numbers = [part for row in rows for part in _numbers(row)]
+    contests = [_contests(row) for row in rows if row.contests]
+    pictures = {
+        f"{model}: {name}": shown
+        for row in rows
+        for model, found in row.headlines.items()
+        for name, shown in found.pictures.items()
+    }
+    shown = element("div", *figures, class_="figures")
+    parts = [shown if figures else headlines(content, rows, styles)]
+    parts += [samples(pictures)] if pictures else []
+    if name == glance.SUITE and (chosen := glance.rows_at_a_glance(content.rows)):
+        parts.append(_by_model(chosen, styles))
+    parts.append(_folded("All numbers", numbers))
+    parts += [_folded("All comparisons", contests)] if contests else []
+    return join(parts)
+
+
+def samples(images: Mapping[str, np.ndarray]) -> Html:
+    """Images to look at, under each condition or for each model.
+
+    Args:
+        images: By label, `[count, height, width, channels]`, in [0, 1].
+    """
+    return element(
+        "div",
+        *(
+            element(
+                "figure",
+                element(
+                    "img",
+                    src=strip(shown),
+                    alt=f"{len(shown)} images, {label}",
+                    width=str(_LARGER * shown.shape[0] * shown.shape[2]),
+                ),
+                element("figcaption", label),
+            )
+            for label, shown in images.items()
+        ),
+        class_="samples",
+    )
+
+
+def facts(content: Table) -> Html:
+    """What was measured, of what, where and when."""
+    trainings = {record.facts["run"]: record.facts for record in content.records}
+    environments: dict[str, list[str]] = {}
+    for record in content.records:
+        described = {k: v for k, v in record.facts["environment"].items() if k != "started"}
+        runs = environments.setdefault(json.dumps(described, sort_keys=True), [])
+        runs += [record.facts["run"]] if record.facts["run"] not in runs else []
+    seconds = {
+        run: sum(r.facts["seconds"] for r in content.records if r.facts["run"] == run)
+        for run in trainings
+    }
+    header = ["run", "model", "seed", "checkpoint", "step", "parameters", "weights", "evaluation"]
+    rows = [
+        [
+            run,
+            known["model"],
+            "not known" if known["seed"] is None else str(known["seed"]),
+            known["checkpoint"],
+            _plain(known["step"]),
+            _plain(known["parameters"]),
+            _checksum(known["weights"]),
+            f"{seconds[run]:,.1f} s",
+        ]
+        for run, known in trainings.items()
+    ]
+    limit = f"the first {content.limit:,} drawn" if content.limit else "all"
+    data = f"Data: {content.dataset}, test images: {limit}, checksum "
+    return join(
+        [
+            element("p", data, _checksum(content.data)),
+            table("Trainings", header, rows),
+            _folded("Devices and versions", [_environment(*item) for item in environments.items()]),
+            _folded("Definitions", [_definitions(content)]),
+        ]
+    )
+
+
+def _by_model(rows: Sequence[Row], styles: Mapping[str, Style]) -> Html:
+    """A line for each model, a column for each row."""
+    flags: dict[str, int] = {}
+    header = ["model", *map(glance.column_of, rows)]
+    cells = [
+        [_model(model, styles), *(_headline(row, model, flags) for row in rows)]
+        for model in glance.models_of(rows)
+    ]
+    return _with_flags(table("At a glance, above 95 % intervals", header, cells), flags)
+
+
+def _with_flags(shown: Html, flags: Mapping[str, int]) -> Html:
+    """A table with the flags that its cells refer to by their numbers."""
+    if not flags:
+        return shown
+    notes = (element("li", flag) for flag in flags)
+    return join([shown, element("p", "Flags"), element("ol", *notes, class_="flags")])
+
+
+def _model(model: str, styles: Mapping[str, Style]) -> Html:
+    swatch = element("span", "", class_="swatch", style=f"background: {styles[model].colour}")
+    return join([swatch, Html("&nbsp;"), model])
+
+
+def _headline(row: Row, model: str, flags: dict[str, int]) -> Html:
+    found = row.headlines.get(model)
+    if found is None:
+        return element("td", "–", title="not measured, or not applicable")  # noqa: RUF001
+    show = Format(row)
+    value = show.number(found.value)
+    wins = row.winner() == model
+    parts = [element("strong", value) if wins else value]
+    parts += [f" {mark}"] if (mark := mark_of(row, model)) else []
+    for flag in found.flags:
+        number = flags.setdefault(flag, len(flags) + 1)
+        parts.append(element("sup", f"[{number}]", title=flag))
+    parts.append(element("small", show.interval(found.interval)))
+    return element("td", *parts, class_="number winner" if wins else "number")
+
+
+def _figure(drawing: Drawing) -> Html:
+    source = data_uri("image/svg+xml", drawing.svg.encode())
+    return element(
+        "figure",
+        element("img", src=source, alt=drawing.caption),
+        element("figcaption", drawing.caption),
+    )
+
+
+def _numbers(row: Row) -> list[Html]:
+    title, show = name_row(row), Format(row)
+    header = ["model", "seeds", "value", "95 % interval", "method", "over seeds: mean ± sd"]
+    header += ["t interval over seeds", "images", *_detail_names(row), "flags"]
+    rows = [
+        [model, *_numbers_of(found, show), *_details_of(row, found), _prose("; ".join(found.flags))]
+        for model, found in row.headlines.items()
+    ]
+    return [table(title, header, rows)] + ([_curve(row)] if row.is_curve else [])
+
+
+def _numbers_of(found: Headline, show: Format) -> list[str]:
+    over_seeds = between = ""
+    if found.spread is not None:
+        over_seeds = f"{show.number(found.spread.mean)} ± {show.number(found.spread.deviation)}"
+        between = show.interval(found.spread.interval)
+    return [
+        name_seeds(found),
+        show.number(found.value),
+        show.interval(found.interval),
+        found.method,
+        over_seeds,
+        between,
+        f"{found.count:,}",
+    ]
+
+
+def _detail_names(row: Row) -> list[str]:
+    names = dict.fromkeys(name for found in row.headlines.values() for name in found.details)
+    drawn = (is_of_answers, is_of_map, is_of_card)
+    return [name for name in names if not any(is_part(name) for is_part in drawn)]
+
+
+def _details_of(row: Row, found: Headline) -> list[str]:
+    return [
+        Format(row).number(found.details[name]) if name in found.details else ""
+        for name in _detail_names(row)
+    ]
+
+
+def _curve(row: Row) -> Html:
+    points, show = next(iter(row.headlines.values())).points, Format(row)
+    header = [row.axis or "strength", *row.headlines]
+    rows = []
+    for k, point in enumerate(points):
+        cells = [
+            element(
+                "td",
+                show.number(at.value),
+                element("small", show.interval(at.interval)),
+                class_="number",
+            )
+            for at in (found.points[k] for found in row.headlines.values())
+        ]
+        rows.append([name_strength(point.strength, row.axis), *cells])
+    return table(f"{name_row(row)}: at every strength", header, rows)
+
+
+def _contests(row: Row) -> Html:
+    show = Format(row)
+    header = ["best", "other", "best minus other", "95 % interval", "p", "p by Holm", "test"]
+    rows = [
+        [
+            contest.best,
+            contest.other,
+            show.number(contest.difference.value),
+            show.interval(contest.difference.interval),
+            show_p_value(contest.difference.p_value),
+            element("strong", show_p_value(contest.adjusted))
+            if contest.is_significant
+            else show_p_value(contest.adjusted),
+            contest.difference.method
+            + ("" if row.is_of_trainings else ", of these trainings only"),
+        ]
+        for contest in row.contests
+    ]
+    return table(name_row(row), header, rows)
+
+
+def _environment(described: str, runs: Sequence[str]) -> Html:
+    found = json.loads(described)
+    versions = found.pop("versions", {})
+    rows = [[name, _plain(value)] for name, value in {**found, **versions}.items()]
+    return table(f"Evaluated here: {', '.join(runs)}", ["what", "value"], rows)
+
+
+def _definitions(content: Table) -> Html:
+    rows = [
+        [name_row(row), row.axis, _prose(json.dumps(row.parameters, ensure_ascii=False))]
+        for row in content.rows
+    ]
+    return table("What the conditions are", ["condition", "strength", "parameters"], rows)
+
+
+def _folded(title: str, parts: Sequence[Html]) -> Html:
+    return element("details", element("summary", title), *parts)
+
+
+def _prose(content: str) -> Html:
+    """A cell of a text that may be long."""
+    return element("td", content, class_="prose") if content else element("td")
+
+
+def _checksum(content: str) -> Html:
+    return element("code", content[:12], title=content)
+
+
+def _plain(value) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

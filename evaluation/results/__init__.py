@@ -1,0 +1,1 @@
+"""What suites measured, and the records of it on disk."""

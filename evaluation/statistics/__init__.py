@@ -1,0 +1,1 @@
+"""Intervals, bootstraps and tests, and what values a quantity can have."""

@@ -1,0 +1,1 @@
+"""Suites of clean images: accuracy, calibration, mistakes, cost."""

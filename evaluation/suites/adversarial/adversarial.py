@@ -1,0 +1,114 @@
+"""Accuracy on images changed by an adversary who knows the model: FGSM and PGD.
+
+Every attack is made with two losses, cross-entropy and margin, on the model's unnormalised
+log-probabilities (logarithms of lengths for capsules), and an image counts as fooled if either
+fools the model. What speaks against trusting a number stands beside it: gradients that vanish or
+are undefined, an attack that does not get stronger with its radius, or one that fails where any
+change is allowed (Carlini et al., 2019).
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from data.dataset import Dataset
+from evaluation.attacks.gradient import (
+    LOSSES,
+    SHOWN,
+    Attack,
+    Attacked,
+    attack_with_all,
+    differentiable_on_images,
+    fgsm,
+    pgd,
+)
+from evaluation.model import Differentiable, Predict
+from evaluation.results.result import Result, rate
+
+EXPENSIVE = True
+EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+LENGTHS = (0.0, 0.5, 1.0, 2.0, 3.0)
+# At the full range of grey levels an attack can paint any image, so no model should stand.
+_FULL_RANGE = 1.0
+_ROOM = 0.01
+
+
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+    """Accuracy under FGSM and PGD over the largest change of a pixel, and PGD over its length.
+
+    Returns:
+        The results; None for volumes and for models that cannot be differentiated.
+    """
+    model = differentiable_on_images(predict, dataset)
+    if model is None:
+        return None
+    results = []
+    for condition, axis, radii, attacks in _plan():
+        found = {radius: _attack(model, dataset, attacks, radius, batch_size) for radius in radii}
+        flags = _suspicions(model, dataset, attacks, found, batch_size)
+        for radius, each in found.items():
+            results.append(
+                rate(
+                    "adversarial",
+                    "robust accuracy",
+                    ~each.fooled,
+                    dataset.test,
+                    details={"images without a gradient": float(np.mean(each.without_gradient))},
+                    pictures={f"{condition}, {radius:g}": each.images[:SHOWN]},
+                    condition=condition,
+                    axis=axis,
+                    strength=radius,
+                    flags=(*flags, *each.flags()),
+                    parameters={
+                        "norm": attacks[0].norm,
+                        "steps": attacks[0].steps,
+                        "relative step": attacks[0].relative_step,
+                        "random start": attacks[0].random_start,
+                        "losses": list(LOSSES),
+                        "strengths": list(radii),
+                        "identity": 0.0,
+                    },
+                )
+            )
+    return results
+
+
+def _plan():
+    """Name, axis, radii and attacks of each condition."""
+    pixels, length = "largest change of a pixel, of the full range", "length of the change"
+    return (
+        ("FGSM", pixels, EPSILONS, [fgsm(loss) for loss in LOSSES]),
+        ("PGD", pixels, EPSILONS, [pgd("inf", loss) for loss in LOSSES]),
+        ("PGD, Euclidean", length, LENGTHS, [pgd("2", loss) for loss in LOSSES]),
+    )
+
+
+def _attack(
+    model: Differentiable,
+    dataset: Dataset,
+    attacks: Sequence[Attack],
+    radius: float,
+    batch_size: int,
+) -> Attacked:
+    name = f"adversarial {radius:g}"
+    return attack_with_all(model, dataset.test, attacks, radius, batch_size=batch_size, name=name)
+
+
+def _suspicions(model, dataset, attacks, found, batch_size) -> tuple[str, ...]:
+    """Why the accuracies may be too high."""
+    flags = []
+    rates = [float(np.mean(~each.fooled)) for each in found.values()]
+    if any(after > before + _ROOM for before, after in itertools.pairwise(rates)):
+        flags.append("a larger radius fools fewer images: gradients may mislead")
+    still = float(np.mean(next(iter(found.values())).without_gradient))
+    if still > _ROOM:
+        flags.append(f"{100 * still:.0f} % of the images have no gradient to follow")
+    if attacks[0].norm == "inf" and attacks[0].steps > 1:
+        stand = np.mean(~_attack(model, dataset, attacks, _FULL_RANGE, batch_size).fooled)
+        if stand > 1.0 / dataset.num_classes:
+            flags.append(
+                f"{100 * stand:.0f} % of the images stand where any change is allowed: "
+                "gradients may be masked"
+            )
+    return tuple(flags)

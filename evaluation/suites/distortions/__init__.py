@@ -1,0 +1,1 @@
+"""Suites of distorted images, over the strength of the distortion."""

@@ -1,0 +1,47 @@
+"""Accuracy on test images that are bent: a spline through control points that move at random."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from data.dataset import Dataset
+from evaluation.model import Predict
+from evaluation.perturbations.affine import SAMPLING, resample
+from evaluation.perturbations.curve import SEED, Curve, measure, show
+from evaluation.results.result import Result
+from stn.transforms import ThinPlateSpline
+
+_SPLINE = ThinPlateSpline(4)
+
+
+def _bend(image, key, pixels):
+    size = jnp.array([image.shape[1], image.shape[0]])
+    noise = jax.random.normal(key, (_SPLINE.points_per_side**2, 2)) * (2.0 * pixels / size)
+    return resample(image, _SPLINE, noise.reshape(-1))
+
+
+CURVE = Curve(
+    distort=_bend,
+    parameters={
+        "control points": "4 x 4 of a thin-plate spline, Gaussian noise in x and y",
+        "seed": SEED,
+        **SAMPLING,
+    },
+    axis="standard deviation of the control points, pixels",
+    strengths=(0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
+    identity=0.0,
+)
+
+
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+    """Accuracy with control points moved by noise of 0 to 3 pixels; None for volumes.
+
+    An image bends the same way at every strength. Noise of 1.5 pixels is that of the elastically
+    distorted digits of Jaderberg et al. (2015), appendix A.4.
+    """
+    return measure("elastic", [CURVE], predict, dataset, batch_size=batch_size)
+
+
+def examples(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Images at every strength."""
+    return show([CURVE], images)

@@ -1,0 +1,42 @@
+"""Accuracy on test images seen at a slant: each corner of the frame moves at random."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from data.dataset import Dataset
+from data.distortions import CORNERS, corners_to
+from evaluation.model import Predict
+from evaluation.perturbations.affine import SAMPLING, resample
+from evaluation.perturbations.curve import SEED, Curve, measure, show
+from evaluation.results.result import Result
+from stn.transforms import Projective
+
+
+def _tilt(image, key, pixels):
+    size = jnp.array([image.shape[1], image.shape[0]])
+    noise = jax.random.normal(key, CORNERS.shape) * (2.0 * pixels / size)
+    return resample(image, Projective(), corners_to((CORNERS + noise)[None])[0])
+
+
+CURVE = Curve(
+    distort=_tilt,
+    parameters={"corners": "Gaussian noise in x and y", "seed": SEED, **SAMPLING},
+    axis="standard deviation of the corners, pixels",
+    strengths=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
+    identity=0.0,
+)
+
+
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+    """Accuracy with corners moved by noise of 0 to 5 pixels; None for volumes.
+
+    An image's corners move the same way at every strength. Noise of 5 pixels is that of the
+    projected digits of Jaderberg et al. (2015), appendix A.4.
+    """
+    return measure("perspective", [CURVE], predict, dataset, batch_size=batch_size)
+
+
+def examples(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Images at every strength."""
+    return show([CURVE], images)

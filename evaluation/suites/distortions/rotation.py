@@ -1,0 +1,30 @@
+"""Accuracy on test images that are turned about their centre, by angles of a full circle.
+
+Half a turn is the same either way and is measured once.
+"""
+
+import numpy as np
+
+from data.dataset import Dataset
+from evaluation.model import Predict
+from evaluation.perturbations.affine import SAMPLING, move, turn
+from evaluation.perturbations.curve import Curve, measure, show
+from evaluation.results.result import Result
+
+CURVE = Curve(
+    distort=lambda image, key, angle: move(image, turn(angle)),
+    parameters={"positive": "counter-clockwise as seen", "about": "the centre", **SAMPLING},
+    axis="angle, degrees",
+    strengths=tuple(float(angle) for angle in range(-165, 181, 15)),
+    identity=0.0,
+)
+
+
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+    """Accuracy at -165 to 180 degrees in steps of 15; None for volumes."""
+    return measure("rotation", [CURVE], predict, dataset, batch_size=batch_size)
+
+
+def examples(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Images at every angle."""
+    return show([CURVE], images)

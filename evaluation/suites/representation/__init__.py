@@ -1,0 +1,1 @@
+"""Suites that look at what layers, features and scores hold."""

@@ -1,0 +1,178 @@
+"""Where in a network a shift of the image gets lost: what it does to every layer that is named.
+
+Of each layer: how much its sums depend on the phase of a shift (the shiftability error), how far
+its map is from moving along (the equivariance error), how much a shift by a pixel changes it, as a
+share of what another image changes (the invariance error over that of random pairs), and the share
+of energy that every subsampling folds onto lower frequencies. The errors are called lacks here:
+less of them need not be better, for a layer that says nothing lacks nothing.
+
+The sums are of images in a blank frame, and count from those of a blank image. So no edge is in
+them, which a network that does not pad in circles sees each time elsewhere: it would outweigh what
+subsampling does, and layers of stride 1 would seem to lack shiftability.
+
+For models that name their `activations`; all but the change by a pixel needs them to take images
+of any size, from which the strides are found.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from data.dataset import Dataset, Split
+from evaluation.metrics.equivariance import (
+    channel_sums,
+    cumulative_strides,
+    energy_above_nyquist,
+    equivariance_error,
+    on_host,
+    relative_distance,
+    shiftability_error,
+)
+from evaluation.model import Activations, Predict, predict_all
+from evaluation.perturbations.curve import SEED
+from evaluation.results.result import Result, mean
+
+SHIFTABILITY = "lack of shiftability"
+EQUIVARIANCE = "lack of equivariance"
+INVARIANCE = "lack of invariance"
+ENERGY = "energy above Nyquist"
+CONTROL = "random pair"
+_UNITS = {
+    SHIFTABILITY: "of the sums",
+    EQUIVARIANCE: "of the map",
+    INVARIANCE: "of a random pair",
+    ENERGY: "rate",
+}
+_LAST = "last layer"
+_IMAGES = 100
+# Framed feature maps of more images at once take gigabytes in wide networks.
+_BATCH = 25
+# Blank pixels on each side: more than a digit's distance to the edge, and most receptive fields.
+_FRAME = 24
+
+Strides = Mapping[str, int | None]
+Numbers = dict[tuple[str, str], np.ndarray]
+"""What was measured of each image, by metric and layer."""
+
+
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+    """What circular shifts do to the layers, on 100 test images, or all if there are fewer.
+
+    Returns:
+        Results of each layer and of the last one once more by a common name, for that is where
+        models can be compared; None for volumes, a single image, and models that name no layers.
+    """
+    activations = getattr(predict, "activations", None)
+    if activations is None or dataset.test.images.ndim != 4 or len(dataset.test) < 2:
+        return None
+    activations = on_host(activations)
+    test = dataset.test.sample(_IMAGES)
+    strides = cumulative_strides(activations, dataset.image_shape)
+    numbers = predict_all(
+        lambda pairs: measure(activations, strides, pairs),
+        np.stack([test.images, test.images[_partners(len(test))]], axis=1),
+        batch_size=min(batch_size, len(test), _BATCH),
+        name="causes",
+    )
+    return list(_results(numbers, strides, test))
+
+
+def measure(activations: Activations, strides: Strides, pairs: np.ndarray) -> Numbers:
+    """Everything that is measured of each image.
+
+    Args:
+        activations: Of the model.
+        strides: Of its layers.
+        pairs: `[batch, 2, height, width, channels]`, the images, and another for each.
+    """
+    images, layers = pairs[:, 0], activations(pairs[:, 0])
+    found = {
+        (CONTROL, name): relative_distance(other, layers[name])
+        for name, other in activations(pairs[:, 1]).items()
+    }
+    found |= {
+        (ENERGY, after): energy_above_nyquist(layers[before], factor)
+        for before, after, factor in _subsamplings(strides)
+    }
+    found |= _shiftability(activations, strides, images)
+    errors: dict[tuple[str, str], list[np.ndarray]] = {}
+    steps = {1, *(stride for stride in strides.values() if stride)}
+    for x, y in [shift for step in sorted(steps) for shift in ((step, 0), (0, step))]:
+        moved = activations(np.roll(images, (y, x), (1, 2)))
+        for name, stride in strides.items():
+            if x + y == 1:
+                distance = relative_distance(moved[name], layers[name])
+                errors.setdefault((INVARIANCE, name), []).append(distance)
+            if x + y == stride:
+                error = equivariance_error(moved[name], layers[name], axis=2 if x else 1)
+                errors.setdefault((EQUIVARIANCE, name), []).append(error)
+    return found | {key: np.mean(both, axis=0) for key, both in errors.items()}
+
+
+def _shiftability(activations: Activations, strides: Strides, images: np.ndarray) -> Numbers:
+    """The errors of all maps over every phase of the whole network, whose stride theirs divide."""
+    known = {name: stride for name, stride in strides.items() if stride}
+    if not known:
+        return {}
+    margin = (_FRAME, _FRAME)
+    framed = np.pad(images, ((0, 0), margin, margin, (0, 0)))
+    blank = activations(np.zeros_like(framed[:1]))
+    sums: dict[str, list[np.ndarray]] = {name: [] for name in known}
+    phases = range(math.lcm(*known.values()))
+    for x, y in itertools.product(phases, phases):
+        moved = activations(np.roll(framed, (y, x), (1, 2)))
+        for name in known:
+            sums[name].append(channel_sums(moved[name]) - channel_sums(blank[name]))
+    return {(SHIFTABILITY, name): shiftability_error(np.array(of)) for name, of in sums.items()}
+
+
+def _subsamplings(strides: Strides) -> Iterator[tuple[str, str, int]]:
+    """The layer before, the layer behind and the factor of every subsampling."""
+    for (before, fine), (after, coarse) in itertools.pairwise(strides.items()):
+        if fine and coarse and coarse > fine and coarse % fine == 0:
+            yield before, after, coarse // fine
+
+
+def _partners(count: int) -> np.ndarray:
+    """Another image for each, drawn at random, so that data sorted by class is no matter."""
+    order = np.random.default_rng(SEED).permutation(count)
+    partners = np.empty(count, int)
+    partners[order] = np.roll(order, 1)
+    return partners
+
+
+def _results(numbers: Numbers, strides: Strides, test: Split) -> Iterator[Result]:
+    conditions = {name: f"{name}, stride {stride}" for name, stride in strides.items() if stride}
+    last = list(strides)[-1]
+    for name in strides:
+        for condition in [conditions.get(name, name)] + [_LAST] * (name == last):
+            for metric in (SHIFTABILITY, EQUIVARIANCE):
+                if (metric, name) in numbers:
+                    yield _mean(metric, condition, numbers[metric, name], test)
+            yield _invariance(condition, numbers[INVARIANCE, name], numbers[CONTROL, name], test)
+    for _, after, factor in _subsamplings(strides):
+        yield _mean(ENERGY, f"before {after}, by {factor}", numbers[ENERGY, after], test)
+
+
+def _invariance(condition: str, changes: np.ndarray, control: np.ndarray, test: Split) -> Result:
+    """The change by a pixel in units of the mean change by another image, which is 1 by this."""
+    unit = float(np.mean(control))
+    flags = () if unit else ("this layer says the same of every image",)
+    return _mean(INVARIANCE, condition, changes / (unit or 1.0), test, flags)
+
+
+def _mean(
+    metric: str, condition: str, outcomes: np.ndarray, test: Split, flags: tuple[str, ...] = ()
+) -> Result:
+    return mean(
+        "causes",
+        metric,
+        outcomes,
+        test,
+        unit=_UNITS[metric],
+        condition=condition,
+        parameters={"shifts": "circular", "seed": SEED, "blank frame, pixels": _FRAME},
+        flags=flags,
+    )

@@ -1,0 +1,1 @@
+"""Suites of shifts by pixels, and of windows."""

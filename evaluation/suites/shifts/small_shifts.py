@@ -1,0 +1,185 @@
+"""How often answers jump when an image moves by a pixel, and whether they agree between shifts.
+
+Jaggedness is that of Azulay and Weiss (2019), for the first answer: of ten classes the first five
+would nearly always hold the true one. Consistency is that of Zhang (2019), with shifts drawn for
+each image. A model that always says the same has jaggedness 0 and consistency 1: read them beside
+the accuracy.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from data.dataset import Dataset, Split
+from evaluation.metrics.stability import flips, jumps, logits_along
+from evaluation.model import Predict, predict_all
+from evaluation.perturbations.affine import SAMPLING, move, turn
+from evaluation.perturbations.curve import SEED, Curve, Distort, distort_all, show
+from evaluation.results.result import Result, mean
+
+# Pairs of shifts of each image that are compared.
+_PAIRS = 3
+# Between a frame and what is in its middle at least, of its side: MNIST's digits fill 20 of 28.
+_MARGIN = 1 / 7
+
+
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+    """Jaggedness, flip probability and consistency on all test images.
+
+    Trajectories are shifts along x and along y by single pixels, with blank pixels coming in
+    ("realistic") or what left on the other side ("circular"), rotations by 2 degrees and scalings
+    by 2 %. Shifts reach a seventh of the frame either way, where some ink leaves it: at 4 pixels,
+    0.4 % of that of MNIST's test images along x and 2.3 % along y.
+
+    Returns:
+        The results; None for volumes and for images of less than 4 pixels along an axis, in which
+        nothing can be moved by one and stay.
+    """
+    test = dataset.test
+    if test.images.ndim != 4:
+        return None
+    reach = round(_MARGIN * min(test.images.shape[1:3]))
+    if reach < 1:
+        return None
+    results = []
+    for condition, curve in _trajectories(reach).items():
+        logits = logits_along(
+            predict,
+            test.images,
+            curve.distort,
+            [float(step) for step in curve.strengths if step is not None],
+            batch_size=batch_size,
+            name=f"small_shifts {condition}",
+        )
+        results += _along(condition, curve, logits, test)
+    for kind, shift in _SHIFTS.items():
+        results.append(_consistency(kind, shift, predict, test, reach, batch_size))
+    return results
+
+
+def examples(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Images at the ends of every trajectory."""
+    curves = _trajectories(round(_MARGIN * min(images.shape[1:3])))
+    ends = {
+        name: Curve(curve.distort, {}, name, curve.axis, (curve.strengths[0], curve.strengths[-1]))
+        for name, curve in curves.items()
+    }
+    return show(list(ends.values()), images)
+
+
+def _realistic(image, key, shift):
+    return move(image, jnp.eye(2), shift)
+
+
+def _circular(image, key, shift):
+    return jnp.roll(image, jnp.round(shift[::-1]).astype(jnp.int32), (0, 1))
+
+
+_SHIFTS: dict[str, Distort] = {"realistic": _realistic, "circular": _circular}
+
+
+def _along_x(shift: Distort) -> Distort:
+    return lambda image, key, step: shift(image, key, jnp.array([step, 0.0]))
+
+
+def _along_y(shift: Distort) -> Distort:
+    return lambda image, key, step: shift(image, key, jnp.array([0.0, step]))
+
+
+_DIRECTIONS: dict[str, Callable[[Distort], Distort]] = {"x": _along_x, "y": _along_y}
+# Made once, for every new function would be compiled anew.
+_MOVES = {
+    f"{kind} shift along {axis}": along(shift)
+    for kind, shift in _SHIFTS.items()
+    for axis, along in _DIRECTIONS.items()
+}
+
+
+def _turned(image, key, angle):
+    return move(image, turn(angle))
+
+
+def _scaled(image, key, factor):
+    return move(image, factor * jnp.eye(2))
+
+
+def _trajectories(reach: int) -> dict[str, Curve]:
+    pixels = tuple(float(step) for step in range(-reach, reach + 1))
+    degrees = tuple(float(angle) for angle in range(-12, 13, 2))
+    factors = tuple(round(0.88 + 0.02 * step, 2) for step in range(13))
+    return {
+        **{
+            name: Curve(distort, dict(SAMPLING), name, "shift, pixels", pixels)
+            for name, distort in _MOVES.items()
+        },
+        "rotation": Curve(_turned, dict(SAMPLING), "rotation", "angle, degrees", degrees),
+        "scale": Curve(_scaled, dict(SAMPLING), "scale", "factor", factors),
+    }
+
+
+def _along(condition: str, curve: Curve, logits: np.ndarray, test: Split) -> list[Result]:
+    """Jaggedness and flip probability of one trajectory."""
+    answers = np.argmax(logits, axis=-1)
+    probabilities = np.asarray(jax.nn.softmax(logits, axis=-1))
+    of_truth = np.take_along_axis(probabilities, test.labels[None, :, None], axis=-1)[..., 0]
+    jagged, changed = flips(answers == test.labels), flips(answers)
+    steps = len(answers) - 1
+    parameters = {**curve.parameters, "steps": list(curve.strengths), "first answers": 1}
+    return [
+        _mean(
+            "jaggedness",
+            jagged,
+            test,
+            unit="flips/image",
+            condition=condition,
+            parameters=parameters,
+            details={
+                "flips for each step": float(np.mean(jagged)) / steps,
+                "jump of the true class's probability": float(np.mean(jumps(of_truth))),
+                "accuracy over all steps": float(np.mean(answers == test.labels)),
+            },
+        ),
+        _mean(
+            "flip probability", changed / steps, test, condition=condition, parameters=parameters
+        ),
+    ]
+
+
+def _consistency(
+    kind: str, shift: Distort, predict: Predict, test: Split, reach: int, batch_size: int
+) -> Result:
+    """Share of pairs of random shifts of an image that get the same answer."""
+    random = np.random.default_rng(SEED)
+    offsets = random.integers(-reach, reach + 1, (_PAIRS, 2, len(test), 2))
+    answers = [
+        [
+            np.argmax(
+                predict_all(
+                    predict,
+                    distort_all(shift, test.images, chosen),
+                    batch_size=batch_size,
+                    name=f"small_shifts consistency {kind}",
+                ),
+                axis=-1,
+            )
+            for chosen in pair
+        ]
+        for pair in offsets
+    ]
+    agree = np.array([first == second for first, second in answers])
+    right = np.array(answers) == test.labels
+    return _mean(
+        "consistency",
+        np.mean(agree, axis=0),
+        test,
+        condition=f"{kind} shifts",
+        parameters={**SAMPLING, "pairs": _PAIRS, "largest shift": reach, "seed": SEED},
+        details={"accuracy over all shifts": float(np.mean(right))},
+    )
+
+
+def _mean(metric: str, outcomes: np.ndarray, test: Split, **facts: Any) -> Result:
+    return mean("small_shifts", metric, np.asarray(outcomes, float), test, **facts)

@@ -1,0 +1,1 @@
+"""Suites of what spatial transformers recover."""

@@ -1,0 +1,74 @@
+"""How often a spatial transformer's window finds the digit; only for generated images.
+
+Appendix A.2 of Jaderberg et al. (2015): a digit counts as found if the intersection of window and
+digit is more than half of their union.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+
+from data.dataset import Dataset, Split
+from evaluation.model import Predict, predict_all
+from evaluation.results.result import Result, rate
+from stn.diagnostics import frame
+from stn.transforms import Affine
+
+_ENOUGH = 0.5
+
+
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result | None:
+    """Share of the test images whose window overlaps the digit by more than 0.5.
+
+    The digit is the whole frame of the source's image (28x28 pixels of MNIST), its empty border
+    included: the paper does not say whether it means that or the tight box of the ink. The window
+    is the box around what the transformer reads, as far as it lies on the canvas.
+
+    Returns:
+        The result, with the share of the validation images beside it, which in co-localisation are
+        the ones that it was trained on; None if the model has not one spatial transformer of
+        images, or the images have not one object with a known affine pose.
+    """
+    warp, transform = getattr(predict, "warp", None), dataset.pose_transform
+    if warp is None or not isinstance(transform, Affine) or transform.dims != 2:
+        return None
+    hits = {}
+    for role in ("test", "validation"):
+        split = getattr(dataset, role)
+        if split.poses is None or split.poses.shape[1] != 1:
+            return None
+        grids = predict_all(
+            lambda images: warp(images).grids, split.images, batch_size=batch_size, name=role
+        )
+        if grids.shape[1] != 1:
+            return None
+        windows = np.clip(_boxes(frame(jnp.asarray(grids[:, 0]))), -1.0, 1.0)
+        hits[role] = overlap(windows, _digit_boxes(split, transform)) > _ENOUGH
+    details = {"on the validation images": float(np.mean(hits["validation"]))}
+    return rate("colocalisation", "found", hits["test"], dataset.test, details)
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes.
+
+    Args:
+        first: `[boxes, 2, 2]`: smallest and largest corner, (x, y).
+        second: The same number.
+
+    Returns:
+        `[boxes]`, in [0, 1].
+    """
+    low, high = np.maximum(first[:, 0], second[:, 0]), np.minimum(first[:, 1], second[:, 1])
+    common = np.prod(np.maximum(high - low, 0.0), axis=-1)
+    areas = (np.prod(boxes[:, 1] - boxes[:, 0], axis=-1) for boxes in (first, second))
+    return common / (sum(areas) - common)
+
+
+def _digit_boxes(split: Split, transform: Affine) -> np.ndarray:
+    """The boxes around the frames of the images that were painted."""
+    corners = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], np.float32)
+    back = transform.inverse(jnp.asarray(split.poses)[:, 0])
+    return _boxes(transform.apply(back, jnp.broadcast_to(corners, (len(split), 4, 2))))
+
+
+def _boxes(points) -> np.ndarray:
+    return np.stack([np.min(points, axis=1), np.max(points, axis=1)], axis=1)
