@@ -29,12 +29,12 @@ from absl import flags
 from tqdm import tqdm
 
 import configs
-from data.errors import UserError, first_line, printable
-from data.folders import expand
+from common import commands
+from common.errors import UserError, first_line, printable
+from common.files import expand, writable_folder
 from data.sources import Dataset, load_elsewhere
 from evaluation import own_model, suites
 from evaluation.comparison import tabulate
-from evaluation.outputs import writable_folder
 from evaluation.prediction import Predict
 from evaluation.reports import write_report
 from evaluation.reports.markdown import overview
@@ -321,9 +321,4 @@ def _examples(
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv)
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {printable(error)}")
-    except KeyboardInterrupt:
-        sys.exit("stopped; with --out, the same command goes on where it was")
+    commands.run(main, stopped="stopped; with --out, the same command goes on where it was")

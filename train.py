@@ -21,8 +21,9 @@ from collections.abc import Sequence
 from absl import flags
 
 import configs
-from data.errors import UserError, printable
-from data.folders import expand
+from common import commands
+from common.errors import printable
+from common.files import expand
 from training import loop, process, seeds
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; runs/NAME by default.")
@@ -54,7 +55,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv)
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {printable(error)}")
+    commands.run(main)

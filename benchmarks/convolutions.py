@@ -3,7 +3,8 @@
     python -m benchmarks.convolutions --json convolutions.json
 
 Forward and both gradients, as in training, and forward alone. Says which lowering "auto" takes
-(see `cnn.lowerings`) and how much longer that takes in training than the fastest of all.
+(see `cnn.convolution.lowerings`) and how much longer that takes in training than the fastest of
+all.
 """
 
 import functools
@@ -16,9 +17,9 @@ import numpy as np
 
 from benchmarks.reporting import make_parser, write_figures
 from benchmarks.timing import Contender, Times, measure
-from cnn import convolve, lowerings
-from cnn.convolution import layer_of
-from evaluation.records import markdown_table
+from cnn import convolve
+from cnn.convolution import layer_of, lowerings
+from common.tables import markdown_table
 from training import process
 
 BATCH = 32

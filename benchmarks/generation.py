@@ -9,12 +9,12 @@ import numpy as np
 
 from benchmarks.reporting import make_parser, write_figures
 from benchmarks.timing import measure
+from common.tables import markdown_table
 from configs import stn_mnist
 from data.batches import DeviceSplit
 from data.faces import FacesConfig
 from data.generated import AdditionConfig
 from data.sources import DatasetConfig
-from evaluation.records import markdown_table
 from training import process
 
 BATCH = 128

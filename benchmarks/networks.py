@@ -24,15 +24,15 @@ import optax
 from flax import nnx
 from jax import lax
 
-import cnn.network
+import cnn.networks.plain
 from benchmarks.floors import count_work, floor_ms, measure_machine
 from benchmarks.reporting import describe_torch, has_torch, make_parser, write_figures
 from benchmarks.timing import Contender, Times, measure
-from capsnet.model import CapsNetConfig
+from capsnet.networks.sabour import CapsNetConfig
 from cnn import count_parameters
+from common.tables import markdown_table
 from data.batches import Batch
-from evaluation.records import markdown_table
-from stn.networks import TransformerNetworkConfig
+from stn.networks.mnist import TransformerNetworkConfig
 from training import process
 
 BATCH = 128
@@ -43,9 +43,9 @@ TASKS = ("training", "inference")
 # Name: configuration, image [height, width, channels].
 NETWORKS: dict[str, tuple[Any, tuple[int, int, int]]] = {
     "capsnet": (CapsNetConfig(), (28, 28, 1)),
-    "cnn_mnist": (cnn.network.small(), (28, 28, 1)),
-    "cnn_mnist_matched": (cnn.network.matched(), (28, 28, 1)),
-    "cnn_mnist_9x9": (cnn.network.wide_kernels(), (28, 28, 1)),
+    "cnn_mnist": (cnn.networks.plain.small(), (28, 28, 1)),
+    "cnn_mnist_matched": (cnn.networks.plain.matched(), (28, 28, 1)),
+    "cnn_mnist_9x9": (cnn.networks.plain.wide_kernels(), (28, 28, 1)),
     "st_cnn 42x42": (TransformerNetworkConfig("cnn", pooling=True), (42, 42, 1)),
     "st_cnn 60x60": (TransformerNetworkConfig("cnn", pooling=True), (60, 60, 1)),
     "stn cnn 60x60": (TransformerNetworkConfig("cnn", transformers=0), (60, 60, 1)),

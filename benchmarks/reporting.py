@@ -11,15 +11,15 @@ import pathlib
 import sys
 from collections.abc import Callable
 
-from data.errors import UserError
-from evaluation.outputs import show_anything, writable_file
-from evaluation.records import write_json
+from common.commands import steady_screen
+from common.errors import UserError
+from common.files import writable_file, write_json
 from training.environment import describe
 
 
 def make_parser(docstring: str | None, *, rounds: int) -> argparse.ArgumentParser:
     """A parser with `--json` and `--rounds`, described by a docstring's first line."""
-    show_anything()
+    steady_screen()
     parser = argparse.ArgumentParser(description=(docstring or "").splitlines()[0])
     parser.add_argument("--json", type=place(writable_file), help="where to write the figures")
     parser.add_argument("--rounds", type=count, default=rounds, help="turns of every contender")
@@ -30,7 +30,7 @@ def place(look: Callable[[str, str], pathlib.Path]) -> Callable[[str], pathlib.P
     """An argument's type: a place that can be written, else a message.
 
     Args:
-        look: `evaluation.outputs.writable_file` or `writable_folder`.
+        look: `common.files.writable_file` or `writable_folder`.
     """
 
     def parse(text: str) -> pathlib.Path:

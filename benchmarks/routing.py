@@ -18,7 +18,7 @@ from benchmarks.timing import Contender, measure
 from capsnet.routing import dynamic_routing
 from capsnet.vectors import squash
 from capsnet.votes import make_votes
-from evaluation.records import markdown_table
+from common.tables import markdown_table
 from training import process
 
 BATCH = 128

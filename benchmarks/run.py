@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from benchmarks.reporting import count, place
-from evaluation.outputs import writable_folder
+from common.files import writable_folder
 
 BENCHMARKS = ("networks", "routing", "convolutions", "sampling", "generation", "scaling")
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.reporting import describe_torch, has_torch, make_parser, write_figures
 from benchmarks.timing import Contender, measure
-from evaluation.records import markdown_table
+from common.tables import markdown_table
 from stn import affine_grid, sample
 from stn.sampling import LOWERINGS
 

@@ -20,10 +20,10 @@ import numpy as np
 
 from benchmarks.reporting import make_parser, write_figures
 from benchmarks.timing import measure
-from capsnet.model import CapsNetConfig
+from capsnet.networks.sabour import CapsNetConfig
+from common.tables import markdown_table
 from data.batches import DeviceSplit
 from data.sources import DatasetConfig
-from evaluation.records import markdown_table
 from training import process
 from training.environment import make_mesh
 from training.experiment import Experiment

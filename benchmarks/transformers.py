@@ -20,11 +20,11 @@ import jax
 import numpy as np
 
 from benchmarks.reporting import place
+from common.commands import steady_screen
+from common.errors import UserError
+from common.files import writable_folder, write_json
+from common.stored import check_fields, damaged, read_object
 from configs import stn_mnist
-from data.errors import UserError
-from evaluation.outputs import show_anything, writable_folder
-from evaluation.records import write_json
-from evaluation.stored import check_fields, damaged, read_object
 from training import loop
 from training.experiment import Experiment
 from training.setup import prepare
@@ -99,7 +99,7 @@ def _minutes(text: str) -> float:
 
 def main(arguments: list[str] | None = None) -> None:
     """Plans, once, and runs what is not there yet."""
-    show_anything()
+    steady_screen()
     parser = argparse.ArgumentParser(description="Networks with and without transformers.")
     parser.add_argument("task", choices=sorted(stn_mnist.TASKS))
     parser.add_argument("--minutes", type=_minutes, default=6.0, help="training time of a run")

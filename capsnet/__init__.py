@@ -2,7 +2,7 @@
 
 from capsnet import losses, routing
 from capsnet.layers import ClassCapsules, PrimaryCapsules
-from capsnet.model import CapsNet, CapsNetConfig, CapsNetOutput, paper, sabour_code
+from capsnet.networks.sabour import CapsNet, CapsNetConfig, CapsNetOutput, paper, sabour_code
 from capsnet.vectors import length, squash
 
 __all__ = [

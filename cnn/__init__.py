@@ -3,8 +3,8 @@
 from cnn.convolution import Convolution, convolve
 from cnn.dense_layers import dense
 from cnn.losses import classification_loss
-from cnn.matching import count_parameters, match_width
-from cnn.network import ConvolutionalNetwork, ConvolutionalNetworkConfig, NetworkOutput
+from cnn.networks.plain import ConvolutionalNetwork, ConvolutionalNetworkConfig, NetworkOutput
+from cnn.parameter_budget import count_parameters, match_width
 from cnn.pooling import pool
 
 __all__ = [

@@ -9,8 +9,8 @@ import pathlib
 import pkgutil
 from collections.abc import Sequence
 
-from data.errors import UserError, first_line
-from data.limits import shown
+from common.errors import UserError, first_line
+from common.limits import shown
 from training.config_types import to_json
 from training.experiment import Experiment, differences
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from common.errors import UserError, first_line
+from common.limits import shown
 from configs import _overrides
 from configs._catalogue import LIST, catalogue, documentation, load, names
-from data.errors import UserError, first_line
-from data.limits import shown
 from training.experiment import Experiment
 
 _HELP = ("help", "h", "?", "helpshort", "helpfull", "helpxml")

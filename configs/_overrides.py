@@ -9,9 +9,9 @@ import typing
 from collections.abc import Iterable
 from typing import Any
 
+from common.errors import UserError, first_line
+from common.limits import shown
 from configs._catalogue import nearest
-from data.errors import UserError, first_line
-from data.limits import shown
 from training.config_types import declared
 from training.experiment import Experiment
 

@@ -6,10 +6,10 @@ Expected: 99.37 % (99.19 to 99.51) on the 10,000 test images at the last step, s
 Cost: 275,000 images; three minutes on two CPU cores.
 """
 
-from cnn import network
+from cnn.networks import plain
 from training.experiment import Experiment
 
 
 def get_config() -> Experiment:
     """Five epochs of 429 steps."""
-    return Experiment(model=network.small(), steps=5 * 429, checkpoint_every=429)
+    return Experiment(model=plain.small(), steps=5 * 429, checkpoint_every=429)

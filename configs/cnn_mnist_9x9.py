@@ -10,10 +10,10 @@ Expected: not measured yet.
 Cost: 550,000 images, the budget of `capsnet_mnist`.
 """
 
-from cnn import network
+from cnn.networks import plain
 from training.experiment import Experiment
 
 
 def get_config() -> Experiment:
     """Ten epochs of 429 steps, as `capsnet_mnist`."""
-    return Experiment(model=network.wide_kernels(), steps=10 * 429)
+    return Experiment(model=plain.wide_kernels(), steps=10 * 429)

@@ -10,10 +10,10 @@ Expected: the paper reports a test error of 0.39 %.
 Cost: 2.7 million images; meant for a GPU.
 """
 
-from cnn import network
+from cnn.networks import plain
 from training.experiment import Experiment
 
 
 def get_config() -> Experiment:
     """Fifty epochs of 429 steps."""
-    return Experiment(model=network.paper(), steps=50 * 429, checkpoint_every=429)
+    return Experiment(model=plain.paper(), steps=50 * 429, checkpoint_every=429)

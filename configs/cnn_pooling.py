@@ -16,7 +16,7 @@ Cost: 165,000 images; one to three minutes on two CPU cores.
 import dataclasses
 
 from cnn.downsampling import KINDS
-from cnn.pooling_network import PoolingNetworkConfig
+from cnn.networks.pooling import PoolingNetworkConfig
 from configs import mnist
 from training.experiment import Experiment
 

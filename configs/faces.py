@@ -23,7 +23,7 @@ Cost: 110,000 images; on two CPU cores five to nine minutes for the three large 
 for the others.
 """
 
-from cnn.bag_of_parts import BagOfPartsConfig
+from cnn.networks.bag_of_parts import BagOfPartsConfig
 from configs import mnist
 from data.faces import TASKS, FacesConfig
 from training.experiment import Experiment

@@ -23,18 +23,18 @@ the others.
 from typing import Any
 
 import capsnet
-from cnn import network, reconstructing_network
-from stn.networks import TransformerNetworkConfig
+from cnn.networks import plain, reconstructing
+from stn.networks.mnist import TransformerNetworkConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule
 
 MODELS = {
     "capsnet": capsnet.paper,
     "st_cnn": TransformerNetworkConfig,
-    "cnn": network.small,
-    "cnn_matched": network.matched,
-    "cnn_9x9": network.wide_kernels,
-    "cnn_decoder": reconstructing_network.matched,
+    "cnn": plain.small,
+    "cnn_matched": plain.matched,
+    "cnn_9x9": plain.wide_kernels,
+    "cnn_decoder": reconstructing.matched,
     "cnn_400k": lambda: TransformerNetworkConfig(transformers=0),
 }
 LEARNING_RATES = {"capsnet": 2e-3}

@@ -19,7 +19,7 @@ Cost: 2.56 million images; from one minute (none) to six (two) on two CPU cores.
 """
 
 from data.generated import AdditionConfig
-from stn.networks import TransformerNetworkConfig
+from stn.networks.mnist import TransformerNetworkConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule
 

@@ -3,7 +3,7 @@
 Paper: Jaderberg, Simonyan, Zisserman and Kavukcuoglu, "Spatial transformer networks" (2015),
 appendix A.2. The argument is TASK,DIGIT: task "t" (digits anywhere) or "tc" (among 16 patches of
 other digits), digit 0 to 9. The encoder is trained along with the transformer and not beforehand,
-by Adam, and the windows zoom in by a schedule; see `stn.colocalisation`.
+by Adam, and the windows zoom in by a schedule; see `stn.networks.colocalisation`.
 
     python train.py --config stn_colocalisation
     python train.py --config stn_colocalisation:tc,3
@@ -16,7 +16,7 @@ Cost: 51,200 triplets; two minutes on two CPU cores.
 """
 
 from data.colocalisation import CoLocalisationConfig
-from stn.colocalisation import CoLocaliserConfig
+from stn.networks.colocalisation import CoLocaliserConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, ConstantSchedule
 

@@ -14,7 +14,7 @@ Cost: 160,000 images; meant for a GPU. The 11,788 images take 1.8 GB of memory.
 """
 
 from data.sources import DatasetConfig
-from stn.cub import TILES, PartsConfig
+from stn.networks.birds import TILES, PartsConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule
 

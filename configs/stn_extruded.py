@@ -12,7 +12,7 @@ Cost: 128,000 volumes; meant for a GPU. The 500 validation and 2,000 test volume
 """
 
 from data.extruded import ExtrudedConfig
-from stn.volumes import VolumeNetworkConfig
+from stn.networks.volumes import VolumeNetworkConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule
 

@@ -20,7 +20,7 @@ on two CPU cores.
 import dataclasses
 
 from data import generated
-from stn.networks import TransformerNetworkConfig
+from stn.networks.mnist import TransformerNetworkConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule
 

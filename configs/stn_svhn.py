@@ -15,7 +15,7 @@ Cost: 2.6 million images through 17 million parameters; meant for a GPU.
 """
 
 from data.sources import DatasetConfig
-from stn.svhn import PLACES, HouseNumberConfig
+from stn.networks.house_numbers import PLACES, HouseNumberConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule
 

@@ -14,8 +14,8 @@ import pathlib
 import numpy as np
 import scipy.io
 
+from common.errors import UserError, first_line
 from data import slicing
-from data.errors import UserError, first_line
 from data.labels import whole_numbers
 from data.resizing import middle_squares
 

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from common.errors import UserError
+from common.limits import MAX_SEED, check_fields, whole
 from data.batches import Batch, DeviceSplit, normalise
 from data.distortions import Placement
-from data.errors import UserError
 from data.generated import DistortedConfig, check_canvas, load_source, paint_split
-from data.limits import MAX_SEED, check_fields, whole
 from data.sources import Dataset, DatasetConfig, Split
 
 

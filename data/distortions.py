@@ -15,8 +15,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
-from data.errors import UserError
-from data.limits import Limits, check_fields, check_method, whole
+from common.errors import UserError
+from common.limits import Limits, check_fields, check_method, whole
 from stn.sampling import sample
 from stn.transforms import Affine, Projective, ThinPlateSpline, Transform
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common.errors import UserError
 from data import preparation, slicing
-from data.errors import UserError
 from data.labels import whole_numbers
 from data.memory import check_fits
 from data.resizing import middle_square

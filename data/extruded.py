@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from common.limits import MIN_POSITIVE, SEED, Limits, check_fields, whole
 from data.batches import Batch, DeviceSplit, normalise
 from data.distortions import check_scales
 from data.generated import check_source, load_painted
-from data.limits import MIN_POSITIVE, SEED, Limits, check_fields, whole
 from data.sources import Dataset, DatasetConfig
 from stn.sampling import sample
 from stn.transforms import Affine

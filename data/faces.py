@@ -21,9 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from common.errors import UserError
+from common.limits import SEED, Limits, check_fields, whole
 from data import face_arrangements as arrangements
 from data.batches import Batch, DeviceSplit
-from data.errors import UserError
 from data.face_parts import (
     FACE_SLOTS,
     SIZE,
@@ -34,7 +35,6 @@ from data.face_parts import (
     part_boxes,
     pose_of,
 )
-from data.limits import SEED, Limits, check_fields, whole
 from data.memory import check_fits
 from data.sources import Dataset, Split
 

@@ -17,6 +17,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
+from common.errors import UserError
+from common.limits import SEED, check_fields, whole
 from data.batches import Batch, DeviceSplit, normalise
 from data.distortions import (
     AffineDistortion,
@@ -26,8 +28,6 @@ from data.distortions import (
     check_distortion,
     place,
 )
-from data.errors import UserError
-from data.limits import SEED, check_fields, whole
 from data.memory import check_fits
 from data.sources import Dataset, DatasetConfig, Split
 from stn.transforms import Transform

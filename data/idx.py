@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import UserError
 from data import slicing
-from data.errors import UserError
 from data.memory import check_fits
 from data.resizing import middle_squares
 

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from data.errors import UserError
+from common.errors import UserError
 
 # Of the classes that labels number, more than half and all but ten have to be there. Further gaps
 # are a sign of an identifier, a measurement or a mark such as 255 for "unlabelled".

@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 
-from data.errors import UserError
+from common.errors import UserError
 
 
 def check_fits(shape: Sequence[int], what: str) -> None:

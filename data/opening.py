@@ -10,8 +10,8 @@ import pathlib
 
 from absl import logging
 
+from common.errors import UserError, first_line
 from data import affnist, bundled_mnist, examples, idx, preparation, slicing
-from data.errors import UserError, first_line
 
 SYSTEM_FOLDER = pathlib.Path("/usr/share/datasets")
 _DEFAULT_FOLDER = "~/tensorflow_datasets"

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from common.errors import UserError
 from data import photographs
 from data.batches import Batch, DeviceSplit, normalise
-from data.errors import UserError
 from data.face_arrangements import HOME, cycle
 from data.face_conditions import Painter, arranger, painter, slide, widened
 from data.face_parts import NOTHING, SIZE, SQUARE_SLOTS, face_points

@@ -16,8 +16,8 @@ import PIL.Image
 from jaxtyping import Array, Float
 from scipy import ndimage
 
+from common.errors import UserError, first_line
 from data import preparation, slicing
-from data.errors import UserError, first_line
 from data.face_parts import FACE_SLOTS, LEFT_EYE, RIGHT_EYE
 from data.opening import data_folder
 

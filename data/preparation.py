@@ -21,7 +21,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from tensorflow_datasets.core.registered import DatasetNotFoundError
 
-from data.errors import UserError, first_line
+from common.errors import UserError, first_line
 
 _PROBE_SECONDS = 4.0
 # Examples that are decoded at once; large images are kept only at the size that is asked for.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data.errors import first_line
+from common.errors import first_line
 
 Images = tuple[np.ndarray, np.ndarray]
 """Images `[count, height, width, channels]` (uint8) and labels `[count]` (int32)."""

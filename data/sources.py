@@ -13,11 +13,11 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int, Key
 
+from common.errors import UserError
 from data import slicing
 from data.augmentation import random_phase, random_shift
 from data.batches import Batch, DeviceSplit, normalise
 from data.distortions import check_distortion
-from data.errors import UserError
 from data.labels import check_range, count_classes
 from data.opening import check_name, data_folder, open_source
 from data.resizing import frame

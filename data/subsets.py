@@ -7,7 +7,7 @@ images add and not what other images do.
 import numpy as np
 from jaxtyping import Int
 
-from data.errors import UserError
+from common.errors import UserError
 
 _SEED = 0
 

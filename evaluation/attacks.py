@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
+from common.errors import UserError
 from data.batches import normalise
-from data.errors import UserError
 from data.sources import Dataset, Split
 from evaluation.curves import SEED
 from evaluation.prediction import Differentiable, Predict

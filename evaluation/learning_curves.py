@@ -11,14 +11,13 @@ import dataclasses
 import json
 import pathlib
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from data.errors import UserError
-from data.folders import expand
+from common import commands
+from common.errors import UserError
+from common.files import expand, writable_folder
 from evaluation.comparison import tabulate
-from evaluation.outputs import show_anything, writable_folder
 from evaluation.records import Result
 from evaluation.reports import write_report
 from evaluation.reports.markdown import curve, title
@@ -154,8 +153,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    show_anything()
-    try:
-        main(sys.argv)
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+    commands.run(main)

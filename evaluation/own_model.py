@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from data.errors import UserError, first_line
+from common.errors import UserError, first_line
 from data.sources import Dataset
 from evaluation.prediction import Differentiable, Predict, Predictor, Warp, predict_all
 

@@ -15,8 +15,8 @@ import optax
 from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
+from common.errors import UserError
 from data.batches import normalise
-from data.errors import UserError
 from data.sources import Split
 from evaluation.attacks import Images
 from evaluation.curves import SEED

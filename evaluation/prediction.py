@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from common.errors import UserError
 from data.batches import normalise
-from data.errors import UserError
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """float32 images `[batch, height, width, channels]` in [0, 1] to logits `[batch, classes]`."""

@@ -1,21 +1,16 @@
 """Measured results as JSON, and as a line or a table for people."""
 
 import dataclasses
-import json
-import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from data.errors import printable
 from data.sources import Split
 from evaluation.paired import resample, value_interval
 from evaluation.statistics import limits_of, wilson_interval
 
 SCHEMA = 2
-PARTIAL = ".partial"
 SAME_EVERYWHERE = "none: the same for every image"
 """In place of an interval's method, where nothing says how much other images would differ."""
 
@@ -153,42 +148,6 @@ def mean(
     )
 
 
-def write_text(path: pathlib.Path, content: str) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_name(path.name + PARTIAL)
-    temporary.write_text(content, encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def write_json(path: pathlib.Path, content: Any) -> None:
-    """Writes JSON whole or not at all."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
-
-
 def make_record(results: Sequence[Result], **facts: Any) -> dict[str, Any]:
     """What a run leaves behind: its facts and all results, under a schema version."""
     return {"schema": SCHEMA, **facts, "results": [r.to_json() for r in results]}
-
-
-def code(name: str) -> str:
-    """A name as Markdown's code, in which nothing else has a meaning."""
-    return f"`{printable(name).replace('`', '')}`"
-
-
-def _in_cell(text: str) -> str:
-    return printable(text).replace("|", "\\|")
-
-
-def markdown_table(rows: Sequence[dict[str, str]]) -> str:
-    """Rows with the same keys as an aligned Markdown table, which no cell can break out of."""
-    rows = [{_in_cell(key): _in_cell(value) for key, value in row.items()} for row in rows]
-    columns = list(rows[0])
-    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
-
-    def line(cells):
-        padded = (cells[name].ljust(widths[name]) for name in columns)
-        return f"| {' | '.join(padded)} |"
-
-    header = line({name: name for name in columns})
-    rule = f"|{'|'.join('-' * (widths[name] + 2) for name in columns)}|"
-    return "\n".join([header, rule, *(line(row) for row in rows)])

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from data.errors import UserError
-from evaluation.records import PARTIAL, SCHEMA, Result, make_record, write_text
-from evaluation.stored import (
+from common.errors import UserError
+from common.files import PARTIAL, write_text
+from common.stored import (
     MAX_NUMBER,
     Kinds,
     Nothing,
@@ -30,6 +30,7 @@ from evaluation.stored import (
     read_arrays,
     read_object,
 )
+from evaluation.records import SCHEMA, Result, make_record
 
 # Facts that must agree for a record to answer a new request.
 _IDENTITY = ("suite", "run", "name", "seed", "checkpoint", "step", "weights", "limit", "data")

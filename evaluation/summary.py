@@ -1,14 +1,14 @@
 """The tables of the records in a folder: `python -m evaluation.summary results`."""
 
 import pathlib
-import sys
+from collections.abc import Sequence
 from typing import Any
 
-from data.errors import UserError
-from data.folders import expand
-from evaluation.outputs import show_anything
-from evaluation.records import code, markdown_table
-from evaluation.stored import damaged, read_object
+from common import commands
+from common.errors import UserError
+from common.files import expand
+from common.stored import damaged, read_object
+from common.tables import code, markdown_table
 
 
 def summarise(folder: pathlib.Path) -> str:
@@ -116,7 +116,7 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.1f} min"
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Prints both tables of a folder."""
     if len(arguments) != 2:
         raise UserError("name one folder: python -m evaluation.summary FOLDER")
@@ -128,8 +128,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    show_anything()
-    try:
-        main(sys.argv)
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+    commands.run(main)

@@ -1,16 +1,16 @@
 """Spatial transformers: transforms, grids, samplers, and the layer made of them."""
 
 from stn import transforms
-from stn.antialiasing import sample_mipmapped, sample_supersampled
 from stn.diagnostics import WarpStatistics, frame, pixel_coordinates, warp_statistics
-from stn.grids import affine_grid, identity_grid
-from stn.iterated import IteratedTransformed, IteratedTransformer
-from stn.localisation import ConvolutionalLocalisation, DenseLocalisation
-from stn.parallel import ParallelTransformed, ParallelTransformers, tiled_poses
+from stn.layers.iterated import IteratedTransformed, IteratedTransformer
+from stn.layers.localisation import ConvolutionalLocalisation, DenseLocalisation
+from stn.layers.parallel import ParallelTransformed, ParallelTransformers, tiled_poses
+from stn.layers.shared import SharedLayersTransformed, SharedLayersTransformer
+from stn.layers.transformer import SpatialTransformer, Transformed
 from stn.penalties import collapse_penalty, identity_penalty, outside_penalty
 from stn.sampling import sample
-from stn.shared import SharedLayersTransformed, SharedLayersTransformer
-from stn.transformer import SpatialTransformer, Transformed
+from stn.sampling.antialiasing import sample_mipmapped, sample_supersampled
+from stn.sampling.grids import affine_grid, identity_grid
 
 __all__ = [
     "ConvolutionalLocalisation",

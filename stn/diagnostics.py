@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Num
 
 from cnn.arrays import as_float, widened
-from stn.grids import check_size, identity_grid
+from stn.sampling.grids import check_size, identity_grid
 
 # Rounding may move a point that lies on the image's edge.
 _EDGE = 1.0 + 1e-5

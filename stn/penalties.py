@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Num
 from cnn import validation
 from cnn.arrays import widened
 from stn.diagnostics import checked_grid
-from stn.grids import axis_coordinates, identity_grid
+from stn.sampling.grids import axis_coordinates, identity_grid
 
 # Twice the image's width, in normalised units.
 _FAR = 4.0

@@ -10,14 +10,14 @@ from flax import nnx
 
 from capsnet import CapsNetConfig
 from cnn import ConvolutionalNetworkConfig, validation
-from cnn.bag_of_parts import BagOfPartsConfig
-from cnn.pooling_network import PoolingNetworkConfig
-from cnn.reconstructing_network import ReconstructingNetworkConfig
-from stn.colocalisation import CoLocaliserConfig
-from stn.cub import PartsConfig
-from stn.networks import TransformerNetworkConfig
-from stn.svhn import HouseNumberConfig
-from stn.volumes import VolumeNetworkConfig
+from cnn.networks.bag_of_parts import BagOfPartsConfig
+from cnn.networks.pooling import PoolingNetworkConfig
+from cnn.networks.reconstructing import ReconstructingNetworkConfig
+from stn.networks.birds import PartsConfig
+from stn.networks.colocalisation import CoLocaliserConfig
+from stn.networks.house_numbers import HouseNumberConfig
+from stn.networks.mnist import TransformerNetworkConfig
+from stn.networks.volumes import VolumeNetworkConfig
 
 # The smallest side that each takes, as it comes.
 SMALLEST = {

@@ -17,16 +17,15 @@ from jax import export
 import capsnet
 import cnn
 import stn
-from cnn import lowerings
-from cnn.bag_of_parts import BagOfPartsConfig
-from cnn.convolution import layer_of
-from cnn.pooling_network import PoolingNetworkConfig
-from cnn.reconstructing_network import ReconstructingNetworkConfig
-from stn.colocalisation import CoLocaliserConfig
-from stn.cub import PartsConfig
-from stn.networks import TRANSFORMS, TransformerNetworkConfig
-from stn.svhn import HouseNumberConfig
-from stn.volumes import VolumeNetworkConfig
+from cnn.convolution import layer_of, lowerings
+from cnn.networks.bag_of_parts import BagOfPartsConfig
+from cnn.networks.pooling import PoolingNetworkConfig
+from cnn.networks.reconstructing import ReconstructingNetworkConfig
+from stn.networks.birds import PartsConfig
+from stn.networks.colocalisation import CoLocaliserConfig
+from stn.networks.house_numbers import HouseNumberConfig
+from stn.networks.mnist import TRANSFORMS, TransformerNetworkConfig
+from stn.networks.volumes import VolumeNetworkConfig
 
 PLAIN = cnn.ConvolutionalNetworkConfig((3, 3), 3, "SAME", ("max2", "average2"), (4,))
 

@@ -18,14 +18,14 @@ import cnn
 import stn
 from capsnet.layers import ClassCapsules, PrimaryCapsules
 from capsnet.votes import make_votes
-from cnn.bag_of_parts import BagOfPartsConfig
 from cnn.decoder import Decoder
 from cnn.downsampling import KINDS, downsample
 from cnn.losses import accuracy
-from cnn.pooling_network import PoolingNetworkConfig
-from cnn.reconstructing_network import ReconstructingNetworkConfig
-from stn.colocalisation import triplet_hinge
-from stn.networks import TRANSFORMS, TransformerNetworkConfig
+from cnn.networks.bag_of_parts import BagOfPartsConfig
+from cnn.networks.pooling import PoolingNetworkConfig
+from cnn.networks.reconstructing import ReconstructingNetworkConfig
+from stn.networks.colocalisation import triplet_hinge
+from stn.networks.mnist import TRANSFORMS, TransformerNetworkConfig
 
 RANDOM = np.random.default_rng(0)
 

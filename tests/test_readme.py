@@ -106,6 +106,12 @@ def test_every_page_is_linked_from_an_index():
         assert f"({path.relative_to(index).as_posix()})" in linked, path
 
 
+def test_files_that_pages_name_exist():
+    for name in re.findall(r"`((?:\w+/)+\w+\.(?:py|json))`", EVERYTHING):
+        made = name.startswith(("runs/", "reports/")) or name in RECIPES
+        assert made or (ROOT / name).is_file(), name
+
+
 def inline():
     """The commands in running text, but for those with a placeholder in capitals."""
     found = [" ".join(command.split()) for command in re.findall(r"`(python [^`]+)`", EVERYTHING)]

@@ -1,6 +1,7 @@
 """The rooms' import arrows point one way."""
 
 import ast
+import sys
 
 import pytest
 
@@ -8,11 +9,12 @@ from tests.conftest import ROOT
 
 # What each room may import of the others; prefixes name the only modules that it may reach.
 ARROWS = {
+    "common": [],
     "cnn": [],
     "capsnet": ["cnn"],
-    "data": ["stn.transforms", "stn.sampling"],
-    "evaluation": ["data", "stn.transforms", "stn.sampling", "stn.diagnostics"],
-    "training": ["data", "evaluation"],
+    "data": ["common", "stn.transforms", "stn.sampling"],
+    "evaluation": ["common", "data", "stn.transforms", "stn.sampling", "stn.diagnostics"],
+    "training": ["common", "data", "evaluation"],
     "stn": ["cnn"],
 }
 ROOMS = {*ARROWS, "configs", "benchmarks", "tests"}
@@ -47,6 +49,12 @@ def test_models_need_only_jax_and_flax():
     for room in ("capsnet", "cnn", "stn"):
         for path in (ROOT / room).rglob("*.py"):
             assert {name.split(".")[0] for name in imports(path)} <= allowed | standard, path
+
+
+def test_what_all_rooms_need_needs_little():
+    for path in (ROOT / "common").rglob("*.py"):
+        used = {name.split(".")[0] for name in imports(path)}
+        assert used <= {"numpy", "common", *sys.stdlib_module_names}, path
 
 
 def test_commands_stay_short():

@@ -17,8 +17,8 @@ from cnn.convolution import LOWERINGS
 from cnn.decoder import Decoder
 from cnn.downsampling import downsample
 from cnn.losses import accuracy
-from stn.colocalisation import triplet_hinge
-from stn.svhn import HouseNumberConfig
+from stn.networks.colocalisation import triplet_hinge
+from stn.networks.house_numbers import HouseNumberConfig
 
 LABELS = np.arange(10)
 LENGTHS = jnp.full((10, 10), 0.4)

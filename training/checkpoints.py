@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
-from data.errors import UserError
+from common.errors import UserError
 from training.damage import CHECKSUM, STEP, VALIDATION_ACCURACY, fault_of_facts, misfit, reason
 
 # Far above what a run writes; longer ones are not read into memory.

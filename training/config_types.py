@@ -13,17 +13,17 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from data.errors import UserError, first_line
-from data.limits import shown
+from common.errors import UserError, first_line
+from common.limits import shown
 
 TAG = "type"
 # Public names, and the modules that hold them today.
 _MODULES = {
-    "capsnet.CapsNetConfig": "capsnet.model",
-    "cnn.BagOfPartsConfig": "cnn.bag_of_parts",
-    "cnn.ConvolutionalNetworkConfig": "cnn.network",
-    "cnn.PoolingNetworkConfig": "cnn.pooling_network",
-    "cnn.ReconstructingNetworkConfig": "cnn.reconstructing_network",
+    "capsnet.CapsNetConfig": "capsnet.networks.sabour",
+    "cnn.BagOfPartsConfig": "cnn.networks.bag_of_parts",
+    "cnn.ConvolutionalNetworkConfig": "cnn.networks.plain",
+    "cnn.PoolingNetworkConfig": "cnn.networks.pooling",
+    "cnn.ReconstructingNetworkConfig": "cnn.networks.reconstructing",
     "data.AdditionConfig": "data.generated",
     "data.AffineDistortion": "data.distortions",
     "data.CoLocalisationConfig": "data.colocalisation",
@@ -35,11 +35,11 @@ _MODULES = {
     "data.PhotographedFacesConfig": "data.photographed_faces",
     "data.Placement": "data.distortions",
     "data.ProjectiveDistortion": "data.distortions",
-    "stn.CoLocaliserConfig": "stn.colocalisation",
-    "stn.HouseNumberConfig": "stn.svhn",
-    "stn.PartsConfig": "stn.cub",
-    "stn.TransformerNetworkConfig": "stn.networks",
-    "stn.VolumeNetworkConfig": "stn.volumes",
+    "stn.CoLocaliserConfig": "stn.networks.colocalisation",
+    "stn.HouseNumberConfig": "stn.networks.house_numbers",
+    "stn.PartsConfig": "stn.networks.birds",
+    "stn.TransformerNetworkConfig": "stn.networks.mnist",
+    "stn.VolumeNetworkConfig": "stn.networks.volumes",
     "training.AdamConfig": "training.optimizers",
     "training.ConstantSchedule": "training.optimizers",
     "training.CosineSchedule": "training.optimizers",
@@ -48,6 +48,7 @@ _MODULES = {
     "training.MomentumConfig": "training.optimizers",
     "training.StepSchedule": "training.optimizers",
 }
+_PUBLIC = {f"{module}.{name.partition('.')[2]}": name for name, module in _MODULES.items()}
 # Names under which older runs and records have them; these never change.
 _OLD_NAMES = {
     "capsnet.model.CapsNetConfig": "capsnet.CapsNetConfig",
@@ -96,7 +97,7 @@ def name_of(kind: type) -> str:
         kind: A dataclass.
     """
     full = f"{kind.__module__}.{kind.__qualname__}"
-    return _OLD_NAMES.get(full, full)
+    return _PUBLIC.get(full, full)
 
 
 def types_in(config: Any) -> dict[str, type]:

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 from absl import logging
 
-from data.errors import first_line
+from common.errors import first_line
 
 # The facts of a checkpoint that the training reads.
 VALIDATION_ACCURACY = "validation_accuracy"

@@ -10,7 +10,7 @@ import time
 import jax
 from jax.sharding import AxisType, Mesh
 
-from data.errors import UserError, first_line, printable
+from common.errors import UserError, first_line, printable
 from training.step import DATA_AXIS
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")

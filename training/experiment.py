@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 from flax import nnx
 
-from data.errors import UserError
-from data.limits import SEED, SHARE, Limits, check_fields, check_method, check_number, whole
+from common.errors import UserError
+from common.limits import SEED, SHARE, Limits, check_fields, check_method, check_number, whole
 from data.sources import DatasetConfig
 from training.config_types import Known, rebuild, to_json, types_in
 from training.optimizers import AdamConfig

@@ -3,9 +3,9 @@
 import pathlib
 from collections.abc import Sequence
 
-from data.errors import UserError
-from data.folders import expand
-from evaluation.stored import read_object
+from common.errors import UserError
+from common.files import expand
+from common.stored import read_object
 
 
 def find_runs(words: Sequence[str]) -> list[pathlib.Path]:

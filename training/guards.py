@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from data.errors import UserError, first_line
+from common.errors import UserError, first_line
 from training.experiment import Experiment
 from training.run_directory import RunDirectory
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from absl import logging
 
-from data.errors import UserError
+from common.errors import UserError
 
 try:
     import fcntl

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from data.errors import UserError
+from common.errors import UserError
 
 
 class NonFiniteError(UserError):

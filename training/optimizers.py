@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import optax
 
-from data.limits import POSITIVE, SHARE, Limits, check_fields, check_method, whole
+from common.limits import POSITIVE, SHARE, Limits, check_fields, check_method, whole
 
 _SCHEDULE = "optimizer.schedule."
 _DECAY = Limits(POSITIVE.least, 1.0)

@@ -1,4 +1,4 @@
-"""What the commands ask of their process before they compute anything: a screen, memory, a cache.
+"""What the commands ask of their process before they compute anything: memory and a cache.
 
 Nothing here may end a command: what a machine does not offer is done without.
 """
@@ -9,11 +9,10 @@ import pathlib
 import re
 import socket
 import sys
-from typing import TextIO
 
 import jax
 
-from data.errors import UserError, first_line
+from common.errors import UserError, first_line
 
 # Of <malloc.h>: what mallopt sets.
 _TRIM_THRESHOLD = -1
@@ -23,55 +22,9 @@ _LARGEST = 2**31 - 1
 
 
 def set_up() -> None:
-    """Steadies the screen, keeps freed memory and compiled programs; to be called first."""
-    steady_screen()
+    """Keeps freed memory and compiled programs; to be called first."""
     keep_freed_memory()
     keep_compiled_programs()
-
-
-def steady_screen() -> None:
-    """Makes sure that nothing printed can end the command.
-
-    A character that the screen's encoding lacks is shown as "?". A screen that goes away (a closed
-    terminal, `| head`, a full disk under a log) is written to no more, and the work goes on; one
-    that was closed from the start takes nothing.
-    """
-    for number in (0, 1, 2):
-        # Or the next file that is opened would get its number, and what C libraries print.
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    sys.stdout, sys.stderr = _Screen(sys.stdout), _Screen(sys.stderr)
-
-
-class _Screen:
-    """A text stream that falls silent where another would raise; silent from the start if None."""
-
-    def __init__(self, stream: TextIO | None):
-        self._stream = stream or open(os.devnull, "w")  # noqa: SIM115 - open to the end
-        if hasattr(stream, "reconfigure"):  # a test's or notebook's stand-in has none
-            stream.reconfigure(errors="replace")  # pyright: ignore
-
-    def write(self, text: str) -> int:
-        """Writes a text, if anything still takes it."""
-        return self._try(lambda: self._stream.write(text), len(text))
-
-    def flush(self) -> None:
-        """Flushes the stream, if anything still takes it."""
-        self._try(self._stream.flush, None)
-
-    def _try(self, act, otherwise):
-        try:
-            return act()
-        except OSError:
-            # What is buffered goes there too, or Python would complain of it at exit.
-            with open(os.devnull, "w") as nothing:
-                os.dup2(nothing.fileno(), self._stream.fileno())
-            return otherwise
-
-    def __getattr__(self, name: str):
-        return getattr(self._stream, name)
 
 
 def keep_freed_memory() -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from tqdm import tqdm
 
-from data.errors import printable
+from common.errors import printable
 from evaluation.records import show_interval, show_value
 from training.clock import Stopwatch, per_second
 from training.run_directory import RunDirectory

@@ -6,7 +6,7 @@ import pathlib
 
 from absl import logging
 
-from data.errors import UserError
+from common.errors import UserError
 from evaluation.prediction import Predictor
 from training.checkpoints import Checkpoints, checksum
 from training.cost import measure

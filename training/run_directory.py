@@ -19,9 +19,8 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from data.errors import UserError, printable
-from data.folders import expand
-from evaluation.records import PARTIAL, write_json, write_text
+from common.errors import UserError, printable
+from common.files import PARTIAL, expand, write_json, write_text
 from training.config_types import Known, to_json, types_in
 from training.experiment import Experiment, differences, from_json
 from training.locking import lock

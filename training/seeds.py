@@ -4,8 +4,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from data.errors import UserError
-from data.folders import expand
+from common.errors import UserError
+from common.files import expand
 from training.experiment import Experiment
 
 

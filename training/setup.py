@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from common.errors import UserError, first_line
 from data.batches import DeviceSplit
-from data.errors import UserError, first_line
 from data.memory import physical
 from data.sources import Dataset
 from evaluation import suites

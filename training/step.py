@@ -18,8 +18,8 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
+from common.errors import UserError, first_line
 from data.batches import DeviceSplit, draw, epoch_order, steps_per_epoch
-from data.errors import UserError, first_line
 from training.experiment import Experiment
 
 DATA_AXIS = "data"

@@ -1,4 +1,4 @@
-"""The plain convolutional classifiers of `cnn.network`, in PyTorch."""
+"""The plain convolutional classifiers of `cnn.networks.plain`, in PyTorch."""
 
 import torch  # pyright: ignore[reportMissingImports]
 

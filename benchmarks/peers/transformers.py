@@ -1,4 +1,4 @@
-"""The convolutional networks of `stn.networks` in PyTorch: the CNN, alone or behind a transformer.
+"""The CNN of `stn.networks.mnist` in PyTorch, alone or behind a transformer.
 
 The transformer is PyTorch's own pair of functions, `affine_grid` and `grid_sample`.
 """
@@ -6,10 +6,10 @@ The transformer is PyTorch's own pair of functions, `affine_grid` and `grid_samp
 import torch  # pyright: ignore[reportMissingImports]
 
 from benchmarks.peers import layers
-from stn import networks
-from stn.classifiers import ConvolutionalClassifier
-from stn.localisation import ConvolutionalLocalisation
-from stn.transformer import SpatialTransformer
+from stn.layers.localisation import ConvolutionalLocalisation
+from stn.layers.transformer import SpatialTransformer
+from stn.networks import mnist
+from stn.networks.classifiers import ConvolutionalClassifier
 from stn.transforms import Affine
 
 functional = torch.nn.functional
@@ -73,7 +73,7 @@ class ClassifierNetwork(torch.nn.Module):
         ValueError: if it is not convolutional.
     """
 
-    def __init__(self, model: networks.ClassifierNetwork | networks.TransformerNetwork):
+    def __init__(self, model: mnist.ClassifierNetwork | mnist.TransformerNetwork):
         super().__init__()
         if not isinstance(model.classifier, ConvolutionalClassifier):
             raise ValueError("the peer of a classifier is the convolutional one")
@@ -98,7 +98,7 @@ class TransformerNetwork(ClassifierNetwork):
         ValueError: if it has other transformers, another classifier or penalties.
     """
 
-    def __init__(self, model: networks.TransformerNetwork):
+    def __init__(self, model: mnist.TransformerNetwork):
         super().__init__(model)
         transformers = list(model.transformers.transformers)
         if len(transformers) != 1 or not isinstance(transformers[0], SpatialTransformer):

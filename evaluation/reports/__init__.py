@@ -3,8 +3,8 @@
 import pathlib
 from collections.abc import Sequence
 
+from common.files import write_text
 from evaluation.comparison import tabulate
-from evaluation.records import write_text
 from evaluation.reports import markdown
 from evaluation.reports.figures import draw_table
 from evaluation.reports.page import Examples, make_page

@@ -9,12 +9,11 @@ but for the sample images, which are not in records.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 
-from data.errors import UserError
-from data.folders import expand
-from evaluation.outputs import show_anything, writable_folder
+from common import commands
+from common.errors import UserError
+from common.files import expand, writable_folder
 from evaluation.reports import write_report
 from evaluation.reports.markdown import summarise_headlines
 from evaluation.store import RecordStore
@@ -42,8 +41,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    show_anything()
-    try:
-        main(sys.argv)
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+    commands.run(main)

@@ -4,10 +4,10 @@ import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 
-from data.errors import printable
+from common.errors import printable
+from common.tables import code, markdown_table
 from evaluation.comparison import Row, Table, tabulate
 from evaluation.headlines import Point
-from evaluation.records import code, markdown_table
 from evaluation.reports.figures import Drawing
 from evaluation.reports.glance import SUITE, column_of, models_of, rows_at_a_glance
 from evaluation.reports.guide import GUIDE

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from data.errors import UserError
+from common.errors import UserError
 
 _GAP = 2
 

@@ -15,8 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from data.errors import printable
-from evaluation.records import write_text
+from common.errors import printable
+from common.files import write_text
 
 WIDTH = 5.6
 """Inches; text stays legible when a phone shows it at two thirds."""

@@ -17,7 +17,7 @@ import pkgutil
 
 import numpy as np
 
-from data.errors import UserError
+from common.errors import UserError
 from data.sources import Dataset
 from evaluation.prediction import Predict
 from evaluation.records import Result

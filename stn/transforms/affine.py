@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Num
 
 from cnn import validation
 from cnn.arrays import as_float, same_type, widened
-from stn.grids import affine_grid
+from stn.sampling.grids import affine_grid
 
 Theta = Num[ArrayLike, "batch parameters"]
 Parameters = Float[Array, "batch parameters"]

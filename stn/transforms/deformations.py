@@ -9,8 +9,8 @@ from jax import lax
 
 from cnn import validation
 from cnn.arrays import widened
-from stn.grids import identity_grid
 from stn.sampling import sample
+from stn.sampling.grids import identity_grid
 from stn.transforms.affine import Grid, Points, SentPoints, Theta, checked, checked_points
 
 

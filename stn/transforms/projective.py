@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from cnn.arrays import widened
-from stn.grids import affine_grid, identity_grid
+from stn.sampling.grids import affine_grid, identity_grid
 from stn.transforms.affine import (
     Grid,
     Parameters,

@@ -4,8 +4,8 @@ import json
 import pytest
 
 from benchmarks import networks
-from capsnet.model import CapsNetConfig
-from stn.networks import TransformerNetworkConfig
+from capsnet.networks.sabour import CapsNetConfig
+from stn.networks.mnist import TransformerNetworkConfig
 
 SMALL = {
     "capsnet": (

@@ -9,7 +9,7 @@ from flax import nnx
 from capsnet import CapsNetConfig, paper
 from cnn import ConvolutionalNetworkConfig, count_parameters
 from data.batches import Batch
-from stn.networks import ClassifierNetwork, TransformerNetwork, TransformerNetworkConfig
+from stn.networks.mnist import ClassifierNetwork, TransformerNetwork, TransformerNetworkConfig
 
 torch = pytest.importorskip("torch")
 

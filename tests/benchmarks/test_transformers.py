@@ -3,10 +3,10 @@ import dataclasses
 import pytest
 
 from benchmarks import transformers
+from common.errors import UserError
 from configs import stn_mnist
-from data.errors import UserError
 from data.sources import DatasetConfig
-from stn.networks import TransformerNetworkConfig
+from stn.networks.mnist import TransformerNetworkConfig
 
 SMALL = DatasetConfig(train="train[:64]", validation="train[64:80]", test="test[:20]", shift=0)
 

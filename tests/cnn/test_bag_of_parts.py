@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 
 from cnn import count_parameters
-from cnn.bag_of_parts import RECEPTIVE_FIELD, BagOfPartsConfig
+from cnn.networks.bag_of_parts import RECEPTIVE_FIELD, BagOfPartsConfig
 from data.batches import Batch
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from cnn.fourier import Tiling, convolve_spectra, make_tiling
-from cnn.waves import make_transforms
+from cnn.convolution.dft import make_transforms
+from cnn.convolution.fourier import Tiling, convolve_spectra, make_tiling
 
 
 def correlate(images, kernel, strides):

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from cnn.lowerings import Layer, best_tiling, choose, choose_for_values
+from cnn.convolution.lowerings import Layer, best_tiling, choose, choose_for_values
 
 FIRST = Layer(128, (20, 20), (9, 9), (1, 1), 1, 256)
 PRIMARY_CAPSULES = Layer(128, (6, 6), (9, 9), (2, 2), 256, 256)

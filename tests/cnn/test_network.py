@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cnn import ConvolutionalNetworkConfig, network, pool
+from cnn import ConvolutionalNetworkConfig, pool
+from cnn.networks import plain
 from data.batches import Batch
 
 
@@ -16,10 +17,10 @@ def parameters(config, image_shape=(28, 28, 1)):
 @pytest.mark.parametrize(
     ("preset", "expected"),
     [
-        (network.paper, 35_445_522),
-        (network.matched, 8_214_147),
-        (network.wide_kernels, 5_240_762),
-        (network.small, 454_922),
+        (plain.paper, 35_445_522),
+        (plain.matched, 8_214_147),
+        (plain.wide_kernels, 5_240_762),
+        (plain.small, 454_922),
     ],
 )
 def test_parameter_counts(preset, expected):
@@ -27,7 +28,7 @@ def test_parameter_counts(preset, expected):
 
 
 def test_matched_is_within_a_thousandth_of_capsnet():
-    assert parameters(network.matched()) == pytest.approx(8_215_568, rel=1e-3)
+    assert parameters(plain.matched()) == pytest.approx(8_215_568, rel=1e-3)
 
 
 TINY = ConvolutionalNetworkConfig(channels=(4, 8), pooling=("max2", "average2"), dense=(16,))

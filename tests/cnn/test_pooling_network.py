@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cnn.pooling_network import PoolingNetworkConfig
+from cnn.networks.pooling import PoolingNetworkConfig
 
 IMAGES = jax.random.uniform(jax.random.key(1), (2, 16, 16, 1))
 

@@ -6,7 +6,7 @@ from flax import nnx
 
 import capsnet
 from cnn import ConvolutionalNetworkConfig, classification_loss, count_parameters
-from cnn.reconstructing_network import ReconstructingNetworkConfig, matched
+from cnn.networks.reconstructing import ReconstructingNetworkConfig, matched
 from data.batches import Batch
 
 # A whole call is compiled at once, for its operations take longer one by one.

@@ -9,10 +9,10 @@ from flax import nnx
 from jax.sharding import AxisType
 
 import configs
+from common.errors import UserError, first_line
 from configs import _overrides
 from data import slicing
 from data.batches import DeviceSplit
-from data.errors import UserError, first_line
 from data.memory import check_fits
 from data.opening import check_name
 from data.sources import Split

@@ -8,8 +8,8 @@ import pytest
 from absl import flags
 
 import configs
+from common.errors import UserError
 from configs import _overrides
-from data.errors import UserError
 
 
 def parsed(*arguments):

@@ -9,9 +9,9 @@ from absl import flags
 from jax.sharding import AxisType
 
 import configs
+from common.errors import UserError
 from configs import load, names, parse_flags
 from data.batches import DeviceSplit
-from data.errors import UserError
 from training.experiment import from_json, to_json
 from training.step import make_program
 

@@ -4,8 +4,8 @@ import pytest
 
 import configs
 from cnn import count_parameters
+from common.errors import UserError
 from configs import faces, mnist
-from data.errors import UserError
 from data.faces import TASKS
 from data.photographed_faces import PhotographedFacesConfig
 

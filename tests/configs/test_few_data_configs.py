@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 import configs
+from common.errors import UserError
 from configs.augmentation import AUGMENTATIONS
-from data.errors import UserError
 from data.sources import DatasetConfig
 
 

@@ -9,8 +9,8 @@ import pytest
 from absl import flags
 
 import configs
+from common.errors import UserError
 from configs import _overrides
-from data.errors import UserError
 from tests.configs import fuzzing
 
 COMMANDS = list(fuzzing.commands())

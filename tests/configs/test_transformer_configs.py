@@ -2,8 +2,8 @@ import pytest
 
 import configs
 from cnn import count_parameters
+from common.errors import UserError
 from configs import stn_mnist
-from data.errors import UserError
 
 
 def build(experiment, shape, classes=10):

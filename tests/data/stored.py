@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from common.errors import UserError
 from data import idx, preparation
-from data.errors import UserError
 
 COUNT = 20
 CLASSES = tfds.features.ClassLabel(num_classes=3)

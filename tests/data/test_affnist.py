@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.io
 
+from common.errors import UserError
 from data import affnist
-from data.errors import UserError
 from data.sources import DatasetConfig, load, load_elsewhere
 
 UPRIGHT_SEVEN = np.zeros((40, 40), np.uint8)

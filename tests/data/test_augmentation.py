@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from common.errors import UserError
 from data.augmentation import phase_offsets, random_phase, random_shift, shift_images
 from data.batches import DeviceSplit
-from data.errors import UserError
 from data.sources import DatasetConfig
 
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from common.errors import UserError
 from data.batches import DeviceSplit
 from data.colocalisation import CoLocalisationConfig
-from data.errors import UserError
 from data.sources import DatasetConfig
 
 CONFIG = CoLocalisationConfig(

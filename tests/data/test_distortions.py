@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
+from common.errors import UserError
 from data.distortions import (
     AffineDistortion,
     Distortion,
@@ -17,7 +18,6 @@ from data.distortions import (
     place,
     square_to_quadrilateral,
 )
-from data.errors import UserError
 from stn.sampling import sample
 from stn.transforms import Affine
 

@@ -7,8 +7,8 @@ import pytest
 import scipy.ndimage
 import scipy.spatial.transform
 
+from common.errors import UserError
 from data.batches import DeviceSplit
-from data.errors import UserError
 from data.extruded import ExtrudedConfig, extrude, rotation
 from data.sources import DatasetConfig
 from stn.sampling import sample

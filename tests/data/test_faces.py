@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from common.errors import UserError
 from data import face_arrangements as arrangements
 from data.batches import DeviceSplit
-from data.errors import UserError
 from data.face_conditions import INVERT, cut_and_paste, painter, small_moves, widened
 from data.face_parts import FACE_SLOTS, SQUARE_SLOTS, face_points, part_boxes, pose_of
 from data.faces import FACE, FacesConfig

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from common.errors import UserError
 from data import generated
 from data.batches import DeviceSplit
 from data.distortions import Placement
-from data.errors import UserError
 from data.sources import Dataset, DatasetConfig, Split
 from tests.data.stored import numbers, pixels, prepare
 

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from common.errors import UserError
 from data import face_arrangements as arrangements
 from data import photographs, preparation
 from data.batches import DeviceSplit
-from data.errors import UserError
 from data.face_conditions import INVERT, painter, small_moves, widened
 from data.face_parts import NOTHING, pose_of
 from data.faces import FACE

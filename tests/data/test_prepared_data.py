@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from data.errors import UserError
+from common.errors import UserError
 from data.sources import Dataset, DatasetConfig, Split, load, load_elsewhere
 from tests.data.stored import CLASSES, COUNT, numbers, pixels, prepare, refusal, write_idx
 

@@ -14,8 +14,8 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.testing import mocking
 
+from common.errors import UserError
 from data import bundled_mnist, idx, opening, preparation, sources
-from data.errors import UserError
 from data.resizing import middle_square
 from data.sources import DatasetConfig, load
 from tests.conftest import ROOT

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data.errors import UserError
+from common.errors import UserError
 from data.sources import DatasetConfig, Split, load
 from data.subsets import first_images, stratified_order
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from common.errors import UserError
 from data.batches import normalise
-from data.errors import UserError
 from data.sources import Split
 from evaluation.attacks import (
     LOSSES,

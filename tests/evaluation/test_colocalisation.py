@@ -5,7 +5,7 @@ from data.sources import Dataset, Split
 from evaluation import suites
 from evaluation.prediction import Predictor, Warp
 from evaluation.suites.colocalisation import overlap
-from stn.grids import identity_grid
+from stn.sampling.grids import identity_grid
 from stn.transforms import Affine, Translation
 
 SUITE = suites.load("colocalisation")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cnn.pooling_network import PoolingNetworkConfig
+from cnn.networks.pooling import PoolingNetworkConfig
 from evaluation.equivariance import (
     channel_sums,
     cumulative_strides,

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from data.errors import UserError
+from common.errors import UserError
 from evaluation.comparison import tabulate
 from evaluation.learning_curves import learning_curves, main
 from evaluation.reports.figures import draw_curves

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data.errors import UserError
+from common.errors import UserError
 from evaluation import own_model, suites
 from evaluation.prediction import Predictor
 from tests.evaluation.test_suites import DATASET, SPLIT, perfect

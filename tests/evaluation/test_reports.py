@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from data.errors import UserError
+from common.errors import UserError
 from evaluation.answers import confusion_details, reliability_details
 from evaluation.comparison import tabulate
 from evaluation.reports import write_report

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from data.errors import UserError
+from common.errors import UserError
 from evaluation.records import Result, rate
 from evaluation.store import RecordStore
 from tests.evaluation.test_suites import SPLIT

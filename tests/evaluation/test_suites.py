@@ -5,11 +5,13 @@ import pkgutil
 import numpy as np
 import pytest
 
-from data.errors import UserError
+from common.errors import UserError
+from common.files import write_json
+from common.tables import markdown_table
 from data.sources import Dataset, Split
 from evaluation import suites
 from evaluation.prediction import Predictor, predict_all
-from evaluation.records import SCHEMA, make_record, markdown_table, write_json
+from evaluation.records import SCHEMA, make_record
 from evaluation.statistics import wilson_interval
 
 # Image k shows the value k; its label is k modulo 4.

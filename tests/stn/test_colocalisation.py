@@ -8,9 +8,9 @@ import scipy.ndimage
 from flax import nnx
 
 from cnn import classification_loss
-from cnn.matching import count_parameters
-from stn.colocalisation import CoLocaliserConfig, WindowLocalisation, triplet_hinge
-from stn.grids import identity_grid
+from cnn.parameter_budget import count_parameters
+from stn.networks.colocalisation import CoLocaliserConfig, WindowLocalisation, triplet_hinge
+from stn.sampling.grids import identity_grid
 
 SHAPE = (40, 40, 1)
 

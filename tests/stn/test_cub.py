@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 
 from data.batches import Batch
-from stn.cub import PartsConfig
+from stn.networks.birds import PartsConfig
 
 SHAPE = (16, 16, 3)
 

@@ -9,8 +9,8 @@ from flax import nnx
 from cnn import count_parameters
 from data.batches import Batch
 from stn import identity_grid
-from stn.classifiers import ConvolutionalClassifier, DenseClassifier
-from stn.networks import TRANSFORMS, TransformerNetworkConfig
+from stn.networks.classifiers import ConvolutionalClassifier, DenseClassifier
+from stn.networks.mnist import TRANSFORMS, TransformerNetworkConfig
 
 SHAPES = {"r": (28, 28, 1), "rts": (42, 42, 1), "tc": (60, 60, 1), "addition": (42, 42, 2)}
 SMALL = TransformerNetworkConfig(parameters=30_000)

@@ -8,8 +8,9 @@ import pytest
 import scipy.ndimage
 from jax.test_util import check_grads
 
-from stn import affine_grid, identity_grid, lowerings, sample, sampling
-from stn.sampling import METHODS, PADDINGS
+from stn import affine_grid, identity_grid, sample, sampling
+from stn.sampling import lowerings
+from stn.sampling.taps import METHODS, PADDINGS
 from tests.stn import reference
 
 MODES = [

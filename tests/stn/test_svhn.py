@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cnn.matching import count_parameters
+from cnn.parameter_budget import count_parameters
 from data.batches import Batch
-from stn.svhn import HouseNumberConfig, TransformedHouseNumberNetwork
+from stn.networks.house_numbers import HouseNumberConfig, TransformedHouseNumberNetwork
 
 SMALL = HouseNumberConfig(channels=(3, 4, 5, 6), pooling=("max2", "none") * 2, dense=(8,))
 SHAPE = (16, 12, 3)

@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 
 from data.batches import Batch
-from stn.volumes import VolumeLocalisation, VolumeNetworkConfig
+from stn.networks.volumes import VolumeLocalisation, VolumeNetworkConfig
 
 SMALL = VolumeNetworkConfig(output=24, width=4)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data.errors import UserError
+from common.errors import UserError
 from training.checkpoints import Checkpoints
 from training.damage import VALIDATION_ACCURACY
 

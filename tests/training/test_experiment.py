@@ -4,7 +4,7 @@ import json
 import pytest
 
 import capsnet
-from data.errors import UserError
+from common.errors import UserError
 from training.experiment import Experiment, differences, from_json, to_json
 
 
@@ -23,9 +23,9 @@ def test_differences_name_fields_by_their_path():
 @pytest.mark.parametrize(
     "stored",
     [
-        {"type": "capsnet.model.Gone"},
+        {"type": "capsnet.networks.sabour.Gone"},
         {"type": "gone.Model"},
-        {"type": "capsnet.model.CapsNetConfig", "gone": 1},
+        {"type": "capsnet.networks.sabour.CapsNetConfig", "gone": 1},
     ],
 )
 def test_a_type_that_is_gone_is_named(stored):

@@ -7,11 +7,11 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType
 
-from capsnet.model import CapsNetConfig
+from capsnet.networks.sabour import CapsNetConfig
 from cnn import NetworkOutput
-from cnn.network import ConvolutionalNetworkConfig
-from cnn.pooling_network import PoolingNetworkConfig
-from stn.networks import TransformerNetworkConfig
+from cnn.networks.plain import ConvolutionalNetworkConfig
+from cnn.networks.pooling import PoolingNetworkConfig
+from stn.networks.mnist import TransformerNetworkConfig
 from tests.training.tiny_model import Tiny, TinyConfig
 from training.experiment import Experiment
 from training.step import make_program

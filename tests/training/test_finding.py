@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from data.errors import UserError
+from common.errors import UserError
 from training.finding import find_runs, name_runs
 
 

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 import pytest
 
+from common.errors import UserError
 from data import generated
-from data.errors import UserError
 from data.sources import DatasetConfig
 from evaluation.statistics import wilson_interval
-from stn.networks import TransformerNetworkConfig
+from stn.networks.mnist import TransformerNetworkConfig
 from tests.training.test_step import assert_same
 from tests.training.tiny_model import TinyConfig
 from training import loop

@@ -7,7 +7,7 @@ import optax
 import pytest
 from flax import nnx
 
-from data.errors import UserError
+from common.errors import UserError
 from training.optimizers import (
     AdamConfig,
     ConstantSchedule,

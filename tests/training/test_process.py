@@ -6,7 +6,7 @@ import sys
 import jax
 import pytest
 
-from data.errors import UserError
+from common.errors import UserError
 from tests.conftest import ROOT
 from training import process
 
@@ -88,8 +88,8 @@ def test_a_user_without_a_home_compiles_without_a_cache(cache_setting, monkeypat
 
 _PRINT = """
 import os, sys
-from training import process
-process.steady_screen()
+from common import commands
+commands.steady_screen()
 print("caf\u00e9 \u2588", flush=True)
 for _ in range(3):
     print("x" * 100_000)

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from data.errors import UserError
-from data.folders import expand
+from common.errors import UserError
+from common.files import expand
 from tests.training.tiny_model import TinyConfig
 from training import locking
 from training.experiment import Experiment

@@ -2,9 +2,9 @@ import jax
 import numpy as np
 import pytest
 
-from cnn.network import ConvolutionalNetworkConfig
-from cnn.reconstructing_network import ReconstructingNetworkConfig
-from data.errors import UserError
+from cnn.networks.plain import ConvolutionalNetworkConfig
+from cnn.networks.reconstructing import ReconstructingNetworkConfig
+from common.errors import UserError
 from data.sources import Dataset, DatasetConfig, Split
 from tests.training.tiny_model import Tiny, TinyConfig
 from training.environment import make_mesh

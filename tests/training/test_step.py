@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType
 
-from cnn.pooling_network import PoolingNetworkConfig
+from cnn.networks.pooling import PoolingNetworkConfig
 from data.batches import DeviceSplit, draw, epoch_order
 from data.sources import DatasetConfig
 from tests.training.tiny_model import TinyConfig

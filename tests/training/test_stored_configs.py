@@ -12,7 +12,7 @@ import pytest
 
 import configs
 from capsnet import CapsNetConfig
-from data.errors import UserError
+from common.errors import UserError
 from evaluation.learning_curves import identity
 from training import config_types
 from training.config_types import TAG, to_json, types_in

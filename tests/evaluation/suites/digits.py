@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from cnn.network import ConvolutionalNetworkConfig
+from cnn.networks.plain import ConvolutionalNetworkConfig
 from data import idx
 from data.sources import Dataset, Split
 from tests.conftest import ROOT

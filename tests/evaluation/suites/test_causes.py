@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cnn.pooling_network import PoolingNetworkConfig
+from cnn.networks.pooling import PoolingNetworkConfig
 from evaluation import suites
 from evaluation.prediction import Predictor
 from evaluation.suites.causes import ENERGY, EQUIVARIANCE, INVARIANCE, SHIFTABILITY

@@ -1,0 +1,1 @@
+"""Convolutional networks, one kind a file."""

@@ -1,0 +1,86 @@
+"""Folders and files as users type them, and writing that leaves a file whole or as it was."""
+
+import json
+import os
+import pathlib
+import tempfile
+from typing import Any
+
+from common.errors import UserError
+
+PARTIAL = ".partial"
+"""Ends the name of a file that is being written."""
+
+
+def expand(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
+    """A path that a user typed, its `~` replaced by the home folder.
+
+    Args:
+        path: Not empty.
+        flag: What it was typed after, for the error.
+
+    Raises:
+        UserError: if it is empty, or there is no such home.
+    """
+    if not str(path).strip():
+        raise UserError(f"{flag}={path} is empty; name a folder")
+    try:
+        expanded = pathlib.Path(path).expanduser()
+        expanded.exists()
+    except RuntimeError as error:  # no such user, or a user without a home
+        raise UserError(f"{flag}={path}: {error}; write the path out") from error
+    except OSError as error:  # too long, or behind a folder that may not be read
+        raise UserError(f"{flag}={path} cannot be a folder ({error.strerror})") from error
+    return expanded
+
+
+def writable_folder(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
+    """A folder that exists, made if need be, and takes files.
+
+    Args:
+        path: As a user types it.
+        flag: What it was typed after, for messages.
+
+    Raises:
+        UserError: if nothing can be written there.
+    """
+    folder = expand(path, flag)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"written")
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{flag}={path} cannot be written ({reason}); name another folder"
+        ) from error
+    return folder
+
+
+def writable_file(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
+    """A file that can be written, in a folder that is made if need be.
+
+    Args:
+        path: As a user types it.
+        flag: What it was typed after, for messages.
+
+    Raises:
+        UserError: if it cannot, or is a folder.
+    """
+    file = expand(path, flag)
+    if file.is_dir() or not file.name:
+        raise UserError(f"{flag}={path} is a folder; name a file")
+    writable_folder(file.parent, flag)
+    return file
+
+
+def write_text(path: pathlib.Path, content: str) -> None:
+    """Writes a file in UTF-8, whole or not at all."""
+    temporary = path.with_name(path.name + PARTIAL)
+    temporary.write_text(content, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+    """Writes JSON whole or not at all."""
+    write_text(path, json.dumps(content, indent=2) + "\n")

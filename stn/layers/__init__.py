@@ -1,0 +1,1 @@
+"""Spatial transformers as layers, and the localisation networks that steer them."""

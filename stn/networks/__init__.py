@@ -1,0 +1,1 @@
+"""Networks with spatial transformers, one experiment of the papers a file."""
