@@ -49,7 +49,9 @@ def make_contenders(
     random = np.random.default_rng(0)
     images = jnp.asarray(random.normal(size=(BATCH, *image_shape)), jnp.float32)
     kernel = jnp.asarray(random.normal(size=kernel_shape) / 100.0, jnp.float32)
-    chosen = lowerings.choose(layer_of(images, kernel, (stride, stride), padding))
+    layer = layer_of(images, kernel, (stride, stride), padding)
+    # Nothing here is placed on a device other than the default one.
+    chosen = lowerings.choose(layer, jax.default_backend())
 
     def contender(lowering: str) -> Contender:
         run = functools.partial(

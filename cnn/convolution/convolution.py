@@ -2,8 +2,8 @@
 
 XLA's CPU backend differentiates a large convolution an order of magnitude more slowly than the
 same arithmetic written as one matrix product, and large kernels need less arithmetic among
-spectra, so the layer chooses how it is lowered. Every lowering computes the same function; the
-tests hold them equal, values and gradients.
+spectra, so a layer is lowered for each backend in its own way. Every way computes the same
+function; the tests hold them equal, values and gradients.
 """
 
 import functools
@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Num
 
 from cnn import validation
 from cnn.arrays import as_float, check_axes, same_type
+from cnn.backends import by_backend
 from cnn.convolution import lowerings
 from cnn.convolution.fourier import convolve_spectra
 
@@ -43,12 +44,13 @@ def convolve(
         padding: "VALID" (no padding) or "SAME" (zeros, output size = ceil(size / stride)).
         lowering: "native" (XLA's convolution), "patches" (patches times matrix), "fourier" (see
             `cnn.convolution.fourier`; sums in float32 at least, so not for speed in bfloat16), or
-            "auto": the fastest for the shape, the backend, and whether derivatives are taken (see
-            `cnn.convolution.lowerings`); for a symbolic batch, as in `jax.export`, the fastest for
-            `cnn.convolution.lowerings.TYPICAL_BATCH` images. On CPUs it takes "fourier" for large
-            kernels between many channels, so it promises what that does: errors in proportion to
-            the largest value of an image, and no value of an image beside one that is not finite.
-            Where images are not of one scale, take "native".
+            "auto": the fastest for the shape, the backend for which the program is lowered, and
+            whether derivatives are taken (see `cnn.convolution.lowerings`); for a symbolic batch,
+            as in `jax.export`, the fastest for `cnn.convolution.lowerings.TYPICAL_BATCH` images. On
+            CPUs it takes "fourier" for large kernels between many channels, so it promises what
+            that
+            does: errors in proportion to the largest value of an image, and no value of an image
+            beside one that is not finite. Where images are not of one scale, take "native".
 
     Returns:
         NHWC, in the type of images and kernel; spatial sizes follow from the padding and the
@@ -62,7 +64,7 @@ def convolve(
     strides = _pair(strides)
     _check(images, kernel, strides, padding, lowering)
     if lowering == "auto":
-        return _fastest(images, kernel, strides, padding)
+        return _fastest_on_device(images, kernel, strides, padding)
     return _lowered(images, kernel, strides, padding, lowering)
 
 
@@ -95,16 +97,23 @@ def _check(images, kernel, strides, padding, lowering) -> None:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _fastest(images, kernel, strides, padding):
     """By one lowering where only values are wanted, by another where derivatives are."""
-    layer = layer_of(images, kernel, strides, padding)
-    return _lowered(images, kernel, strides, padding, lowerings.choose_for_values(layer))
+    choose = functools.partial(
+        lowerings.choose_for_values, layer_of(images, kernel, strides, padding)
+    )
+    run = functools.partial(_lowered, strides=strides, padding=padding)
+    return by_backend(choose, run, images, kernel)
 
 
 @_fastest.defjvp
 def _derivative(strides, padding, primals, tangents):
     images, kernel = primals
-    lowering = lowerings.choose(layer_of(images, kernel, strides, padding))
-    run = functools.partial(_lowered, strides=strides, padding=padding, lowering=lowering)
-    return jax.jvp(run, primals, tangents)
+    choose = functools.partial(lowerings.choose, layer_of(images, kernel, strides, padding))
+    run = functools.partial(_lowered, strides=strides, padding=padding)
+    return jax.jvp(functools.partial(by_backend, choose, run), primals, tangents)
+
+
+# Also outside of jit the backend is that of the arrays, which need not be the default one.
+_fastest_on_device = jax.jit(_fastest, static_argnums=(2, 3), inline=True)
 
 
 def _lowered(images, kernel, strides, padding, lowering):

@@ -9,8 +9,6 @@ import dataclasses
 import functools
 import math
 
-import jax
-
 from cnn.convolution.fourier import Tiling, make_tiling
 
 Pair = tuple[int, int]
@@ -46,20 +44,20 @@ class Layer:
     out_channels: int
 
 
-def choose(layer: Layer, backend: str | None = None) -> str:
+def choose(layer: Layer, backend: str) -> str:
     """The lowering where derivatives are taken: "native" but on CPUs, there the cheaper other one.
 
     XLA's own convolution is not among those weighed on CPUs: the gradients of large ones take an
     order of magnitude longer there, those of small ones as long as patches.
     """
-    if (backend or jax.default_backend()) != "cpu":
+    if backend != "cpu":
         return "native"
     return (
         "fourier" if _fourier_cost(layer, best_tiling(layer)) < _patches_cost(layer) else "patches"
     )
 
 
-def choose_for_values(layer: Layer, backend: str | None = None) -> str:
+def choose_for_values(layer: Layer, backend: str) -> str:
     """The lowering where only values are wanted: "native" instead of patches that overlap.
 
     It does not lay them out, which is most of the work where channels are few.

@@ -69,17 +69,9 @@ def packed(images: Images, axes: Sequence[Taps]) -> Values:
     return jnp.concatenate(single, axis=-1)
 
 
-@jax.custom_jvp
-def gather_or_packed(images: Images, axes: Sequence[Taps]) -> Values:
-    """Gathers where only values are wanted, reads packed where derivatives are."""
-    return gather(images, axes)
-
-
-@gather_or_packed.defjvp
-def _derivative(primals, tangents):
-    return jax.jvp(packed, primals, tangents)
-
-
+# Dense weights are quickly computed again, and would be saved by programs of every backend that
+# runs the backward pass apart; see `cnn.backends`. Within one program XLA merges the two.
+@functools.partial(jax.checkpoint, prevent_cse=False)
 def matmul(images: Images, axes: Sequence[Taps]) -> Values:
     """Multiplies by dense weights, one axis after the other: equation 5 as it is printed.
 

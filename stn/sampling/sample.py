@@ -9,13 +9,16 @@ The values are those of equation 5 of Jaderberg et al. (2015): `stn.sampling.tap
 `stn.sampling.lowerings` the ways to sum them.
 """
 
+import functools
+import math
+
 import jax
-import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from cnn.arrays import as_float
+from cnn.backends import by_backend
 from stn.sampling import lowerings
 from stn.sampling.taps import METHODS, PADDINGS, axis_taps
 
@@ -48,10 +51,11 @@ def sample(
             "packed" (neighbours side by side in memory and one read for each point; "bilinear"
             only), "matmul" (dense weights times pixels: no scatter in the backward pass, memory in
             proportion to points times columns; a pixel that is not finite spoils its image), or
-            "auto": matmul on TPUs for images of at most 64 x 64 pixels, gather elsewhere, and for
-            the derivatives of bilinear images of few channels on CPUs packed. All but matmul keep
-            a pixel that is not finite to the points that have it among their taps, if with weight
-            0; for gather the edge's pixel is a tap of every point outside.
+            "auto": by the backend for which the program is lowered, matmul on TPUs for images of
+            at most 64 x 64 pixels, gather elsewhere, and for the derivatives of bilinear images of
+            few channels on CPUs packed. All but matmul keep a pixel that is not finite to the
+            points that have it among their taps, if with weight 0; for gather the edge's pixel is
+            a tap of every point outside.
 
     Returns:
         The grid's spatial size and the images' channels, in the images' type if that is a float,
@@ -70,12 +74,12 @@ def sample(
         for along, size in zip(coordinates, spatial, strict=True)
     ]
     if lowering == "auto":
-        return _automatic(values.shape, method)(values, axes)
-    return getattr(lowerings, lowering)(values, axes)
+        return _fastest_on_device(values, axes, method)
+    return _lowered(values, axes, lowering)
 
 
-def _automatic(shape, method):
-    """The fastest lowering for images of this shape, by measurement.
+def _fastest(images, axes, method):
+    """By the fastest lowering for images of this shape on each backend, by measurement.
 
     Measured with `python -m benchmarks.sampling` on two CPU cores: the gradients of images of up to
     four channels take about half the time packed, those of more as long or longer; values alone
@@ -83,12 +87,42 @@ def _automatic(shape, method):
     TPUs gathers are reported to be 30 times slower than matrix products at the sizes of these
     images (jax issue 10378); no GPU or TPU was measured.
     """
-    backend = jax.default_backend()
-    if backend == "tpu" and np.prod(shape[1:-1]) <= _LARGEST_MATMUL:
-        return lowerings.matmul
-    if backend == "cpu" and method == "bilinear" and shape[-1] <= lowerings.FEW_CHANNELS:
-        return lowerings.gather_or_packed
-    return lowerings.gather
+    if method == "bilinear" and images.shape[-1] <= lowerings.FEW_CHANNELS:
+        return _of_few_channels(images, axes)
+    return _of_any_channels(images, axes)
+
+
+# Also outside of jit the backend is that of the arrays, which need not be the default one.
+_fastest_on_device = jax.jit(_fastest, static_argnames="method", inline=True)
+
+
+@jax.custom_jvp
+def _of_few_channels(images, axes):
+    """Bilinear: by one lowering where only values are wanted, by another where derivatives are."""
+    return _of_any_channels(images, axes)
+
+
+@_of_few_channels.defjvp
+def _derivative(primals, tangents):
+    return jax.jvp(functools.partial(_of_any_channels, on_cpu="packed"), primals, tangents)
+
+
+def _of_any_channels(images, axes, on_cpu="gather"):
+    choose = functools.partial(_choose, images.shape[1:-1], on_cpu)
+    return by_backend(choose, _lowered, images, axes)
+
+
+def _choose(spatial, on_cpu, backend):
+    if backend == "cpu":
+        return on_cpu
+    pixels = math.prod(spatial)
+    # A symbolic number of pixels has no bound.
+    small = isinstance(pixels, int) and pixels <= _LARGEST_MATMUL
+    return "matmul" if backend == "tpu" and small else "gather"
+
+
+def _lowered(images, axes, lowering):
+    return getattr(lowerings, lowering)(images, axes)
 
 
 def _check(images, grid, method, padding, lowering):

@@ -78,22 +78,59 @@ def test_auto_agrees_with_and_without_derivatives(image_shape, kernel_shape, str
     ("backend", "derivatives", "operation"),
     [
         ("cpu", True, "dot_general"),
-        ("cpu", False, "conv_general_dilated"),
-        ("gpu", True, "conv_general_dilated"),
-        ("gpu", False, "conv_general_dilated"),
+        ("cpu", False, "convolution"),
+        ("cuda", True, "convolution"),
+        ("cuda", False, "convolution"),
+        ("rocm", True, "convolution"),
+        ("tpu", True, "convolution"),
     ],
 )
-def test_auto_follows_the_choice(monkeypatch, backend, derivatives, operation):
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+def test_auto_follows_the_choice(backend, derivatives, operation):
+    function = (lambda *arrays: jax.jvp(convolve, arrays, arrays)) if derivatives else convolve
+    traced = jax.jit(function).trace(*arrays((1, 6, 6, 1), (3, 3, 1, 1)))
+    program = traced.lower(lowering_platforms=(backend,)).as_text()
+    for name in ("dot_general", "convolution"):
+        assert (f"stablehlo.{name}" in program) == (name == operation)
 
-    # A function of its own for each case, so that no earlier trace is found again.
-    def run(images, kernel):
-        return convolve(images, kernel)
 
-    function = (lambda *arrays: jax.jvp(run, arrays, arrays)) if derivatives else run
-    program = str(jax.make_jaxpr(function)(*arrays((1, 6, 6, 1), (3, 3, 1, 1))))
-    for name in ("dot_general", "conv_general_dilated"):
-        assert (name in program) == (name == operation)
+def test_nothing_is_chosen_where_all_backends_take_the_same():
+    # Values of patches that overlap are convolved natively everywhere.
+    program = str(jax.make_jaxpr(convolve)(*arrays((1, 6, 6, 1), (3, 3, 1, 1))))
+    assert "conv_general_dilated" in program
+    assert "cond[" not in program
+
+
+def test_auto_takes_no_more_memory_than_its_lowering():
+    images, kernel = arrays((8, 20, 20, 16), (9, 9, 16, 16))
+
+    def memory(lowering):
+        def loss(images, kernel):
+            return jnp.sum(convolve(images, kernel, lowering=lowering) ** 2)
+
+        compiled = jax.jit(jax.grad(loss, (0, 1))).lower(images, kernel).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert memory("auto") == memory("fourier")
+
+
+@pytest.mark.parametrize(("image_shape", "kernel_shape", "strides"), SHAPES[3:])
+def test_auto_has_derivatives_of_second_order_and_maps(image_shape, kernel_shape, strides):
+    images, kernel = arrays(image_shape, kernel_shape)
+
+    def found(lowering):
+        def loss(images, kernel):
+            outputs = convolve(images, kernel, strides=strides, lowering=lowering)
+            return jnp.sum(jnp.sin(outputs))
+
+        gradient = jax.grad(loss, (0, 1))
+        second = jax.jvp(gradient, (images, kernel), (images, kernel))
+        mapped = jax.vmap(gradient, (0, None))(jnp.stack([images, 2 * images]), kernel)
+        return second, mapped
+
+    auto, native = jax.jit(lambda: (found("auto"), found("native")))()
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max()), auto, native
+    )
 
 
 def test_layer_adds_its_bias_and_pads_nothing_by_default():
