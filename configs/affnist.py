@@ -9,8 +9,8 @@ MNIST's with a blank frame six pixels wide, and move by up to six pixels along e
 the training set of Sabour et al. (2017), section 5.1; with `--match_accuracy=99.23` networks are
 compared as there, at equal accuracy on such images.
 
-The suite `affine` paints each test image once under a random map in affNIST's ranges. The original
-32 maps of each are scored where their files lie in the folder of prepared data
+The suite `affine` renders each test image once under a random map in affNIST's ranges. The
+original 32 maps of each are scored where their files lie in the folder of prepared data
 (`data/sources/affnist.py`):
 
     python evaluate.py runs/affnist_* --suites clean --test_data affnist --out reports/affnist

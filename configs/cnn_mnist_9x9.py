@@ -1,8 +1,8 @@
 """A CNN on MNIST with CapsNet's 9x9 kernels and average pooling, on `capsnet_mnist`'s schedule.
 
-The size of the kernels changes how any network answers affine distortions, so comparisons with
-CapsNet need a baseline that shares it: three layers, 5,240,762 parameters. CapsNet has 6,804,224
-without its decoder.
+The size of the kernels changes what any network predicts under affine distortions, so comparisons
+with CapsNet need a baseline that shares it: three layers, 5,240,762 parameters. CapsNet has
+6,804,224 without its decoder.
 
     python train.py --config cnn_mnist_9x9
 

@@ -9,7 +9,7 @@ and takes one maximum over all places at its end; or `dense`, which has `max2` a
 that sees every place by itself. Depth and stride are fields: `--config.model.layers=8` at the same
 cumulative stride, `--config.model.downsamplings=1` at the same depth.
 
-Expected: the table "Pooling" in the README.
+Expected: see docs/results/pooling.md.
 Cost: 165,000 images; one to three minutes on two CPU cores.
 """
 

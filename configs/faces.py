@@ -18,7 +18,7 @@ of seed 0 was highest after 286 steps on configuration. CapsNet with two classes
 learn configuration at 3e-5, 1e-4, 3e-4, 1e-3 or 3e-3 in 286 steps: averages over so large windows
 leave grey images nearly alike, and at all rates but the first only biases have a gradient by then.
 
-Expected: the tables "Scrambled faces" in the README.
+Expected: see docs/results/faces.md.
 Cost: 110,000 images; on two CPU cores five to nine minutes for the three large networks, one or two
 for the others.
 """

@@ -15,7 +15,7 @@ one with its kernels and `cnn_decoder` one with its decoder and, in all, about a
 Learning rates were chosen on validation images. Validation is frequent, so that `evaluate.py
 --match_accuracy` finds checkpoints close to the accuracy that it asks for.
 
-Expected: the table "Robustness" in the README.
+Expected: see docs/results/robustness.md.
 Cost: 165,000 images; on two CPU cores seven minutes for the four large networks, one or two for
 the others.
 """

@@ -6,10 +6,10 @@ The argument is NETWORK,TASK, as in `faces`; the photographs are LFW's, or Celeb
     python train.py --config photographed_faces:capsnet,relation --config.dataset.name=celeb_a
 
 Either is read through TFDS, prepared in the data folder or downloaded where there is a network (see
-"Data" in the README). Networks and steps are those of `faces`, and so are learning rates, but none
-is above 1e-3: on the 100 faces of `skimage.data.lfw_subset`, `cnn` did not learn relation at 3e-3,
-and did at 1e-3. `bag_of_parts` need not be at chance here: the eyes of a photograph differ, and its
-skin is not bare.
+docs/data.md). Networks and steps are those of `faces`, and so are learning rates, but none is above
+1e-3: on the 100 faces of `skimage.data.lfw_subset`, `cnn` did not learn relation at 3e-3, and did
+at 1e-3. `bag_of_parts` need not be at chance here: the eyes of a photograph differ, and its skin is
+not bare.
 
 Expected: not measured.
 Cost: that of `faces`, and a minute for reading LFW, some for CelebA.

@@ -12,7 +12,7 @@ clutter), tu (the same on a larger canvas with more clutter). Networks: fcn, cnn
 st_cnn followed by _affine, _projective or _tps; st_cnn_iterated predicts its affine warp in four
 steps.
 
-Expected: see the table in the README.
+Expected: see docs/results/transformers.md.
 Cost: 256,000 images; from ten seconds (fcn) over one to two minutes (st_cnn) to eight (cnn on tc)
 on two CPU cores.
 """

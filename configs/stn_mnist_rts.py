@@ -6,7 +6,7 @@ section 4.1. The argument is a network of `stn_mnist`.
     python train.py --config stn_mnist_rts
     python train.py --config stn_mnist_rts:st_cnn_tps
 
-Expected: see the table in the README.
+Expected: see docs/results/transformers.md.
 Cost: 256,000 images; a minute on two CPU cores with the default network.
 """
 

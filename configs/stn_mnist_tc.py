@@ -6,7 +6,7 @@ section 4.1. The argument is a network of `stn_mnist`.
     python train.py --config stn_mnist_tc
     python train.py --config stn_mnist_tc:st_fcn_affine
 
-Expected: see the table in the README.
+Expected: see docs/results/transformers.md.
 Cost: 256,000 images; two minutes on two CPU cores with the default network.
 """
 

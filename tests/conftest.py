@@ -37,10 +37,10 @@ def signals_as_in_a_terminal():
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory):
     """Prepared MNIST, in a folder of this test session's own."""
-    from data import sources
+    from data.sources.load import DatasetConfig, load
 
     folder = tmp_path_factory.mktemp("tensorflow_datasets")
-    sources.load(sources.DatasetConfig(), str(folder))
+    load(DatasetConfig(), str(folder))
     return str(folder)
 
 

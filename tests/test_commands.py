@@ -9,6 +9,7 @@ import pytest
 from data.sources import bundled_mnist
 from tests.conftest import ROOT
 from tests.data.test_sources import write_idx
+from tests.test_rooms import ARROWS
 
 QUICK = [
     "--config=cnn_mnist",
@@ -260,7 +261,7 @@ def test_a_workdir_that_cannot_be_written(command, tmp_path):
 
 def test_bundled_data_with_a_wrong_checksum(command, tmp_path):
     checkout = tmp_path / "checkout"
-    rooms = ("capsnet", "cnn", "configs", "data", "evaluation", "stn", "training", "train.py")
+    rooms = (*sorted(ARROWS), "configs", "train.py")
     for room in rooms:
         source = ROOT / room
         (shutil.copytree if source.is_dir() else shutil.copy)(source, _parent(checkout) / room)

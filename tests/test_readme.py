@@ -1,21 +1,48 @@
-"""The README's commands, table and recipes are what the project does."""
+"""README.md's and docs/'s commands, code, tables and links are what the project does."""
 
+import importlib.util
 import json
 import pathlib
 import re
+import shlex
 import shutil
+import tomllib
 
 import pytest
+import yaml
 
-from benchmarks import networks, routing, scaling
+import configs
+from configs.__main__ import page
 from data.batches import DeviceSplit
-from evaluation.comparison.learning_curves import summarise_learning_curves
-from evaluation.reports.markdown import summarise_headlines, summarise_shifts
-from evaluation.reports.trainings import summarise, summarise_budgets
+from evaluation import suites
+from tests import pages
 from tests.conftest import ROOT
 from tests.test_commands import QUICK
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EVERYTHING = "\n".join(path.read_text(encoding="utf-8") for path in pages.PAGES)
+MAX_LINES = 130
+MAX_WIDTH = 100
+RECIPES = {
+    match[1]: block
+    for path in pages.PAGES
+    for block in pages.python_blocks(path)
+    if (match := re.match(r"# (\S+\.py)\n", block))
+}
+
+
+def of_root(path):
+    return str(path.relative_to(ROOT))
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", pages.PAGES, ids=of_root)
+def test_lines_are_short(path):
+    for line in pages.by_hand(path).splitlines():
+        assert len(line) <= MAX_WIDTH or line.startswith(("|", "![")), line
 
 
 def test_ci_runs_the_test_command_of_the_readme():
@@ -25,136 +52,189 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert command in lines
 
 
-def test_every_config_is_in_the_readme():
-    for path in (ROOT / "configs").glob("[a-z]*.py"):
-        assert f"`{path.stem}`" in README, path.stem
+def test_the_readme_trains_a_capsnet():
+    (command,) = re.findall(r"Train a CapsNet:\n\n    (.+)\n", README)
+    assert command == "pip install -e . && python train.py --config capsnet_mnist"
 
 
-def test_every_room_is_in_the_readme():
-    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"results"}
+def test_the_page_of_configurations_is_that_of_their_docstrings():
+    assert pages.CONFIGURATIONS.read_text(encoding="utf-8") == page()
+
+
+def test_every_room_is_in_the_readme_and_on_the_page_of_rooms():
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"results", "docs"}
+    described = (ROOT / "docs" / "rooms.md").read_text(encoding="utf-8")
     for room in rooms:
-        assert f"`{room}/`" in README, room
+        assert f"    {room}/ " in README, room
+        assert f"| `{room}/` |" in described, room
 
 
-def table(name):
-    """What stands between a table's two marks."""
-    return README.partition(f"<!-- {name} -->\n")[2].partition(f"\n<!-- /{name} -->")[0]
+def test_every_table_is_on_a_page():
+    assert {name for _, name, _ in pages.tables()} == set(pages.TABLES)
 
 
-def test_the_tables_are_those_of_the_records():
-    assert table("results") == summarise(ROOT / "results")
-    assert table("transformers") == summarise_budgets(ROOT / "results" / "transformers")
-    for benchmark in (networks, routing, scaling):
-        name = benchmark.__name__.rpartition(".")[2]
-        record = json.loads((ROOT / "results" / "benchmarks" / f"{name}.json").read_text())
-        assert table(name) == benchmark.make_table(record["results"])
+@pytest.mark.parametrize("name", pages.TABLES)
+def test_the_tables_are_those_of_the_records(name):
+    expected = pages.TABLES[name]()
+    for path, found, table in pages.tables():
+        assert found != name or table == expected, f"{path}: run python -m tests.pages"
 
 
-def test_the_robustness_tables_are_those_of_the_records():
-    suites = ("clean", "rotation", "translation", "scale", "shear", "affine", "perspective")
-    suites += ("elastic", "spatial_adversary")
-    assert table("robustness") == summarise_headlines(ROOT / "results" / "robustness", suites)
-    assert table("clean") == summarise_headlines(ROOT / "results" / "clean", ("clean", "affine"))
-    matched = summarise_headlines(ROOT / "results" / "matched", ("clean", "affine"))
-    assert table("matched") == matched
-    assert table("cost") == summarise_headlines(ROOT / "results" / "cost")
+def slug(heading):
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def test_the_tables_of_faces_are_those_of_the_records():
-    metrics = ("accuracy", "fooled rate", "AUROC")
-    assert table("faces") == summarise_headlines(ROOT / "results" / "faces", metrics=metrics)
+@pytest.mark.parametrize(
+    "path", [*pages.PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=of_root
+)
+def test_links_and_pictures_exist(path):
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\[[^\]]*\]\(([^)]+)\)", text):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        found = path.parent / name if name else path
+        assert found.is_file(), target
+        headings = re.findall(r"^#+ (.+)$", found.read_text("utf-8"), re.M) if anchor else []
+        assert not anchor or anchor in map(slug, headings), target
 
 
-def test_the_tables_of_shifts_adversaries_and_pose_are_those_of_the_records():
-    assert table("pooling") == summarise_shifts(ROOT / "results" / "pooling")
-    depth_and_stride = summarise_shifts(ROOT / "results" / "depth_and_stride")
-    assert table("depth_and_stride") == depth_and_stride
-    assert table("small_shifts") == summarise_shifts(ROOT / "results" / "robustness")
-    metrics = ("robust accuracy", "fooled into the target class", "false alarm rate")
-    metrics += ("detected by reconstruction", "fooled and undetected")
-    adversarial = summarise_headlines(ROOT / "results" / "adversarial", metrics=metrics)
-    assert table("adversarial") == adversarial
-    pose = summarise_headlines(ROOT / "results" / "pose", metrics=("R2 within classes",))
-    assert table("pose") == pose
+def test_every_page_is_linked_from_an_index():
+    for path in pages.PAGES[1:]:
+        index = path.parent if path.name != "README.md" else path.parent.parent
+        linked = (index / "README.md").read_text(encoding="utf-8")
+        assert f"({path.relative_to(index).as_posix()})" in linked, path
 
 
-def test_the_table_of_few_examples_is_that_of_the_records():
-    folder = ROOT / "results" / "few_examples"
-    assert table("few_examples") == summarise_learning_curves(folder)
+def test_files_that_pages_name_exist():
+    for name in re.findall(r"`((?:\w+/)+\w+\.(?:py|json))`", EVERYTHING):
+        made = name.startswith(("runs/", "reports/")) or name in RECIPES
+        assert made or (ROOT / name).is_file(), name
 
 
-def test_the_pictures_exist():
-    for path in re.findall(r"!\[.*?\]\((.*?)\)", README, flags=re.DOTALL):
-        assert (ROOT / path).is_file(), path
+def inline():
+    """The commands in running text, but for those with a placeholder in capitals."""
+    found = [" ".join(command.split()) for command in re.findall(r"`(python [^`]+)`", EVERYTHING)]
+    return [command for command in found if not re.search(r"\b[A-Z]{2,}\b", command)]
 
 
-def recipes():
-    """The code blocks that name a file in their first line, by that name."""
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    named = (re.match(r"# (\S+\.py)\n", block) for block in blocks)
-    return {
-        match[1]: block for match, block in zip(named, blocks, strict=True) if match is not None
-    }
+COMMANDS = sorted({*inline(), *(line for path in pages.PAGES for line in pages.commands(path))})
 
 
-def blocks_without_a_file():
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    return [block for block in blocks if not block.startswith("# ")]
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_are_understood(line):
+    script, *words = shlex.split(line)[1:]
+    if script == "-m":
+        assert importlib.util.find_spec(words[0]), line
+        for word in words[1:]:
+            assert not word.startswith("results/") or (ROOT / word).exists(), word
+        return
+    assert script in ("train.py", "evaluate.py"), line
+    if script == "evaluate.py":
+        named = re.search(r"--suites[= ](\S+)", line)
+        known = {*suites.names(), *(pathlib.Path(name).stem for name in RECIPES)}
+        assert set(named[1].split(",") if named else []) <= known
+        return
+    (name,) = re.findall(r"--config[= ](\S+)", line)
+    if f"configs/{name}.py" in RECIPES or name == "list":
+        return
+    overrides = [word for word in words if word.startswith("--config.")]
+    assert configs.parse_flags(["train.py", f"--config={name}", *overrides])[0] == name
 
 
-@pytest.mark.parametrize("block", blocks_without_a_file())
+def test_flags_exist():
+    sources = [*ROOT.glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    sources += [*(ROOT / "evaluation").rglob("*.py"), *(ROOT / "training").rglob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    known = set(re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", text))
+    known |= set(re.findall(r"add_argument\(\s*\"--(\w+)\"", text)) | {"config", "help"}
+    for flag in re.findall(r"(?<=[ `])--(\w+)", EVERYTHING):
+        assert flag in known, flag
+
+
+def test_overrides_in_running_text_are_fields():
+    for path in set(re.findall(r"`--config\.([\w.]+)", EVERYTHING)):
+        holders = [
+            configs.load(name) for name in ("mnist", "cnn_pooling", "photographed_faces", "phases")
+        ]
+        assert any(has(holder, path.split(".")) for holder in holders), path
+
+
+def has(holder, parts):
+    return not parts or (hasattr(holder, parts[0]) and has(getattr(holder, parts[0]), parts[1:]))
+
+
+def check_routing(found):
+    import jax.numpy as jnp
+    from flax import nnx
+
+    routed = found["class_capsules"](nnx.Rngs(0))(jnp.zeros((2, 1152, 8)))
+    assert routed.poses.shape == (2, 10, 16)
+
+
+def check_task(found):
+    import jax
+
+    images = DeviceSplit(jax.numpy.ones((2, 28, 28, 1), "uint8"), jax.numpy.arange(2))
+    batch = found["task"].generate(jax.random.key(0), images, jax.numpy.arange(2))
+    assert batch.images.shape == (2, 40, 40, 1)
+
+
+def check_features(found):
+    from data.sources import examples
+
+    assert found["FEATURES"].items() <= examples.FEATURES.items()
+
+
+def check_shape(name, shape):
+    def check(found):
+        assert getattr(found[name], "images", found[name]).shape == shape
+
+    return check
+
+
+CHECKS = {
+    "class_capsules": check_routing,
+    "task": check_task,
+    "FEATURES": check_features,
+    "warped": check_shape("warped", (2, 28, 28, 1)),
+    "predictions": check_shape("predictions", (2,)),
+    "crops": check_shape("crops", (1, 14, 14, 1)),
+}
+"""What the blocks without a file have to come to, by a name that they define."""
+SHORT = [
+    block
+    for path in pages.PAGES
+    for block in pages.python_blocks(path)
+    if block not in RECIPES.values()
+]
+
+
+@pytest.mark.parametrize("block", SHORT)
 def test_the_short_recipes_run(block):
-    namespace = {}
-    exec(block, namespace)
-    if "class_capsules" in namespace:
-        import jax.numpy as jnp
-        from flax import nnx
-
-        routed = namespace["class_capsules"](nnx.Rngs(0))(jnp.zeros((2, 1152, 8)))
-        assert routed.poses.shape == (2, 10, 16)
-    elif "warped" in namespace:
-        assert namespace["warped"].images.shape == (2, 28, 28, 1)
-    elif "task" in namespace:
-        import jax
-
-        images = DeviceSplit(jax.numpy.ones((2, 28, 28, 1), "uint8"), jax.numpy.arange(2))
-        batch = namespace["task"].generate(jax.random.key(0), images, jax.numpy.arange(2))
-        assert batch.images.shape == (2, 40, 40, 1)
-    elif "FEATURES" in namespace:
-        from data.sources import examples
-
-        assert namespace["FEATURES"].items() <= examples.FEATURES.items()
-    else:
-        assert namespace["model"] is not None
+    found = {}
+    exec(block, found)
+    (name,) = CHECKS.keys() & found.keys()
+    CHECKS[name](found)
 
 
 @pytest.mark.slow
-def test_a_model_and_an_evaluation_are_added_as_the_readme_says(command, tmp_path):
+def test_a_model_and_an_evaluation_are_added_as_the_guides_say(command, tmp_path):
     checkout = tmp_path / "checkout"
-    rooms = (
-        "capsnet",
-        "cnn",
-        "common",
-        "configs",
-        "data",
-        "evaluation",
-        "inference",
-        "stn",
-        "training",
-    )
-    for room in rooms:
-        shutil.copytree(ROOT / room, checkout / room)
-    for script in ("train.py", "evaluate.py"):
-        shutil.copy(ROOT / script, checkout)
-    files = recipes()
-    assert set(files) == {
+    for path in ROOT.glob("*/__init__.py"):
+        room = path.parent.name
+        if room not in ("tests", "benchmarks"):
+            shutil.copytree(ROOT / room, checkout / room)
+    for script in ROOT.glob("*.py"):
+        shutil.copy(script, checkout)
+    assert set(RECIPES) == {
         "linear/__init__.py",
         "configs/linear_mnist.py",
         "evaluation/suites/negative.py",
         "mymodule.py",
     }
-    assert len([line for line in files["mymodule.py"].splitlines() if line]) < 15
-    for name, content in files.items():
+    assert len([line for line in RECIPES["mymodule.py"].splitlines() if line]) < 15
+    for name, content in RECIPES.items():
         path = pathlib.Path(checkout / name)
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
@@ -176,3 +256,15 @@ def test_a_model_and_an_evaluation_are_added_as_the_readme_says(command, tmp_pat
     assert (out / "report.html").stat().st_size > 1000
     again = command(checkout / "evaluate.py", *arguments, check=True)
     assert "took" not in again.stderr + again.stdout
+
+
+def test_the_citation_names_the_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert citation["cff-version"] == "1.2.0"
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    assert {"message", "title", "abstract", "authors", "type"} <= citation.keys()
+
+
+def test_the_changelog_has_a_section_for_what_is_not_released():
+    assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The figures in the README's running text are those of the records."""
+"""The figures in the running text of README.md and docs/ are those of the records."""
 
 import json
 
@@ -8,10 +8,11 @@ import pytest
 from flax import nnx
 
 from capsnet import CapsNetConfig
+from tests import pages
 from tests.conftest import ROOT
 
 RESULTS = ROOT / "results"
-TEXT = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+TEXT = "\n".join(map(pages.flowing, pages.PAGES))
 
 
 def by_seed(folder, model, suite, metric, condition="", strength=None):
@@ -138,15 +139,15 @@ def test_faces():
         for name in ("capsnet", "cnn_400k", "cnn", "stn_cnn")
     }
     says(
-        f"takes more than {max(max(found) for found in presence.values()):.1f} % of the held-out",
+        f"rate of more than {max(map(max, presence.values())):.1f} % on the held-out",
         f"the small CNN at most {max(presence['cnn']):.1f} %",
     )
     capsnet = rates("capsnet", "relation", "held-out permutations")
     others = [rates(name, "relation", "held-out permutations") for name in networks[1:]]
     low, high = min(map(min, others)), max(map(max, others))
     says(
-        f"takes {min(capsnet):.1f} to {max(capsnet):.1f} % of them for faces",
-        f"or without, {low:.0f} to {high:.0f} %; after",
+        f"CapsNet's false-positive rate is {min(capsnet):.1f} to {max(capsnet):.1f} %, that of",
+        f"or without, {low:.0f} to {high:.0f} %; after Holm",
     )
     changed = [
         rate
@@ -319,7 +320,7 @@ def test_adversaries_and_detection():
         f"{min(cnns):.1f} to {max(cnns):.1f} %",
         f"no training keeps more than {max(far):.0f} % under PGD, CapsNet {min(single):.0f} to "
         f"{max(single):.0f} % under FGSM",
-        f"refuses {min(found):.1f} to {max(found):.1f} % of PGD's images",
-        f"(`mnist:cnn_decoder`) {control:.1f} %; of images by PGD that knows of it "
+        f"detects {min(found):.1f} to {max(found):.1f} % of PGD's images",
+        f"(`mnist:cnn_decoder`) {control:.1f} %; of images by the adaptive attack "
         f"{min(knowing):.1f} to {max(knowing):.1f} and {control_knowing:.1f} %",
     )

@@ -15,7 +15,6 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.testing import mocking
 
 from common.errors import UserError
-from data import sources
 from data.sources import bundled_mnist, idx, opening, preparation
 from data.sources.load import DatasetConfig, load
 from data.sources.resizing import middle_square
@@ -51,16 +50,16 @@ def test_mnist_through_tfds_is_what_the_files_hold(data_dir):
 
 def test_the_data_directory_is_the_argument_then_the_variable(monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", "/from/variable")
-    assert sources.data_folder("/from/flag") == pathlib.Path("/from/flag")
-    assert sources.data_folder(None) == pathlib.Path("/from/variable")
+    assert opening.data_folder("/from/flag") == pathlib.Path("/from/flag")
+    assert opening.data_folder(None) == pathlib.Path("/from/variable")
     monkeypatch.delenv("TFDS_DATA_DIR")
-    assert sources.data_folder(None) == pathlib.Path("~/tensorflow_datasets").expanduser()
+    assert opening.data_folder(None) == pathlib.Path("~/tensorflow_datasets").expanduser()
 
 
 def test_mnist_needs_no_tensorflow(data_dir):
     program = (
-        "import sys; from data import sources; "
-        f"sources.load(sources.DatasetConfig(), {data_dir!r}); "
+        "import sys; from data.sources.load import DatasetConfig, load; "
+        f"load(DatasetConfig(), {data_dir!r}); "
         "print('tensorflow' in sys.modules)"
     )
     process = subprocess.run(

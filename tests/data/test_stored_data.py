@@ -6,7 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from data import memory, sources
+from data import memory
+from data.dataset import ROLES
 from data.sources import bundled_mnist, idx, opening, preparation
 from data.sources.load import DatasetConfig, load
 from tests.data.stored import COUNT, idx_bytes, refusal, write_idx
@@ -132,7 +133,7 @@ def test_a_data_directory_that_is_none(tmp_path, monkeypatch, by, chosen, messag
     chosen = chosen.format(here=tmp_path)
     named = {"argument": "--data_dir", "variable": "TFDS_DATA_DIR"}[by]
     monkeypatch.setenv("TFDS_DATA_DIR", chosen if by == "variable" else "/elsewhere")
-    said = refusal(lambda: sources.data_folder(chosen if by == "argument" else None))
+    said = refusal(lambda: opening.data_folder(chosen if by == "argument" else None))
     assert said.startswith(f"{named}={chosen}") or said.startswith(f"{named}='{chosen}'")
     assert message in said
 
@@ -143,16 +144,16 @@ def test_a_user_without_a_home_directory(tmp_path, monkeypatch):
 
     monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
     monkeypatch.setattr(pathlib.PosixPath, "expanduser", no_home)
-    said = refusal(lambda: sources.data_folder(None))
+    said = refusal(lambda: opening.data_folder(None))
     assert "Could not determine home directory" in said
     assert "--data_dir or TFDS_DATA_DIR" in said
 
 
 def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert sources.data_folder("~/x") == tmp_path / "x"
+    assert opening.data_folder("~/x") == tmp_path / "x"
     monkeypatch.setenv("TFDS_DATA_DIR", "~/y")
-    assert sources.data_folder(None) == tmp_path / "y"
+    assert opening.data_folder(None) == tmp_path / "y"
 
 
 def test_mnist_needs_no_folder_that_can_be_written(tmp_path, monkeypatch, data_dir):
@@ -163,5 +164,5 @@ def test_mnist_needs_no_folder_that_can_be_written(tmp_path, monkeypatch, data_d
     config = DatasetConfig(train="train[:50]", validation="train[-9:]", test="test[:1%]")
     unprepared, prepared = load(config, str(tmp_path)), load(config, data_dir)
     assert unprepared.num_classes == prepared.num_classes
-    for role in sources.ROLES:
+    for role in ROLES:
         assert getattr(unprepared, role).checksum == getattr(prepared, role).checksum

@@ -1,0 +1,128 @@
+"""README.md and the pages below docs/: what stands in them, and what fills their tables.
+
+    python -m tests.pages
+
+writes every table that stands between two marks anew, and docs/configurations.md.
+"""
+
+import functools
+import json
+import re
+
+from benchmarks import networks, routing, scaling
+from configs.__main__ import page
+from evaluation import suites
+from evaluation.comparison.learning_curves import summarise_learning_curves
+from evaluation.reports.markdown import summarise_headlines, summarise_shifts
+from evaluation.reports.trainings import summarise, summarise_budgets
+from tests.conftest import ROOT
+from tests.test_rooms import ARROWS
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CONFIGURATIONS = ROOT / "docs" / "configurations.md"
+_RESULTS = ROOT / "results"
+# A mark, what stands between, and the same mark with a slash.
+_TABLE = re.compile(r"<!-- (?P<name>\w+) -->\n(?P<table>.*?)<!-- /(?P=name) -->", re.DOTALL)
+_MAPS = ("rotation", "scale", "shear", "affine", "perspective", "translation")
+_ATTACKED = ("robust accuracy", "fooled into the target class", "false alarm rate")
+_DETECTED = ("detected by reconstruction", "fooled and undetected")
+
+
+def _speed(benchmark):
+    name = benchmark.__name__.rpartition(".")[2]
+    record = json.loads((_RESULTS / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
+    return benchmark.make_table(record["results"])
+
+
+def _suites():
+    rows = [line.partition(" ") for line in suites.describe().splitlines()]
+    lines = [f"| `{name}` | {line.strip()} |" for name, _, line in rows]
+    return "\n".join(["| suite | measures |", "|---|---|", *lines])
+
+
+def _arrows():
+    lines = [
+        f"| `{room}` | {', '.join(f'`{other}`' for other in others) or 'none'} |"
+        for room, others in ARROWS.items()
+    ]
+    return "\n".join(["| room | rooms and modules that it may import |", "|---|---|", *lines])
+
+
+def _headlines(folder, suites=(), metrics=()):
+    return functools.partial(summarise_headlines, _RESULTS / folder, suites, metrics)
+
+
+TABLES = {
+    "headlines": _headlines("robustness", ("clean", *_MAPS)),
+    "results": functools.partial(summarise, _RESULTS),
+    "transformers": functools.partial(summarise_budgets, _RESULTS / "transformers"),
+    "clean": _headlines("clean", ("clean", "affine")),
+    "robustness": _headlines("robustness", ("clean", *_MAPS, "elastic", "spatial_adversary")),
+    "cost": _headlines("cost"),
+    "matched": _headlines("matched", ("clean", "affine")),
+    "faces": _headlines("faces", metrics=("accuracy", "fooled rate", "AUROC")),
+    "pooling": functools.partial(summarise_shifts, _RESULTS / "pooling"),
+    "depth_and_stride": functools.partial(summarise_shifts, _RESULTS / "depth_and_stride"),
+    "small_shifts": functools.partial(summarise_shifts, _RESULTS / "robustness"),
+    "few_examples": functools.partial(summarise_learning_curves, _RESULTS / "few_examples"),
+    "adversarial": _headlines("adversarial", metrics=(*_ATTACKED, *_DETECTED)),
+    "pose": _headlines("pose", metrics=("R2 within classes",)),
+    "networks": functools.partial(_speed, networks),
+    "routing": functools.partial(_speed, routing),
+    "scaling": functools.partial(_speed, scaling),
+    "suites": _suites,
+    "arrows": _arrows,
+}
+"""What makes each table, by its mark."""
+
+
+def tables():
+    """The tables of all pages: a list of page, mark and text."""
+    return [
+        (path, found["name"], found["table"].strip("\n"))
+        for path in PAGES
+        for found in _TABLE.finditer(path.read_text(encoding="utf-8"))
+    ]
+
+
+def by_hand(path):
+    """What is not generated on a page."""
+    text = path.read_text(encoding="utf-8")
+    return "" if path == CONFIGURATIONS else _TABLE.sub("", text)
+
+
+def python_blocks(path):
+    """The fenced blocks of Python on a page."""
+    text = path.read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(path):
+    """The command lines on a page, each as one line without the backslashes at line ends."""
+    text = re.sub(r" \\\n +", " ", path.read_text(encoding="utf-8"))
+    lines = re.findall(r"^    (\S.*)$", text, flags=re.MULTILINE)
+    steps = [step.strip() for line in lines for step in line.split("&&")]
+    return [step for step in steps if step.startswith("python ")]
+
+
+def flowing(path):
+    """A page in one line, without the marks of list items."""
+    text = re.sub(r"^- ", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return " ".join(text.split())
+
+
+def main():
+    """Writes every table and the page of configurations anew."""
+    CONFIGURATIONS.write_text(page(), encoding="utf-8")
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        path.write_text(_TABLE.sub(_filled, text), encoding="utf-8")
+
+
+def _filled(found):
+    name = found["name"]
+    return f"<!-- {name} -->\n{TABLES[name]()}\n<!-- /{name} -->"
+
+
+if __name__ == "__main__":
+    main()
