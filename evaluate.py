@@ -6,16 +6,14 @@ keeps a record of every suite, goes on where it was interrupted, and writes a re
 in the folder: `report.html`, `report.md` and figures. `python evaluate.py list` names the suites.
 """
 
-import contextlib
 import sys
 
-# Importing takes seconds, in which nobody should wait without a word.
-if __name__ == "__main__" and not any(
-    word.startswith(("-h", "--h")) or word == "list" for word in sys.argv[1:]
-):
-    with contextlib.suppress(OSError):
-        print("importing JAX", file=sys.stderr, flush=True)
+from common import commands
 
+if __name__ == "__main__":
+    commands.begin("-h", "--h", "list", stream=sys.stderr)
+
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -29,7 +27,6 @@ from absl import flags
 from tqdm import tqdm
 
 import configs
-from common import commands
 from common.errors import UserError, first_line, printable
 from common.files import expand, writable_folder
 from data.dataset import Dataset

@@ -4,24 +4,23 @@ Numbers, texts, truths and tuples of it can be overridden: `--config.model.leaky
 The same command with the same `--workdir` resumes a run that was interrupted.
 """
 
-import contextlib
 import signal
 import sys
+
+from common import commands
 
 # Until training begins there is nothing to save, so Ctrl-C may end the process at once. Python's
 # own KeyboardInterrupt is lost in JAX's callbacks. All this comes before imports that take seconds.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-if __name__ == "__main__" and not any(w.startswith(("-h", "--h", "list")) for w in sys.argv[1:]):
-    with contextlib.suppress(OSError):
-        print("importing JAX", flush=True)
+if __name__ == "__main__":
+    commands.begin("-h", "--h", "list")
 
 from collections.abc import Sequence
 
 from absl import flags
 
 import configs
-from common import commands
 from common.errors import printable
 from common.files import expand
 from training import loop, process, seeds

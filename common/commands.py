@@ -1,11 +1,52 @@
 """How every command runs: nothing that it prints can end it, and what a user causes is one line."""
 
+import contextlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from common.errors import UserError, printable
+
+# A package of the extra that commands need, by the name that imports it.
+_PACKAGES = {
+    "absl": "absl-py",
+    "array_record": "array-record",
+    "importlib_resources": "importlib_resources",
+    "matplotlib": "matplotlib",
+    "optax": "optax",
+    "orbax": "orbax-checkpoint",
+    "PIL": "pillow",
+    "requests": "requests",
+    "scipy": "scipy",
+    "tensorflow_datasets": "tensorflow-datasets",
+    "tqdm": "tqdm",
+}
+
+
+def begin(*quiet: str, stream: TextIO | None = None) -> None:
+    """Says that imports have begun, which take seconds; to be called before them.
+
+    A command whose packages are not installed ends here, in one line.
+
+    Args:
+        quiet: Beginnings of words on the command line with which nothing is announced.
+        stream: Where to; standard output by default.
+    """
+    if lacking := missing_packages():
+        sys.exit(
+            f"error: {', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not installed; "
+            "the commands need pip install -e '.[train]'"
+        )
+    if not any(word.startswith(quiet) for word in sys.argv[1:]):
+        with contextlib.suppress(OSError, AttributeError):  # a screen that is closed, or None
+            print("importing JAX", file=stream or sys.stdout, flush=True)
+
+
+def missing_packages() -> list[str]:
+    """Packages that commands need and that are not installed, by their names on an index."""
+    return [package for name, package in _PACKAGES.items() if not importlib.util.find_spec(name)]
 
 
 def run(main: Callable[[Sequence[str]], None], *, stopped: str = "stopped") -> None:

@@ -54,7 +54,7 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 def test_the_readme_trains_a_capsnet():
     (command,) = re.findall(r"Train a CapsNet:\n\n    (.+)\n", README)
-    assert command == "pip install -e . && python train.py --config capsnet_mnist"
+    assert command == "pip install -e '.[train]' && python train.py --config capsnet_mnist"
 
 
 def test_the_page_of_configurations_is_that_of_their_docstrings():

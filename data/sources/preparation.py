@@ -173,7 +173,7 @@ def prepare_public(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError(
             f"dataset.name={name!r} is not prepared in {folder}, and preparing it needs "
-            "TensorFlow once: pip install -e '.[tfds]'"
+            "TensorFlow once: pip install -e '.[train,tfds]'"
         )
     host = _first_host(builder)
     if host and not _answers(host):

@@ -31,7 +31,7 @@ def make_mesh() -> Mesh:
         raise UserError(
             f"no device to run on ({reason}); check JAX_PLATFORMS="
             f"{os.environ.get('JAX_PLATFORMS', '')!r} and the installed jax (GPUs: pip install "
-            "-e '.[cuda]')"
+            "-e '.[train,cuda]')"
         ) from error
     return jax.make_mesh((count,), (DATA_AXIS,), axis_types=(AxisType.Auto,))
 
