@@ -15,6 +15,7 @@ def test_facts_of_a_machine_that_hides_everything(monkeypatch):
     def not_installed(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
+    jax.devices()  # looks at files of the machine, once
     monkeypatch.setattr(importlib.metadata, "version", not_installed)
     monkeypatch.setattr(subprocess, "run", missing)
     monkeypatch.setattr(pathlib.Path, "read_text", missing)
