@@ -3,7 +3,7 @@
     python train.py --config few_examples:capsnet,1000 --seeds 0,1,2
     python train.py --config few_examples:cnn,1000 --seeds 0,1,2
     python evaluate.py runs/few_examples_* --suites clean --out reports/few
-    python -m evaluation.comparison.learning_curves reports/few
+    python -m evaluation.reports.learning_curves reports/few
 
 The argument is a network of `mnist` and a number of training images, such as 100, 300, 1000, 3000,
 10000 or 55000, which is all of them: that run is `mnist`'s own, bit for bit.

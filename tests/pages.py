@@ -12,7 +12,7 @@ import re
 from benchmarks import networks, routing, scaling
 from configs.__main__ import page
 from evaluation import suites
-from evaluation.comparison.learning_curves import summarise_learning_curves
+from evaluation.reports.learning_curves import summarise_learning_curves
 from evaluation.reports.markdown import summarise_headlines, summarise_shifts
 from evaluation.reports.trainings import summarise, summarise_budgets
 from tests.conftest import ROOT

@@ -22,12 +22,65 @@ ROOMS = {*ARROWS, "configs", "benchmarks", "tests"}
 
 
 def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _nodes(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _nodes(tree):
+    """Every node but those that only a type checker sees."""
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        pending += ast.iter_child_nodes(node)
+
+
+def modules():
+    """The modules of all rooms, by name, with the modules that each imports."""
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for room in (*ARROWS, "configs")
+        for path in (ROOT / room).rglob("*.py")
+    }
+
+    def module_of(name):
+        while name and name not in files:
+            name = name.rpartition(".")[0]
+        return name
+
+    return {
+        name: {module_of(other) for other in imports(path)} - {"", name}
+        for name, path in files.items()
+    }
+
+
+def circle(arrows):
+    """Nodes of a graph that lead back to each other; none if there are no such."""
+    left = {node: set(others) & arrows.keys() for node, others in arrows.items()}
+    while ends := {node for node, others in left.items() if not others}:
+        left = {node: others - ends for node, others in left.items() if node not in ends}
+    return sorted(left)
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["a", "b", "c"]
+    assert circle(modules()) == []
+
+
+def test_the_rooms_of_the_evaluation_form_no_circle():
+    arrows = {}
+    for name, others in modules().items():
+        if name.startswith("evaluation."):
+            room, *reached = [".".join(each.split(".")[:2]) for each in (name, *others)]
+            arrows.setdefault(room, set()).update(set(reached) - {room})
+    assert len(arrows) > 8
+    assert circle(arrows) == []
 
 
 def inside(name, prefix):

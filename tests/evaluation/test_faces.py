@@ -69,7 +69,7 @@ def paint_once(monkeypatch):
 
 @pytest.fixture
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(statistics, "_RESAMPLES", 50)
+    monkeypatch.setattr(intervals, "_RESAMPLES", 50)
 
 
 @functools.cache

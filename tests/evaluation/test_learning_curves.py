@@ -3,10 +3,10 @@ import re
 import pytest
 
 from common.errors import UserError
-from evaluation.comparison.learning_curves import learning_curves, main
 from evaluation.comparison.tables import tabulate
 from evaluation.reports.figures.figures import draw_curves
 from evaluation.reports.figures.style import styles_of
+from evaluation.reports.learning_curves import learning_curves, main
 from evaluation.results.store import RecordStore
 from tests.evaluation.made_up import clean, record
 

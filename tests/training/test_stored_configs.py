@@ -13,7 +13,7 @@ import pytest
 import configs
 from capsnet import CapsNetConfig
 from common.errors import UserError
-from evaluation.comparison.learning_curves import identity
+from evaluation.reports.learning_curves import identity
 from inference.restore import restore_run
 from training import config_types
 from training.config_types import TAG, to_json, types_in

@@ -1,6 +1,6 @@
 """Accuracy over the number of training images.
 
-    python -m evaluation.comparison.learning_curves FOLDER
+    python -m evaluation.reports.learning_curves FOLDER
 
 FOLDER has the records that `evaluate.py --out=FOLDER --suites=clean` leaves of networks that were
 trained on different numbers of images, such as those of `--config few_examples`. Runs that differ
@@ -145,7 +145,7 @@ def _point(result: Result, count: int, flags: tuple[str, ...]) -> Result:
 def main(arguments: Sequence[str]) -> None:
     """Writes the report of a folder's records."""
     if len(arguments) != 2:
-        raise UserError("name one folder: python -m evaluation.comparison.learning_curves FOLDER")
+        raise UserError("name one folder: python -m evaluation.reports.learning_curves FOLDER")
     folder = expand(arguments[1], "FOLDER")
     curves = learning_curves(RecordStore(folder).read_all())
     print(_summary(curves))
