@@ -106,6 +106,7 @@ def test_a_platform_that_is_not_there(command, tmp_path):
     assert_one_line(process, "no device to run on")
 
 
+@pytest.mark.slow
 def test_a_run_its_resumption_and_its_evaluation(command, data_dir, tmp_path):
     run = tmp_path / "run"
     first = command("train.py", *QUICK, f"--workdir={run}", check=True)

@@ -50,6 +50,7 @@ def test_generation(monkeypatch, tmp_path, capsys):
     assert set(record(tmp_path / "g.json")["times"]) == set(tasks)
 
 
+@pytest.mark.slow
 def test_scaling(monkeypatch, tmp_path, capsys):
     points = [scaling.Point(batch=2, devices=2, types=1, side=20)]
     monkeypatch.setattr(scaling, "points", lambda: points)

@@ -24,6 +24,7 @@ def small(monkeypatch):
     monkeypatch.setattr(networks, "measure_machine", lambda rounds: machine)
 
 
+@pytest.mark.slow
 def test_it_prints_a_table_and_writes_the_figures(small, tmp_path, capsys):
     path = tmp_path / "networks.json"
     networks.main(["--rounds=1", f"--json={path}"])

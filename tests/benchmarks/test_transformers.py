@@ -46,6 +46,7 @@ def test_the_speed_is_measured_after_compilation():
     assert speed > 1.0
 
 
+@pytest.mark.slow
 def test_every_run_leaves_a_record(tmp_path):
     budgets = {"fcn": {"images": 4, "time": 6}, "st_fcn": {"images": 4, "time": 4}}
     transformers.compare("r", budgets, tmp_path)

@@ -26,6 +26,7 @@ def test_every_field_of_every_configuration_is_tried():
     assert {name for name, *_ in COMMANDS} >= {"stn_svhn", "stn_extruded", "faces", "stn_cub"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({name for name, *_ in COMMANDS}))
 def test_nonsense_is_one_line_or_a_step(name):
     met, accepted = set(), []

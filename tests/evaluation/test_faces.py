@@ -14,6 +14,7 @@ from data.faces.tasks import FACE, FacesConfig
 from evaluation import suites
 from evaluation.metrics.faces import face_threshold, half_way, selectivity
 from evaluation.model import Predictor
+from evaluation.statistics import intervals
 from evaluation.statistics.intervals import auroc
 
 COUNT = 120

@@ -31,6 +31,7 @@ def test_two_windows_start_beside_each_other():
     np.testing.assert_allclose(crops[:, 1], images[:, 4:12, 8:], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_updates_the_running_averages_and_evaluation_uses_them():
     images = jax.random.uniform(jax.random.key(0), (4, *SHAPE))
     network = build(dropout=0.0)

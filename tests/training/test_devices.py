@@ -39,6 +39,7 @@ def losses(workdir):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize("config", MODELS)
 def test_losses_do_not_depend_on_the_number_of_devices(command, tmp_path, config):
     for devices in (1, 8):

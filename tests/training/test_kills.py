@@ -10,7 +10,7 @@ import pytest
 from inference.restore import restore_run
 from tests.training.test_step import assert_same
 
-KILLS = 20
+KILLS = 10
 ARGUMENTS = [
     "train.py",
     "--config=cnn_mnist",
@@ -27,7 +27,7 @@ ARGUMENTS = [
 
 
 @pytest.mark.slow
-def test_twenty_kills_change_nothing(command, data_dir, tmp_path):
+def test_kills_change_nothing(command, data_dir, tmp_path):
     start = time.perf_counter()
     command(*ARGUMENTS, f"--workdir={tmp_path / 'whole'}", check=True)
     duration = time.perf_counter() - start
