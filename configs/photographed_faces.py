@@ -30,10 +30,10 @@ def get_config(argument: str = "") -> Experiment:
     Raises:
         ValueError: if there is none of that name.
     """
-    painted = faces.get_config(argument)
-    rate = min(painted.optimizer.learning_rate, _HIGHEST_RATE)
+    rendered = faces.get_config(argument)
+    rate = min(rendered.optimizer.learning_rate, _HIGHEST_RATE)
     return dataclasses.replace(
-        painted,
-        dataset=PhotographedFacesConfig(task=painted.dataset.task),
-        optimizer=dataclasses.replace(painted.optimizer, learning_rate=rate),
+        rendered,
+        dataset=PhotographedFacesConfig(task=rendered.dataset.task),
+        optimizer=dataclasses.replace(rendered.optimizer, learning_rate=rate),
     )

@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     Attributes:
         images: In [0, 1]; volumes have a depth before their height.
         labels: Their classes.
-        poses: Parameters of the transform that painted each object of an image (see
+        poses: Parameters of the transform that rendered each object of an image (see
             `data.distortions`), where the dataset knows them. They are for measurements; a model
             that learns from them is told the answer.
     """

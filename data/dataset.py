@@ -19,7 +19,7 @@ class Split:
     Attributes:
         images: `[count, height, width, channels]` or, volumes, with a depth before; uint8.
         labels: `[count]`, int32.
-        poses: `[count, objects, parameters]` of the transforms that painted the images, or None.
+        poses: `[count, objects, parameters]` of the transforms that rendered the images, or None.
     """
 
     images: np.ndarray
@@ -63,11 +63,11 @@ class Dataset:
     Attributes:
         name: For records and messages.
         num_classes: Labels are in [0, num_classes), which is checked.
-        train: What batches are drawn from; a generated dataset paints its images of these.
+        train: What batches are drawn from; a generated dataset renders its images of these.
         validation: As the model sees them.
         test: As the model sees them.
         pose_transform: The family of the splits' `poses`, where there are any.
-        generator: What painted the images, for suites that paint more of their kind; None for
+        generator: What rendered the images, for suites that render more of their kind; None for
             stored images.
     """
 

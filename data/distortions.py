@@ -1,7 +1,7 @@
 """Random spatial distortions of images, on the device, each with the transform that it applied.
 
 Every distortion maps canvas coordinates to the coordinates of the image that lies on the canvas,
-both normalised to [-1, 1] without `align_corners`: it is the sampling transform that painted the
+both normalised to [-1, 1] without `align_corners`: it is the sampling transform that rendered the
 canvas. A spatial transformer that undoes it predicts the inverse map, up to the frame in which it
 likes its digits. The ranges are those of Jaderberg et al. (2015), section 4.1 and appendix A.4.
 """
@@ -50,7 +50,7 @@ class Distortion(Protocol):
         ...
 
     def __call__(self, key: Key[Array, ""], images: Images, canvas: int) -> Distorted:
-        """Paints each image on a blank square canvas of that many pixels, each in its own way.
+        """Renders each image on a blank square canvas of that many pixels, each in its own way.
 
         Raises:
             ValueError: if the images are not square.
@@ -138,7 +138,7 @@ class AffineDistortion:
         linear = jnp.stack([across, down], axis=-2)
         shift = -jnp.sum(linear * place[:, None, :], axis=-1, keepdims=True)
         theta = jnp.concatenate([linear, shift], axis=-1).reshape(count, 6)
-        return paint(images, self.transform, theta, canvas)
+        return render(images, self.transform, theta, canvas)
 
 
 @dataclasses.dataclass
@@ -199,7 +199,7 @@ class ProjectiveDistortion:
         scale = _scales(scale_key, count, self.smallest_scale, self.largest_scale) * size / canvas
         noise = jax.random.normal(noise_key, (count, 4, 2)) * (2.0 * self.corner_noise / canvas)
         theta = corners_to(scale[:, None, None] * CORNERS + noise)
-        return paint(images, self.transform, theta, canvas)
+        return render(images, self.transform, theta, canvas)
 
 
 @dataclasses.dataclass
@@ -243,10 +243,10 @@ class ElasticDistortion:
         # A spline reproduces affine maps, so one spline does the noise and the scale.
         moved = controls + noise * (2.0 * self.control_noise / canvas)
         theta = moved / scale[:, None, None] - controls
-        return paint(images, self.transform, theta.reshape(count, -1), canvas)
+        return render(images, self.transform, theta.reshape(count, -1), canvas)
 
 
-def paint(
+def render(
     images: Images, transform: Transform, theta: Float[Array, "batch parameters"], canvas: int
 ) -> Distorted:
     """Reads every pixel of a square canvas from the images, through a transform."""
@@ -284,7 +284,7 @@ def place(
 
 
 def corners_to(corners: Float[Array, "batch 4 2"]) -> Float[Array, "batch 8"]:
-    """Parameters of the `Projective` maps that paint an image with its `CORNERS` at given points.
+    """Parameters of the `Projective` maps that render an image with its `CORNERS` at given points.
 
     Args:
         corners: (x, y) of each corner on the canvas, in the order of `CORNERS`.

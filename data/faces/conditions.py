@@ -1,6 +1,6 @@
 """The images of the scrambled-face test: the same faces, intact and changed in one way each.
 
-Painted faces are of `data.faces.tasks`; other kinds register with `painter` and `widened`.
+Rendered faces are of `data.faces.tasks`; other kinds register with `renderer` and `widened`.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from data.faces.arrangements import EMPTY, HOME, cycle
-from data.faces.parts import NOTHING, paint, pose_of
+from data.faces.parts import NOTHING, pose_of, render
 from data.faces.tasks import FacesConfig, in_chunks, to_bytes
 from stn.transforms import Similarity
 
@@ -28,7 +28,7 @@ INVERT = -KEEP
 
 
 @dataclasses.dataclass(frozen=True)
-class Painter:
+class Renderer:
     """Shows the same faces in any arrangement; all images are `[count, 32, 32, 1]`, uint8.
 
     Called as `show(contents, *, progress=1.0, change=KEEP)`. `contents` is an arrangement or
@@ -53,7 +53,7 @@ class Painter:
 
 @functools.singledispatch
 def widened(config: Any) -> Any:
-    """The same faces, their poses `WIDER` times as far from upright; see `painter`."""
+    """The same faces, their poses `WIDER` times as far from upright; see `renderer`."""
     return dataclasses.replace(
         config,
         shift=WIDER * config.shift,
@@ -78,7 +78,7 @@ def _compiled(fields: tuple) -> Callable[..., jax.Array]:
         face = config.draw(key)
         pose = Similarity().compose(face.pose[None], change[None])[0]
         centres = slide(contents, face.slots, face.slots, progress)
-        return paint(face._replace(pose=pose), contents, centres)
+        return render(face._replace(pose=pose), contents, centres)
 
     return jax.jit(jax.vmap(one))
 
@@ -96,19 +96,19 @@ def slide(
 
 
 def arranger(
-    paint_all: Callable[..., jax.Array], count: int, *faces: np.ndarray | jax.Array
+    render_all: Callable[..., jax.Array], count: int, *faces: np.ndarray | jax.Array
 ) -> Callable[..., np.ndarray]:
-    """What `Painter.arrange` is.
+    """What `Renderer.arrange` is.
 
     Args:
-        paint_all: From batches of `faces`, of contents, of changes and of progress to images.
+        render_all: From batches of `faces`, of contents, of changes and of progress to images.
         count: How many faces.
         faces: `[count, ...]`, all that is known of them.
     """
 
     def show(contents: np.ndarray, *, progress: float = 1.0, change: np.ndarray = KEEP):
         images = in_chunks(
-            paint_all,
+            render_all,
             *faces,
             cycle(contents, count),
             np.broadcast_to(change, (count, 4)),
@@ -120,7 +120,7 @@ def arranger(
 
 
 @functools.singledispatch
-def painter(faces: Any, role: str, count: int) -> Painter:
+def renderer(faces: Any, role: str, count: int) -> Renderer:
     """What shows the same faces in any arrangement.
 
     Args:
@@ -129,14 +129,14 @@ def painter(faces: Any, role: str, count: int) -> Painter:
         role: Which faces: "validation pairs" or "test pairs".
         count: How many.
     """
-    raise TypeError(f"{type(faces).__name__} paints no faces")
+    raise TypeError(f"{type(faces).__name__} renders no faces")
 
 
-@painter.register
-def _(faces: FacesConfig, role: str, count: int) -> Painter:
-    paint_all = _compiled(dataclasses.astuple(faces))
-    show = arranger(paint_all, count, faces.keys(role, jnp.arange(count)))
-    return Painter(show, whole=lambda: show(HOME), sham=lambda: cut_and_paste(show))
+@renderer.register
+def _(faces: FacesConfig, role: str, count: int) -> Renderer:
+    render_all = _compiled(dataclasses.astuple(faces))
+    show = arranger(render_all, count, faces.keys(role, jnp.arange(count)))
+    return Renderer(show, whole=lambda: show(HOME), sham=lambda: cut_and_paste(show))
 
 
 def cut_and_paste(show: Callable[..., np.ndarray]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Painted faces: what is random of each, and how a face with any parts at any places is painted.
+"""Rendered faces: what is random of each, and how a face with any parts at any places is rendered.
 
 An eye, a nose or a mouth is a sum of Gaussian blobs that integrates to zero. So a part fades into
 the skin wherever it is pasted, without a seam (feathered), pasting one does not change the mean of
@@ -148,7 +148,7 @@ def part_boxes(face: Face, centres: Float[Array, "4 2"]) -> Float[Array, "4 4"]:
     return jnp.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=-1)
 
 
-def paint(
+def render(
     face: Face, contents: Int[Array, "4"], centres: Float[Array, "4 2"]
 ) -> Float[Array, "size size 1"]:
     """The image of one face, in [0, 1].

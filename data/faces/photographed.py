@@ -3,7 +3,7 @@
 Parts are rectangles of a photograph, cut out with a soft edge, with a blur left in their places.
 Every image of a task, the whole face too, is then pasted together of them, each part with the mean
 grey of what it covers, so that a paste as such tells nothing. Clutter is cut from the photograph's
-corners. Two eyes of a photograph are not the same, other than those of a painted face.
+corners. Two eyes of a photograph are not the same, other than those of a rendered face.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from data.batches import Batch, DeviceSplit, normalise
 from data.dataset import Dataset, Split
 from data.faces import photographs
 from data.faces.arrangements import HOME, cycle
-from data.faces.conditions import Painter, arranger, painter, slide, widened
+from data.faces.conditions import Renderer, arranger, renderer, slide, widened
 from data.faces.parts import NOTHING, SIZE, SQUARE_SLOTS, face_points
 from data.faces.photographs import LAYOUTS, window
 from data.faces.tasks import FaceTask, fold_all, in_chunks, to_bytes
@@ -231,14 +231,14 @@ def _compiled(fields: tuple) -> tuple[Callable[..., jax.Array], Callable[..., ja
     return arrange, show_whole
 
 
-@painter.register
-def _(faces: PhotographedFaces, role: str, count: int) -> Painter:
+@renderer.register
+def _(faces: PhotographedFaces, role: str, count: int) -> Renderer:
     arrange, show_whole = _compiled(dataclasses.astuple(faces.config))
     known = (
         faces.config.keys(role, jnp.arange(count)),
         cycle(getattr(faces, role.removesuffix(" pairs")), count),
     )
     show = arranger(arrange, count, *known)
-    return Painter(
+    return Renderer(
         show, whole=lambda: to_bytes(in_chunks(show_whole, *known)), sham=lambda: show(HOME)
     )

@@ -1,4 +1,4 @@
-"""Photographs of faces from TFDS, each brought to where a painted face has its eyes.
+"""Photographs of faces from TFDS, each brought to where a rendered face has its eyes.
 
 A photograph is kept as 48x48 pixels of grey in the coordinates of `data.faces.parts`: the eyes,
 where they lie on the average of the dataset, are 11 pixels apart and 5 above the middle. CelebA is

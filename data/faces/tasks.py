@@ -32,9 +32,9 @@ from data.faces.parts import (
     SQUARE_SLOTS,
     Face,
     make_blobs,
-    paint,
     part_boxes,
     pose_of,
+    render,
 )
 from data.memory import check_fits
 
@@ -45,7 +45,7 @@ OTHER, FACE = 0, 1
 ROLES = ("train", "validation", "test", "validation pairs", "test pairs")
 # Labels of an epoch if images never repeat; it sets no more than how often they are shuffled.
 _EPOCH = 12_000
-# Images that are painted at once outside of training.
+# Images that are rendered at once outside of training.
 _CHUNK = 500
 # Of a head's move, and of its parts': farther, nothing of it is left to see.
 _PIXELS = Limits(0.0, SIZE)
@@ -53,7 +53,7 @@ _MAX_LOG_SCALE = 3.0
 _MAX_CLUTTER = 1000
 
 
-class Painted(NamedTuple):
+class Rendered(NamedTuple):
     """Images and all that is known of them.
 
     Attributes:
@@ -73,7 +73,7 @@ class Painted(NamedTuple):
 
 @dataclasses.dataclass
 class FaceTask:
-    """What is to be learnt of faces, painted or photographed, and what is random of them.
+    """What is to be learnt of faces, rendered or photographed, and what is random of them.
 
     Attributes:
         task: One of `TASKS`.
@@ -155,7 +155,7 @@ class FaceTask:
 
 @dataclasses.dataclass
 class FacesConfig(FaceTask):
-    """Painted faces, 32x32 pixels of grey. Without `train_images` no training image repeats.
+    """Rendered faces, 32x32 pixels of grey. Without `train_images` no training image repeats.
 
     Attributes:
         contrast: Of the parts, as a grey level.
@@ -179,10 +179,10 @@ class FacesConfig(FaceTask):
         return f"faces {self.task}"
 
     def load(self, data_dir: str | None = None) -> Dataset:
-        """Paints the validation and test images; nothing is read.
+        """Renders the validation and test images; nothing is read.
 
         The training split has balanced labels only; its images are single blank pixels, for what
-        is trained on is painted by `generate`.
+        is trained on is rendered by `generate`.
         """
         labels = self.labels(self.train_images or _EPOCH)
         return Dataset(
@@ -202,17 +202,17 @@ class FacesConfig(FaceTask):
             keys = self.keys("train", chosen)
         else:
             keys = fold_all(key, jnp.arange(chosen.size))
-        painted = self.paint_labels(keys, split.labels[chosen])
-        return Batch(painted.images, painted.labels, painted.poses[:, None])
+        rendered = self.render_labels(keys, split.labels[chosen])
+        return Batch(rendered.images, rendered.labels, rendered.poses[:, None])
 
-    def paint_labels(self, keys: Key[Array, "batch"], labels: Int[Array, "batch"]) -> Painted:
+    def render_labels(self, keys: Key[Array, "batch"], labels: Int[Array, "batch"]) -> Rendered:
         """Images of classes, each a function of its own key and label."""
 
         def one(key, label):
             face = self.draw(key)
             contents = self.arrangement(face.choice, label)
             boxes = part_boxes(face, face.slots)
-            return Painted(paint(face, contents, face.slots), label, boxes, contents, face.pose)
+            return Rendered(render(face, contents, face.slots), label, boxes, contents, face.pose)
 
         return jax.vmap(one)(keys, labels)
 
@@ -239,12 +239,12 @@ class FacesConfig(FaceTask):
 
     def _split(self, role: str, count: int) -> Split:
         labels = self.labels(count)
-        painted = in_chunks(
-            jax.jit(lambda numbers, labels: self.paint_labels(self.keys(role, numbers), labels)),
+        rendered = in_chunks(
+            jax.jit(lambda numbers, labels: self.render_labels(self.keys(role, numbers), labels)),
             np.arange(count),
             labels,
         )
-        return Split(to_bytes(painted.images), labels, painted.poses[:, None])
+        return Split(to_bytes(rendered.images), labels, rendered.poses[:, None])
 
 
 def fold_all(key: Key[Array, ""], numbers: Int[Array, "batch"]) -> Key[Array, "batch"]:

@@ -1,7 +1,7 @@
 """Finding what some images have in common: digits of one class, anywhere on large canvases.
 
 Appendix A.2 of Jaderberg et al. (2015): nothing but the images themselves says where the digits
-are. The images are few and fixed, and are painted anew in every step from the same key, which is
+are. The images are few and fixed, and are rendered anew in every step from the same key, which is
 cheaper than a second place for data on the device.
 """
 
@@ -51,7 +51,7 @@ class CoLocalisationConfig:
     """A few fixed images, each with one digit of a class at a random place, perhaps in clutter.
 
     The validation images are the fixed images themselves; the test images are those of the class,
-    painted with places and clutter of their own.
+    rendered with places and clutter of their own.
 
     Attributes:
         digit: The class that the images have in common.
@@ -74,11 +74,11 @@ class CoLocalisationConfig:
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
-        self._painter().check()
+        self._renderer().check()
         check_fields(self, "dataset.", images=whole(2), digit=whole(), seed=whole(0, MAX_SEED - 1))
 
     def load(self, data_dir: str | None) -> Dataset:
-        """Reads the source and paints the images, and the test images of the class."""
+        """Reads the source and renders the images, and the test images of the class."""
         source = load_source(self.source, data_dir)
         check_canvas(self.canvas, source)
         for role, wanted in (("train", self.images), ("test", 1)):
@@ -89,14 +89,16 @@ class CoLocalisationConfig:
                     f"are of this class, {wanted} are needed"
                 )
         stored = DeviceSplit(jnp.asarray(source.train.images), jnp.asarray(source.train.labels))
-        fixed = jax.device_get(jax.jit(self._paint)(stored))
-        painted = render_split(self._painter().generate, source.test, jax.random.key(self.seed + 1))
-        of_the_class = painted.labels == self.digit
-        assert painted.poses is not None
-        arrays = (painted.images, painted.labels, painted.poses)
+        fixed = jax.device_get(jax.jit(self._render)(stored))
+        rendered = render_split(
+            self._renderer().generate, source.test, jax.random.key(self.seed + 1)
+        )
+        of_the_class = rendered.labels == self.digit
+        assert rendered.poses is not None
+        arrays = (rendered.images, rendered.labels, rendered.poses)
         return dataclasses.replace(
             source,
-            name=self._painter().name,
+            name=self._renderer().name,
             validation=Split(_to_bytes(fixed.images), np.asarray(fixed.labels), fixed.poses),
             test=Split(*(array[of_the_class] for array in arrays)),
             pose_transform=Placement().transform,
@@ -107,7 +109,7 @@ class CoLocalisationConfig:
     ) -> CoLocalisationBatch:
         """Random pairs of the images, and the chosen digits."""
         image_key, partner_key, window_key = jax.random.split(key, 3)
-        fixed, count = self._paint(split), chosen.shape
+        fixed, count = self._render(split), chosen.shape
         first = jax.random.randint(image_key, count, 0, self.images)
         second = (first + jax.random.randint(partner_key, count, 1, self.images)) % self.images
         assert fixed.poses is not None
@@ -121,8 +123,8 @@ class CoLocalisationConfig:
             poses=fixed.poses[first],
         )
 
-    def _painter(self) -> DistortedConfig:
-        """What paints digits on canvases."""
+    def _renderer(self) -> DistortedConfig:
+        """What renders digits on canvases."""
         return DistortedConfig(
             f"mnist co-localisation of {self.digit}" + " cluttered" * (self.distractors > 0),
             Placement(),
@@ -133,10 +135,10 @@ class CoLocalisationConfig:
             source=self.source,
         )
 
-    def _paint(self, split: DeviceSplit) -> Batch:
+    def _render(self, split: DeviceSplit) -> Batch:
         """The fixed images."""
         (members,) = jnp.nonzero(split.labels == self.digit, size=self.images)
-        return self._painter().generate(jax.random.key(self.seed), split, members)
+        return self._renderer().generate(jax.random.key(self.seed), split, members)
 
 
 def _random_windows(key, count: int, scale: float):

@@ -21,7 +21,7 @@ from data.tasks.rendering import check_source, load_rendered
 from stn.sampling import sample
 from stn.transforms import Affine
 
-# Volumes that are painted at once for the fixed splits; one of 60^3 takes 10 MB meanwhile.
+# Volumes that are rendered at once for the fixed splits; one of 60^3 takes 10 MB meanwhile.
 _CHUNK = 50
 # A body thicker than this fills every volume.
 _MAX_PIXELS = 10_000.0
@@ -80,7 +80,7 @@ class ExtrudedConfig:
         check_scales(self, "dataset.")
 
     def load(self, data_dir: str | None) -> Dataset:
-        """Reads the source and paints its validation and test volumes."""
+        """Reads the source and renders its validation and test volumes."""
         return load_rendered(self, Affine(dims=3), data_dir, axes=3, chunk=_CHUNK)
 
     def generate(

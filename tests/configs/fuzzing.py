@@ -105,7 +105,7 @@ def outcome(name, path, text, met):
 
 
 def _trace(experiment, dataset, met):
-    """Paints a batch and takes its loss, in shapes alone."""
+    """Renders a batch and takes its loss, in shapes alone."""
     train = dataset.train
     split = DeviceSplit(
         jax.ShapeDtypeStruct(train.images.shape, np.uint8),
@@ -127,11 +127,11 @@ def _trace(experiment, dataset, met):
 
 
 def install(patch):
-    """Puts blank images in the place of those that are read or painted, which takes long."""
-    patch.setattr("data.sources.open_source", _open_blank)
-    patch.setattr("data.tasks.distorted.paint_split", _paint_blank)
-    patch.setattr("data.tasks.colocalisation.paint_split", _paint_blank)
-    patch.setattr("data.faces.in_chunks", _blank_chunks)
+    """Puts blank images in the place of those that are read or rendered, which takes long."""
+    patch.setattr("data.sources.load.open_source", _open_blank)
+    patch.setattr("data.tasks.rendering.render_split", _render_blank)
+    patch.setattr("data.tasks.colocalisation.render_split", _render_blank)
+    patch.setattr("data.faces.tasks.in_chunks", _blank_chunks)
     patch.setattr("data.faces.photographed.in_chunks", _blank_chunks)
     patch.setattr("data.faces.photographs.read_photographs", _blank_photographs)
     for kind in {type(configs.load(name).dataset) for name in NAMES}:
@@ -189,7 +189,7 @@ def _blank(count, shapes):
     return jax.tree.map(lambda leaf: np.zeros((count, *leaf.shape[1:]), leaf.dtype), shapes)
 
 
-def _paint_blank(generate, split, key, *, chunk=500):
+def _render_blank(generate, split, key, *, chunk=500):
     stored = DeviceSplit(split.images, split.labels)
     images, _, poses = _blank(
         len(split), jax.eval_shape(generate, key, stored, np.zeros(chunk, np.int32))

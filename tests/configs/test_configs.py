@@ -59,7 +59,7 @@ STORED = {
     "svhn_cropped": (32, 32, 3),
     "caltech_birds2011": (32, 32, 3),
     "lfw": (48, 48, 2),  # and what is left without the parts
-    "faces configuration": (1, 1, 1),  # they are painted from labels alone
+    "faces configuration": (1, 1, 1),  # they are rendered from labels alone
 }
 # Fields of experiments whose own sizes take minutes.
 SMALLER = {

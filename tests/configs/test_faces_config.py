@@ -30,12 +30,12 @@ def test_networks_are_those_of_mnist_and_a_control():
     assert count_parameters(lambda: bag.build((32, 32, 1), 6, nnx.Rngs(0))) == 9_798
 
 
-def test_photographs_have_the_networks_and_the_budget_of_painted_faces():
-    painted, photographed = (
+def test_photographs_have_the_networks_and_the_budget_of_rendered_faces():
+    rendered, photographed = (
         configs.load(f"{kind}:capsnet,relation") for kind in ("faces", "photographed_faces")
     )
     assert photographed.dataset == PhotographedFacesConfig("relation", name="lfw")
-    assert dataclasses.replace(photographed, dataset=painted.dataset) == painted
+    assert dataclasses.replace(photographed, dataset=rendered.dataset) == rendered
     assert configs.load("photographed_faces:cnn").optimizer.learning_rate == 1e-3
 
 

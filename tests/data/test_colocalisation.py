@@ -99,7 +99,7 @@ def test_windows_are_as_large_as_digits_and_on_the_canvas(split):
     assert np.ptp(shift, axis=0).min() > 0.5
 
 
-def test_another_seed_paints_other_images(dataset, data_dir):
+def test_another_seed_renders_other_images(dataset, data_dir):
     other = dataclasses.replace(CONFIG, seed=1).load(data_dir)
     assert other.validation.checksum != dataset.validation.checksum
     assert other.test.checksum != dataset.test.checksum

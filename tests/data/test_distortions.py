@@ -14,8 +14,8 @@ from data.distortions import (
     Placement,
     ProjectiveDistortion,
     check_distortion,
-    paint,
     place,
+    render,
     square_to_quadrilateral,
 )
 from stn.sampling import sample
@@ -40,7 +40,7 @@ def smooth(count=3, size=28):
 
 
 @pytest.mark.parametrize(("distortion", "canvas"), ALL, **NAMES)
-def test_the_stated_transform_painted_the_canvas(distortion, canvas):
+def test_the_stated_transform_rendered_the_canvas(distortion, canvas):
     assert isinstance(distortion, Distortion)
     images = smooth()
     images_on_canvas, theta = distortion(KEY, images, canvas)
@@ -53,8 +53,8 @@ def test_the_stated_transform_painted_the_canvas(distortion, canvas):
 
 def test_a_spatial_transformer_with_the_inverse_undoes_an_affine_distortion():
     images = smooth()
-    painted, theta = AffineDistortion(45.0, 1.0, 1.2, anywhere=True)(KEY, images, 84)
-    undone = sample(painted, Affine().grid(Affine().inverse(theta), (28, 28)))
+    rendered, theta = AffineDistortion(45.0, 1.0, 1.2, anywhere=True)(KEY, images, 84)
+    undone = sample(rendered, Affine().grid(Affine().inverse(theta), (28, 28)))
     np.testing.assert_allclose(undone, images, atol=0.05)
     assert float(jnp.abs(undone - images).mean()) < 0.005
 
@@ -62,14 +62,14 @@ def test_a_spatial_transformer_with_the_inverse_undoes_an_affine_distortion():
 def test_rotation_by_scipy():
     images = smooth(1)
     distortion = AffineDistortion(rotation=60.0)
-    painted, theta = distortion(KEY, images, 28)
+    rendered, theta = distortion(KEY, images, 28)
     # The map from canvas to image turns by the opposite angle.
     angle = np.rad2deg(np.arctan2(theta[0, 1], theta[0, 0]))
     assert 1.0 < abs(angle) < 60.0
     expected = scipy.ndimage.rotate(
         np.asarray(images[0, ..., 0]), -angle, reshape=False, order=1, mode="grid-constant"
     )
-    np.testing.assert_allclose(painted[0, ..., 0], expected, atol=1e-4)
+    np.testing.assert_allclose(rendered[0, ..., 0], expected, atol=1e-4)
 
 
 def test_affine_distortions_stay_in_their_ranges():
@@ -106,11 +106,11 @@ def test_a_shear_is_a_slant_along_x_before_the_rotation():
 
 def test_placements_keep_every_pixel_and_reach_every_corner():
     images = smooth(500, 4)
-    painted, _ = Placement()(KEY, images, 7)
-    np.testing.assert_allclose(painted.sum(axis=(1, 2)), images.sum(axis=(1, 2)), rtol=1e-5)
-    top_left = painted[:, :4, :4]
+    rendered, _ = Placement()(KEY, images, 7)
+    np.testing.assert_allclose(rendered.sum(axis=(1, 2)), images.sum(axis=(1, 2)), rtol=1e-5)
+    top_left = rendered[:, :4, :4]
     assert np.any(np.all(np.abs(top_left - images) < 1e-6, axis=(1, 2, 3)))
-    assert np.any(np.all(np.abs(painted[:, 3:, 3:] - images) < 1e-6, axis=(1, 2, 3)))
+    assert np.any(np.all(np.abs(rendered[:, 3:, 3:] - images) < 1e-6, axis=(1, 2, 3)))
 
 
 def test_several_patches_add_up_where_they_overlap():
@@ -153,18 +153,18 @@ def test_corner_and_control_noise_have_their_spread():
 def test_images_are_distorted_each_on_its_own_and_by_the_key_alone():
     images = smooth(2)
     same = jnp.stack([images[0], images[0]])
-    painted = AffineDistortion(30.0)(KEY, same, 28).images
-    assert not np.allclose(painted[0], painted[1])
-    np.testing.assert_array_equal(painted, AffineDistortion(30.0)(KEY, same, 28).images)
+    rendered = AffineDistortion(30.0)(KEY, same, 28).images
+    assert not np.allclose(rendered[0], rendered[1])
+    np.testing.assert_array_equal(rendered, AffineDistortion(30.0)(KEY, same, 28).images)
     other = AffineDistortion(30.0)(jax.random.key(2), same, 28).images
-    assert not np.allclose(painted, other)
+    assert not np.allclose(rendered, other)
 
 
-def test_painting_is_blank_where_there_is_no_image():
+def test_rendering_is_blank_where_there_is_no_image():
     zoomed_out = jnp.array([[2.0, 0.0, 0.0, 0.0, 2.0, 0.0]])
-    painted = paint(jnp.ones((1, 4, 4, 1)), Affine(), zoomed_out, 8).images[0, ..., 0]
-    np.testing.assert_allclose(painted[2:6, 2:6], 1.0, atol=0.3)
-    np.testing.assert_array_equal(painted[0], 0.0)
+    rendered = render(jnp.ones((1, 4, 4, 1)), Affine(), zoomed_out, 8).images[0, ..., 0]
+    np.testing.assert_allclose(rendered[2:6, 2:6], 1.0, atol=0.3)
+    np.testing.assert_array_equal(rendered[0], 0.0)
 
 
 @pytest.mark.parametrize("distortion", [distortion for distortion, _ in ALL])

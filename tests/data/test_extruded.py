@@ -83,7 +83,7 @@ def test_poses_stay_within_their_ranges():
     assert np.abs(centre / room).max() > 0.95
 
 
-def test_the_pose_undoes_the_painting():
+def test_the_pose_undoes_the_rendering():
     images = random_digits(3)
     theta = SMALL.poses(jax.random.key(2), 3, 28)
     volumes = extrude(jnp.asarray(images), theta, 64, 6.0)

@@ -10,7 +10,7 @@ from scipy import ndimage
 from common.errors import UserError
 from data.batches import DeviceSplit
 from data.faces import arrangements
-from data.faces.conditions import INVERT, cut_and_paste, painter, small_moves, widened
+from data.faces.conditions import INVERT, cut_and_paste, renderer, small_moves, widened
 from data.faces.parts import FACE_SLOTS, SQUARE_SLOTS, face_points, part_boxes, pose_of
 from data.faces.tasks import FACE, FacesConfig
 from evaluation.statistics.intervals import auroc
@@ -20,13 +20,13 @@ COUNT = 1000
 LABELS = DeviceSplit(jnp.zeros((12, 1, 1, 1), jnp.uint8), jnp.arange(12) % 2)
 
 
-# "presence" paints the faces of "relation"; only its labels are others.
+# "presence" renders the faces of "relation"; only its labels are others.
 GENERATORS = [("relation", 0), ("relation", 3), ("configuration", 0)]
 
 
 @functools.cache
 def shower(task, clutter=0):
-    return painter(FacesConfig(task, clutter=clutter), "test pairs", COUNT)
+    return renderer(FacesConfig(task, clutter=clutter), "test pairs", COUNT)
 
 
 @functools.cache
@@ -40,8 +40,8 @@ def known(task):
     config = FacesConfig(task)
     numbers = np.arange(300)
     labels = (numbers % config.num_classes).astype(np.int32)
-    paint = jax.jit(lambda n, labels: config.paint_labels(config.keys("test", n), labels))
-    return jax.device_get(paint(numbers, labels))
+    render = jax.jit(lambda n, labels: config.render_labels(config.keys("test", n), labels))
+    return jax.device_get(render(numbers, labels))
 
 
 def test_scrambles_are_the_twelve_permutations_that_leave_no_part_of_a_face():
@@ -112,7 +112,7 @@ def test_parts_slide_from_home_to_their_slots():
 
 
 def test_an_inverted_face_is_the_image_turned():
-    show = painter(FacesConfig("relation", shift=0.0, noise=0.0), "test pairs", 4)
+    show = renderer(FacesConfig("relation", shift=0.0, noise=0.0), "test pairs", 4)
     upright, inverted = show(arrangements.HOME), show(arrangements.HOME, change=INVERT)
     np.testing.assert_allclose(inverted.astype(int), upright[:, ::-1, ::-1], atol=1)
 
@@ -205,38 +205,38 @@ def test_no_weighing_of_pixels_tells_a_scramble(task, clutter, scrambles):
         assert auroc(whole, scrambled) <= 0.65
 
 
-def places(painted, slots):
+def places(rendered, slots):
     """Reads which slot each box lies in, from coordinates alone."""
-    middles = (painted.boxes[..., :2] + painted.boxes[..., 2:]) / 2 / 16 - 1
-    points = Similarity().apply(jnp.asarray(painted.poses), jnp.asarray(middles)) * 16
+    middles = (rendered.boxes[..., :2] + rendered.boxes[..., 2:]) / 2 / 16 - 1
+    points = Similarity().apply(jnp.asarray(rendered.poses), jnp.asarray(middles)) * 16
     return np.argmin(np.linalg.norm(points[:, :, None] - slots, axis=-1), axis=-1), points
 
 
 def test_coordinates_tell_a_face_from_its_scrambles():
-    painted = known("relation")
-    _, points = places(painted, FACE_SLOTS)
-    of_part = np.argsort(painted.contents, axis=1)
+    rendered = known("relation")
+    _, points = places(rendered, FACE_SLOTS)
+    of_part = np.argsort(rendered.contents, axis=1)
     heights = np.take_along_axis(np.asarray(points[..., 1]), of_part, axis=1)
     canonical = (heights[:, :2].max(axis=1) < heights[:, 2]) & (heights[:, 2] < heights[:, 3])
-    np.testing.assert_array_equal(canonical, painted.labels == FACE)
+    np.testing.assert_array_equal(canonical, rendered.labels == FACE)
 
 
 def test_coordinates_tell_the_configurations_apart():
-    painted = known("configuration")
-    slot, _ = places(painted, SQUARE_SLOTS)
+    rendered = known("configuration")
+    slot, _ = places(rendered, SQUARE_SLOTS)
     found = np.zeros((len(slot), 4), int)
-    np.put_along_axis(found, slot, painted.contents, axis=1)
+    np.put_along_axis(found, slot, rendered.contents, axis=1)
     same = np.all(found[:, None] == arrangements.CONFIGURATIONS, axis=-1)
-    np.testing.assert_array_equal(np.argmax(same, axis=1), painted.labels)
+    np.testing.assert_array_equal(np.argmax(same, axis=1), rendered.labels)
     assert np.all(same.sum(axis=1) == 1)
 
 
 def test_boxes_lie_around_their_parts():
-    painted = known("configuration")
-    pixels = painted.images[..., 0]
+    rendered = known("configuration")
+    pixels = rendered.images[..., 0]
     skin = np.median(pixels, axis=(1, 2), keepdims=True)
     rows, columns = np.arange(32)[:, None] + 0.5, np.arange(32) + 0.5
-    left, top, right, bottom = (painted.boxes[..., k, None, None] for k in range(4))
+    left, top, right, bottom = (rendered.boxes[..., k, None, None] for k in range(4))
     inside = np.any((columns > left) & (columns < right) & (rows > top) & (rows < bottom), axis=1)
     strength = np.abs(pixels - skin)
     # Outside there is the pixels' noise, of 0.03 on the mean 0.024, and the parts' soft ends.
@@ -254,8 +254,8 @@ def test_values_stay_within_black_and_white():
 
 def test_an_image_depends_on_its_own_key_alone():
     config = FacesConfig("relation")
-    paint = jax.jit(lambda n, labels: config.paint_labels(config.keys("test", n), labels).images)
-    few = paint(np.arange(3, 6), np.array([1, 0, 1], np.int32))
+    render = jax.jit(lambda n, labels: config.render_labels(config.keys("test", n), labels).images)
+    few = render(np.arange(3, 6), np.array([1, 0, 1], np.int32))
     np.testing.assert_allclose(few, known("relation").images[3:6], atol=1e-6)
 
 
@@ -287,7 +287,7 @@ def test_splits_are_fixed_balanced_and_apart():
 def test_presence_is_whole_faces_against_none():
     config, labels = FacesConfig("presence"), np.arange(300) % 2
     arrange = jax.jit(
-        lambda n: config.paint_labels(config.keys("test", n), jnp.asarray(labels)).contents
+        lambda n: config.render_labels(config.keys("test", n), jnp.asarray(labels)).contents
     )
     contents = np.asarray(arrange(np.arange(300)))
     np.testing.assert_array_equal(contents[labels == FACE], np.tile(np.arange(4), (150, 1)))

@@ -58,15 +58,15 @@ def test_fixed_images_are_the_same_for_everyone_and_change_with_the_seed(data_di
     assert not np.array_equal(first.test.images, other.test.images)
 
 
-def test_every_image_of_a_split_is_painted_once():
+def test_every_image_of_a_split_is_rendered_once():
     stored = split()
     config = distorted.DistortedConfig("squares", Placement(), canvas=12)
-    painted = rendering.render_split(
+    rendered = rendering.render_split(
         config.generate, Split(np.asarray(stored.images), np.asarray(stored.labels)), KEY, chunk=8
     )
-    assert len(painted) == 20
-    np.testing.assert_array_equal(painted.images.max(axis=(1, 2, 3)), np.arange(1, 21))
-    np.testing.assert_array_equal(painted.labels, stored.labels)
+    assert len(rendered) == 20
+    np.testing.assert_array_equal(rendered.images.max(axis=(1, 2, 3)), np.arange(1, 21))
+    np.testing.assert_array_equal(rendered.labels, stored.labels)
 
 
 def test_a_batch_is_new_with_every_key():

@@ -12,7 +12,7 @@ from common.errors import UserError
 from data.batches import DeviceSplit
 from data.dataset import Dataset
 from data.faces import arrangements, photographs
-from data.faces.conditions import INVERT, painter, small_moves, widened
+from data.faces.conditions import INVERT, renderer, small_moves, widened
 from data.faces.parts import NOTHING, pose_of
 from data.faces.photographed import PhotographedFaces, PhotographedFacesConfig, paste
 from data.faces.tasks import FACE
@@ -51,7 +51,7 @@ def real(task):
 
 @functools.cache
 def shown(task, name):
-    return painter(real(task), "test pairs", COUNT)(getattr(arrangements, name))
+    return renderer(real(task), "test pairs", COUNT)(getattr(arrangements, name))
 
 
 def grey(value, count=2):
@@ -66,7 +66,7 @@ def made_up(faces):
 
 
 @pytest.mark.parametrize("name", ["lfw", "celeb_a"])
-def test_eyes_come_to_lie_where_painted_faces_have_them(name):
+def test_eyes_come_to_lie_where_rendered_faces_have_them(name):
     layout = photographs.LAYOUTS[name]
     np.testing.assert_allclose(layout.homes[:2], [[-5.5, -5.0], [5.5, -5.0]], atol=1e-5)
     assert np.all(np.diff(layout.homes[[0, 2, 3], 1]) > 4)
@@ -126,7 +126,7 @@ def test_arrangements_show_what_they_say():
     homes = np.round(photographs.LAYOUTS["made_up"].homes).astype(int) + 24
     for part, (x, y) in enumerate(homes):
         face[0, y - 1 : y + 1, x - 1 - (part == 0) : x + 1 + (part == 3)] = 20 + 40 * part
-    show = painter(made_up(face), "test pairs", 1)
+    show = renderer(made_up(face), "test pairs", 1)
     home, other = show(arrangements.HOME), show(arrangements.HELD_OUT[0])
     assert np.abs(home.astype(int) - show.whole()).max() <= 40
     assert np.abs(home.astype(int) - other).max() > 20
@@ -136,7 +136,7 @@ def test_arrangements_show_what_they_say():
 
 
 def test_a_sham_is_close_to_the_photograph_and_a_scramble_is_not():
-    show = painter(real("relation"), "test pairs", 100)
+    show = renderer(real("relation"), "test pairs", 100)
     whole, sham = show.whole().astype(int), show.sham().astype(int)
     scrambled = shown("relation", "HELD_OUT")[:100].astype(int)
     errors = [np.mean(np.abs(images - whole)) for images in (sham, scrambled)]
@@ -148,12 +148,12 @@ def test_wide_poses_and_moves_keep_what_is_pasted():
     faces = real("relation")
     assert widened(faces).config.rotation == 1.5 * faces.config.rotation
     assert widened(faces).config.name == "subset"
-    show = painter(faces, "test pairs", 4)
+    show = renderer(faces, "test pairs", 4)
     whole = show(arrangements.HOME)
     for changed in (
         show(arrangements.HOME, change=INVERT),
         show(arrangements.HOME, change=small_moves(4)),
-        painter(widened(faces), "test pairs", 4)(arrangements.HOME),
+        renderer(widened(faces), "test pairs", 4)(arrangements.HOME),
     ):
         assert changed.shape == whole.shape == (4, 32, 32, 1)
         assert not np.array_equal(changed, whole)

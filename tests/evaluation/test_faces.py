@@ -9,7 +9,7 @@ from flax import nnx
 from cnn import ConvolutionalNetworkConfig
 from data.dataset import Dataset, Split
 from data.faces import arrangements
-from data.faces.conditions import KEEP, Painter, cut_and_paste, painter, small_moves, widened
+from data.faces.conditions import KEEP, Renderer, cut_and_paste, renderer, small_moves, widened
 from data.faces.tasks import FACE, FacesConfig
 from evaluation import suites
 from evaluation.metrics.faces import face_threshold, half_way, selectivity
@@ -41,22 +41,22 @@ def test_selectivity_is_a_ratio_of_changes():
     assert selectivity(whole, whole, whole) == 0.0
 
 
-_PAINTED = {}
+_RENDERED = {}
 
 
-def shared_painter(config, role, count):
-    """`painter`, but what is painted once stays for all tests."""
+def shared_renderer(config, role, count):
+    """`renderer`, but what is painted once stays for all tests."""
 
     def show(contents, *, progress=1.0, change=KEEP):
         key = (repr(config), role, count, contents.tobytes(), progress, change.tobytes())
-        if key not in _PAINTED:
+        if key not in _RENDERED:
             maker = (repr(config), role, count)
-            if maker not in _PAINTED:
-                _PAINTED[maker] = painter(config, role, count)
-            _PAINTED[key] = _PAINTED[maker](contents, progress=progress, change=change)
-        return _PAINTED[key]
+            if maker not in _RENDERED:
+                _RENDERED[maker] = renderer(config, role, count)
+            _RENDERED[key] = _RENDERED[maker](contents, progress=progress, change=change)
+        return _RENDERED[key]
 
-    return Painter(
+    return Renderer(
         show,
         whole=lambda: show(arrangements.HOME),
         sham=lambda: cut_and_paste(show),
@@ -65,7 +65,7 @@ def shared_painter(config, role, count):
 
 @pytest.fixture(autouse=True)
 def paint_once(monkeypatch):
-    monkeypatch.setattr(SUITE, "painter", shared_painter)
+    monkeypatch.setattr(SUITE, "renderer", shared_renderer)
 
 
 @pytest.fixture
@@ -92,14 +92,14 @@ def table(task):
     learn(data.test.images, data.test.labels)
     if task == "configuration":
         for each in (config, widened(config)):
-            show = shared_painter(each, "test pairs", COUNT)
+            show = shared_renderer(each, "test pairs", COUNT)
             learn(show(arrangements.CONFIGURATIONS), np.arange(COUNT) % 6)
         return answers
     for role, count in (("validation pairs", COUNT), ("test pairs", COUNT)):
-        show = shared_painter(config, role, count)
+        show = shared_renderer(config, role, count)
         for change in (KEEP, small_moves(count)):
             learn(show(arrangements.HOME, change=change), FACE)
-    learn(shared_painter(widened(config), "test pairs", COUNT)(arrangements.HOME), FACE)
+    learn(shared_renderer(widened(config), "test pairs", COUNT)(arrangements.HOME), FACE)
     return answers
 
 
@@ -209,7 +209,7 @@ def test_scrambles_that_are_painted_badly_are_detected():
 
 def test_an_untrained_network_is_at_chance():
     config = FacesConfig("relation")
-    show = shared_painter(config, "test pairs", 600)
+    show = shared_renderer(config, "test pairs", 600)
     network = ConvolutionalNetworkConfig((8, 8), 5, "SAME", ("max2", "max2"), (16,), 0.0).build(
         (32, 32, 1), 2, nnx.Rngs(0)
     )
@@ -229,7 +229,7 @@ def test_pictures_show_the_faces_that_are_asked_about():
     held_out = scrambles[SUITE.HELD_OUT]
     assert np.array_equal(held_out, scrambles["displacement, 1 of the way"])
     assert np.any(held_out != scrambles["intact"])
-    show = shared_painter(dataset("relation").generator, "test pairs", len(held_out))
+    show = shared_renderer(dataset("relation").generator, "test pairs", len(held_out))
     assert np.array_equal(np.round(255.0 * held_out), show(arrangements.HELD_OUT))
     arranged = suites.examples("faces", dataset("configuration"))
     assert np.array_equal(arranged["intact"], arranged["eye swap"])

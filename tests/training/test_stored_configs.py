@@ -96,7 +96,7 @@ ATTACKS = {
     "a module of the path": (changed("model", call("pwned.Config")), "pwned.Config"),
     "a module alone": (changed("model", call("pwned")), "pwned"),
     "a walk over attributes": (
-        changed("model", call("capsnet.model.nnx.jax.os.system", command="touch pwned")),
+        changed("model", call("capsnet.networks.sabour.nnx.jax.os.system", command="touch pwned")),
         "nnx.jax",
     ),
     "a walk from the table": (
@@ -107,11 +107,11 @@ ATTACKS = {
     "a class": (changed("model", call("capsnet.CapsNetConfig.__class__")), "__class__"),
     "a function of ours": (changed("model", call("training.loop.run", name="x")), "loop.run"),
     "a dataclass of ours": (
-        changed("model", call("training.restoring.RestoredRun", name="x")),
+        changed("model", call("inference.restore.RestoredRun", name="x")),
         "RestoredRun",
     ),
     "a class of ours": (
-        changed("model", call("training.run_directory.RunDirectory", path="pwned")),
+        changed("model", call("training.run.directory.RunDirectory", path="pwned")),
         "RunDirectory",
     ),
     "a module of configurations": (changed("model", call("configs.load", name="x")), "configs"),

@@ -24,7 +24,7 @@ import numpy as np
 
 from data.dataset import Dataset, Split
 from data.faces import arrangements
-from data.faces.conditions import INVERT, painter, small_moves, widened
+from data.faces.conditions import INVERT, renderer, small_moves, widened
 from data.faces.parts import LEFT_EYE, MOUTH, NOSE
 from data.faces.photographed import PhotographedFaces
 from data.faces.tasks import FACE, OTHER, FacesConfig
@@ -123,7 +123,7 @@ def _configurations(model: _Model, generator: Faces, dataset: Dataset) -> Iterat
 
 def _painters(generator: Faces, count: int):
     """What shows the test faces, and what shows them in wide poses."""
-    return tuple(painter(each, "test pairs", count) for each in (generator, widened(generator)))
+    return tuple(renderer(each, "test pairs", count) for each in (generator, widened(generator)))
 
 
 def _arranged(show, wide) -> Iterator[tuple[str, np.ndarray]]:
@@ -144,7 +144,7 @@ def _scrambles(model: _Model, generator: Faces, dataset: Dataset) -> Iterator[Re
     splits = {
         name: _split(images, name in FACES) for name, images in _conditions(show, wide, count)
     }
-    validation = painter(generator, "validation pairs", len(dataset.validation))
+    validation = renderer(generator, "validation pairs", len(dataset.validation))
     validation = _split(validation.sham(), True)
     scores = {name: model.scores(split) for name, split in splits.items()}
     threshold = faces.face_threshold(model.scores(validation))

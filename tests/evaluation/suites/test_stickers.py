@@ -22,7 +22,7 @@ FACES = FacesConfig("configuration", test_images=12, validation_images=1)
 
 @jax.jit
 def where(labels):
-    painted = FACES.paint_labels(FACES.keys("test", jnp.arange(12)), labels)
+    painted = FACES.render_labels(FACES.keys("test", jnp.arange(12)), labels)
     return painted.boxes, painted.poses
 
 
