@@ -322,5 +322,5 @@ def test_impossible_fields_are_refused(fields, message):
 
 def test_without_the_extra_it_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(preparation.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"'lfw' is not prepared in .*\.\[tfds\]"):
+    with pytest.raises(UserError, match=r"'lfw' is not prepared in .*\.\[train,tfds\]"):
         PhotographedFacesConfig().load(str(tmp_path))
