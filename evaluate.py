@@ -293,12 +293,15 @@ def _evaluate(
         return record
     _say(f"{facts['run']}: {name}, compiling what is new to it")
     start = time.perf_counter()
-    results = suites.run(module, subject.predict, subject.dataset, batch_size=subject.batch_size)
+    try:
+        results = suites.run(
+            module, subject.predict, subject.dataset, batch_size=subject.batch_size
+        )
+        outcome = f"took {time.perf_counter() - start:.1f} s"
+    except suites.NotApplicable as reason:
+        results, outcome = [], f"is not applicable: {reason}"
     facts["seconds"] = round(time.perf_counter() - start, 1)
-    tqdm.write(
-        f"{facts['run']}: {name} "
-        + (f"took {facts['seconds']:.1f} s" if results else "is not applicable")
-    )
+    tqdm.write(f"{facts['run']}: {name} {outcome}")
     if store:
         with failures.collect(f"{facts['run']}: the record of {name}"):
             return store.write(facts, results)

@@ -2,13 +2,12 @@
 
 from capsnet import losses, routing
 from capsnet.layers import ClassCapsules, PrimaryCapsules
-from capsnet.networks.sabour import CapsNet, CapsNetConfig, CapsNetOutput, paper, sabour_code
+from capsnet.networks.sabour import CapsNet, CapsNetConfig, paper, sabour_code
 from capsnet.vectors import length, squash
 
 __all__ = [
     "CapsNet",
     "CapsNetConfig",
-    "CapsNetOutput",
     "ClassCapsules",
     "PrimaryCapsules",
     "length",

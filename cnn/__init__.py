@@ -3,7 +3,8 @@
 from cnn.convolution import Convolution, convolve
 from cnn.dense_layers import dense
 from cnn.losses import classification_loss
-from cnn.networks.plain import ConvolutionalNetwork, ConvolutionalNetworkConfig, NetworkOutput
+from cnn.networks.plain import ConvolutionalNetwork, ConvolutionalNetworkConfig
+from cnn.output import Output, Warp
 from cnn.parameter_budget import count_parameters, match_width
 from cnn.pooling import pool
 
@@ -11,7 +12,8 @@ __all__ = [
     "Convolution",
     "ConvolutionalNetwork",
     "ConvolutionalNetworkConfig",
-    "NetworkOutput",
+    "Output",
+    "Warp",
     "classification_loss",
     "convolve",
     "count_parameters",

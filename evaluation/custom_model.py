@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from cnn.output import Warp
 from common.errors import UserError, first_line
 from data.dataset import Dataset
-from evaluation.model import Differentiable, Predict, Predictor, Warp, predict_all
+from evaluation.model import Differentiable, Predict, Predictor, as_predictor, predict_all
 
 # What an own model's code may raise, `sys.exit` among it.
 _ERRORS = (Exception, SystemExit)
@@ -54,7 +55,7 @@ def check(name: str, predict: Predict, dataset: Dataset, *, batch_size: int = 2)
     """
     guarded = guard(name, predict, dataset)
     return predict_all(
-        guarded.predict, dataset.test.images[:2], batch_size=batch_size, name=f"--model={name}"
+        guarded, dataset.test.images[:2], batch_size=batch_size, name=f"--model={name}"
     )
 
 
@@ -66,10 +67,10 @@ def guard(name: str, model: Predict, dataset: Dataset) -> Predictor:
 
     Args:
         name: Of the model, for messages.
-        model: A `Predict`, with whatever more a `Predictor` knows.
+        model: A `Predict`, with whatever more `as_predictor` finds in it.
         dataset: Says how many classes there are.
     """
-    classes = dataset.num_classes
+    classes, known = dataset.num_classes, as_predictor(model)
 
     def of_rows(images: np.ndarray, found: Any) -> Any:
         return _rows(_as_array(found), images)
@@ -86,22 +87,24 @@ def guard(name: str, model: Predict, dataset: Dataset) -> Predictor:
     def layers(images: np.ndarray, found: Any) -> dict[str, np.ndarray]:
         return {str(layer): of_rows(images, each) for layer, each in found.items()}
 
-    readings = {
-        "warp": warps,
-        "reconstruct": pictures,
-        "confidences": scores,
-        "features": of_rows,
-        "activations": layers,
-    }
-    known = {each: getattr(model, each, None) for each in readings}
+    shaped = {"logits": scores, "probabilities": scores, "reconstruction": pictures, "warp": warps}
+
+    def read(images: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
+        def take(images: np.ndarray, found: Any) -> dict[str, Any]:
+            return {each: shaped.get(each, of_rows)(images, found[each]) for each in names}
+
+        part = "" if names == ("logits",) else f"'s {' and '.join(names)}"
+        return _asked(name, part, lambda given: known.outputs(given, *names), take)(images)
+
+    activations = known.activations
     return Predictor(
-        predict=_asked(name, "", model, scores),
-        differentiable=_differentiable(name, getattr(model, "differentiable", None)),
-        cost=_cost(name, getattr(model, "cost", None)),
-        **{
-            each: None if function is None else _asked(name, f"'s {each}", function, readings[each])
-            for each, function in known.items()
-        },
+        read,
+        known.fields,
+        differentiable=_differentiable(name, known.differentiable),
+        activations=None
+        if activations is None
+        else _asked(name, "'s activations", activations, layers),
+        cost=_cost(name, known.cost),
     )
 
 
@@ -169,10 +172,10 @@ def _differentiable(name: str, model: Differentiable | None) -> Differentiable |
 
         return ask
 
-    reconstruct = model.reconstruct
+    reconstruction = model.reconstruction
     return model._replace(
-        scores=traced("scores", model.scores),
-        reconstruct=None if reconstruct is None else traced("reconstruct", reconstruct),
+        logits=traced("logits", model.logits),
+        reconstruction=None if reconstruction is None else traced("reconstruction", reconstruction),
     )
 
 

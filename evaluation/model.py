@@ -1,6 +1,7 @@
-"""What evaluations see of a model, and its answers for every image of a split."""
+"""A model as evaluations see it, and its outputs for every image of a split."""
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -9,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from cnn.output import Output
 from common.errors import UserError
 from data.batches import normalise
+from data.dataset import Split
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """float32 images `[batch, height, width, channels]` in [0, 1] to logits `[batch, classes]`."""
@@ -18,34 +21,49 @@ Predict = Callable[[np.ndarray], np.ndarray]
 Activations = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 """Images to what each layer of a model says of them, by name, in the model's order."""
 
-
-class Warp(NamedTuple):
-    """What the spatial transformers of a model did to a batch.
-
-    Attributes:
-        images: `[batch, transformers, out_height, out_width, channels]`, the resampled images.
-        grids: `[batch, transformers, out_height, out_width, 2]`, where each pixel was read, (x, y)
-            in [-1, 1] from edge to edge of the image.
-    """
-
-    images: np.ndarray
-    grids: np.ndarray
+PROBABILITIES = "probabilities"
+# Outputs for whole splits that a model keeps; warps of 10,000 digits take 90 MB.
+_MAX_BYTES = 2**28
 
 
 class Differentiable(NamedTuple):
     """A model that JAX can differentiate.
 
     Attributes:
-        scores: (variables, images `[batch, height, width, channels]` in [0, 1]) to unnormalised
-            log-probabilities `[batch, classes]`; the largest is the model's answer.
+        logits: (variables, images `[batch, height, width, channels]` in [0, 1]) to unnormalised
+            log-probabilities `[batch, classes]`; the largest is the prediction.
         variables: Its weights, a pytree of arrays.
-        reconstruct: (variables, images) to what `Predictor.reconstruct` says; None if the model
-            has no decoder.
+        reconstruction: (variables, images) to the reconstruction of the predicted class, in the
+            shape of the images; None if the model has no decoder.
     """
 
-    scores: Callable[[Any, Any], Any]
+    logits: Callable[[Any, Any], Any]
     variables: Any
-    reconstruct: Callable[[Any, Any], Any] | None = None
+    reconstruction: Callable[[Any, Any], Any] | None = None
+
+
+class Kept:
+    """Outputs for whole splits, which several suites ask for; the oldest make room for new ones."""
+
+    def __init__(self, max_bytes: int = _MAX_BYTES):
+        self._max_bytes = max_bytes
+        self._found: OrderedDict[Any, Any] = OrderedDict()
+
+    def get(self, key: Any) -> Any:
+        """The outputs of a key; None if they are not kept."""
+        return self._found.get(key)
+
+    def add(self, key: Any, outputs: Any) -> None:
+        """Keeps outputs, if they are not too large; they cannot be changed any more."""
+        for leaf in jax.tree.leaves(outputs):
+            leaf.setflags(write=False)
+        self._found[key] = outputs
+        while sum(map(_bytes, self._found.values())) > self._max_bytes:
+            self._found.popitem(last=False)
+
+
+def _bytes(outputs: Any) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(outputs))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,36 +71,137 @@ class Predictor:
     """A trained model: a `Predict` that may know more; all of it takes images in [0, 1].
 
     Attributes:
-        predict: The model's logits.
-        warp: From images to its `Warp`; None if it has no spatial transformer.
-        reconstruct: From images to what the model paints of the class that it sees in each, in
-            the shape of the images; None if it has no decoder.
-        confidences: From images to the probability that the model gives each class; None if that
-            is the softmax of its logits.
-        features: From images to one vector each, `[batch, features]`, from which the answer is
-            read: a network's last hidden layer, or the class capsule that wins; None if there is
-            no such vector.
+        read: (images, names of fields) to these fields of the model's output (see `cnn.Output`), by
+            name, each with one entry for each image.
+        fields: The names that `read` knows, "logits" among them.
         differentiable: For attacks that follow gradients; None if it cannot be differentiated.
         activations: From images to what the model's layers say of them, by name and in their
             order: feature maps `[batch, height, width, channels]`, or vectors. What is measured
             against a stride needs maps of images of any size. (Through `jax.jit` an `OrderedDict`
             keeps its order, a dictionary does not.) None if the model names no layers.
         cost: From a batch size to what the model costs, by name (see
-            `evaluation.suites.accuracy.cost`); None if only its answers are known.
+            `evaluation.suites.accuracy.cost`); None if only its outputs are known.
+        kept: Outputs for whole splits (see `predict_split`).
     """
 
-    predict: Predict
-    warp: Callable[[np.ndarray], Warp] | None = None
-    reconstruct: Callable[[np.ndarray], np.ndarray] | None = None
-    confidences: Predict | None = None
-    features: Callable[[np.ndarray], np.ndarray] | None = None
+    read: Callable[[np.ndarray, tuple[str, ...]], Mapping[str, Any]]
+    fields: tuple[str, ...] = ("logits",)
     differentiable: Differentiable | None = None
     activations: Activations | None = None
     cost: Callable[[int], dict[str, float]] | None = None
+    kept: Kept = dataclasses.field(default_factory=Kept, compare=False, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        logits: Predict,
+        *,
+        differentiable: Differentiable | None = None,
+        activations: Activations | None = None,
+        cost: Callable[[int], dict[str, float]] | None = None,
+        **fields: Callable[[np.ndarray], Any] | None,
+    ) -> "Predictor":
+        """A model that is known by a function of images for each field of its output.
+
+        Args:
+            logits: The only one that every model has.
+            differentiable: See the class, as for the others.
+            activations: See there.
+            cost: See there.
+            fields: From images to a field, by its name, such as `features`; None for none.
+        """
+        given: dict[str, Callable[[np.ndarray], Any]] = {"logits": logits}
+        given |= {name: each for name, each in fields.items() if each is not None}
+        return cls(
+            lambda images, names: {name: given[name](images) for name in names},
+            tuple(given),
+            differentiable,
+            activations,
+            cost,
+        )
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Logits of images."""
-        return self.predict(images)
+        return self.outputs(images, "logits")["logits"]
+
+    def outputs(self, images: np.ndarray, *names: str) -> Mapping[str, Any]:
+        """Fields of the output for a batch of images, by name, of one forward pass.
+
+        Raises:
+            KeyError: if the model has no field of such a name.
+        """
+        for name in names:
+            if name not in self.fields:
+                raise KeyError(f"the model has no `{name}`, but {', '.join(self.fields)}")
+        return self.read(images, names)
+
+    def field(self, name: str) -> Callable[[np.ndarray], Any]:
+        """The function from images to one field."""
+        return lambda images: self.outputs(images, name)[name]
+
+    def has(self, name: str) -> bool:
+        """Whether the model has a field of that name, or "activations" and the like."""
+        return name in self.fields or getattr(self, name, None) is not None
+
+
+def as_predictor(model: Predict) -> Predictor:
+    """A model that may be a plain function, or an object with functions as attributes.
+
+    Args:
+        model: A `Predictor`, which stays as it is, or another `Predict`; its attributes that have
+            the names of fields of `cnn.Output` or attributes of `Predictor` are taken over.
+    """
+    if isinstance(model, Predictor):
+        return model
+    names = (*Output._fields[1:], "differentiable", "activations", "cost")
+    return Predictor.of(model, **{name: getattr(model, name, None) for name in names})
+
+
+def probability_field(model: Predictor) -> str:
+    """The field that a model's probabilities come from: its own ones, or else its logits."""
+    return PROBABILITIES if model.has(PROBABILITIES) else "logits"
+
+
+def to_probabilities(field: str, values: np.ndarray) -> np.ndarray:
+    """Probabilities `[..., classes]` from values of the field that `probability_field` names."""
+    if field == PROBABILITIES:
+        return values
+    return np.asarray(jax.nn.softmax(values, axis=-1))
+
+
+def predict_split(
+    model: Predict, split: Split, *names: str, batch_size: int, name: str
+) -> dict[str, Any]:
+    """Fields of a model's output for all images of a split, which a `Predictor` computes once.
+
+    Args:
+        model: The model.
+        split: Its images are the key, so that equal splits are one.
+        names: Of the fields.
+        batch_size: Images per call of the model.
+        name: For the progress bar.
+
+    Returns:
+        Each field, `[count, ...]`, by name; it cannot be written to.
+
+    Raises:
+        UserError: as `predict_all`.
+    """
+    predictor, checksum = as_predictor(model), split.checksum
+    keys = {each: (checksum, batch_size, each) for each in names}
+    found = {each: predictor.kept.get(key) for each, key in keys.items()}
+    missing = tuple(each for each in names if found[each] is None)
+    if missing:
+        new = predict_all(
+            lambda images: dict(predictor.outputs(images, *missing)),
+            split.images,
+            batch_size=batch_size,
+            name=name,
+        )
+        for each in missing:
+            predictor.kept.add(keys[each], new[each])
+            found[each] = new[each]
+    return found
 
 
 def predict_all(
@@ -158,10 +277,10 @@ def distances(
     batch_size: int,
     name: str,
 ) -> np.ndarray:
-    """How far images lie from what a model paints of them.
+    """Distances of images from their reconstructions.
 
     Args:
-        reconstruct: See `Predictor`.
+        reconstruct: From images to the reconstruction of the class that a model predicts for each.
         images: As for `predict_all`.
         batch_size: Images per call of `reconstruct`.
         name: What the progress bar says.

@@ -117,7 +117,7 @@ def test_a_run_its_resumption_and_its_evaluation(command, data_dir, tmp_path):
     printed = command("evaluate.py", run, "--suites=clean,pose", check=True).stdout
     assert "| clean: accuracy " in printed
     assert "`cnn_mnist (" in printed  # and what was changed of it
-    assert "run: pose is not applicable" in printed
+    assert "run: pose is not applicable: the model has no `warp`" in printed
     past = command("evaluate.py", run, "--match_accuracy=1", "--suites=clean", check=True).stdout
     assert "1.00 % on validation" in past
     assert_one_line(command("evaluate.py", run, "--match_accuracy=100"), "no checkpoint here")

@@ -8,6 +8,7 @@ from flax import nnx
 from common.errors import UserError
 from common.limits import SEED, SHARE, Limits, check_fields, check_method, check_number, whole
 from data.sources.load import DatasetConfig
+from training import monitors
 from training.config_types import Known, rebuild, to_json, types_in
 from training.optimizers import AdamConfig
 
@@ -22,13 +23,10 @@ class ModelConfig(Protocol):
         """Creates the model for images of (height, width, channels).
 
         The module has `loss(batch) -> (loss, metrics)` with a metric "accuracy", and
-        `model(images) -> output` with `output.logits`. It may have
-        `diagnose(metrics) -> str | None`, which names a plateau that training sits on, and
-        `warp(images) -> (images, grids)`, which shows what its spatial transformers do (see
-        `evaluation.model.Warp`), `confidences(output) -> probabilities` of the classes, if
-        they are not the softmax of its logits, `features(images) -> [batch, features]`, one vector
-        of what its answer comes from, and, where its `can_reconstruct` is true,
-        `reconstruct(output) -> images`, what it paints of the class that it sees.
+        `model(images) -> output`, a `cnn.Output` or another `NamedTuple` or dataclass with
+        `logits`, and with whatever other fields suites and monitors may require; those that are
+        None do not count. It may have `diagnose(metrics) -> str | None`, which names a plateau that
+        training sits on, and `activations(images) -> layers by name`, for images of any size.
         """
         ...
 
@@ -53,6 +51,8 @@ class Experiment:
         log_every: Steps between lines of metrics.
         evaluation_batch_size: Images per evaluation batch.
         suites: Evaluations of the last step, by their names in `evaluation/suites`.
+        monitors: What is measured and drawn of validation images whenever they are looked at, by
+            names of `training.monitors`; of a model without such output nothing is.
     """
 
     model: Any
@@ -68,6 +68,7 @@ class Experiment:
     log_every: int = 20
     evaluation_batch_size: int = 250
     suites: tuple[str, ...] = ("clean",)
+    monitors: tuple[str, ...] = monitors.NAMES
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have, or that could not be stored."""
@@ -91,6 +92,7 @@ class Experiment:
         check_method("optimizer", self.optimizer, "build", "steps")
         check_method("dataset", self.dataset, "load", "data_dir")
         check_method("dataset", self.dataset, "generate", "key", "split", "chosen")
+        monitors.check(self.monitors)
         for part in (self.dataset, self.optimizer):
             if hasattr(part, "check"):
                 part.check()

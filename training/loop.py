@@ -4,7 +4,6 @@ The loop dispatches blocks of steps and looks at the metrics of a block only aft
 under way. It stops at a block's end to validate, to save, or because it was asked to.
 """
 
-import contextlib
 import dataclasses
 import time
 from typing import Any
@@ -13,9 +12,10 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from evaluation import suites, warps
-from evaluation.model import predict_all
+from evaluation import suites
+from evaluation.model import Predictor, predict_all
 from evaluation.results.result import Result, make_record
+from training import monitors
 from training.clock import per_second
 from training.experiment import Experiment, to_json
 from training.guards import claim_for_all, within_memory
@@ -235,7 +235,7 @@ class _Training:
             facts = {}
             if self._due(self.experiment.validate_every):
                 accuracy = self._validation_accuracy()
-                self.reporter.validation(self.step, {"accuracy": accuracy, **self._look()})
+                self.reporter.validation(self.step, {"accuracy": accuracy, **self._observe()})
                 facts = {VALIDATION_ACCURACY: accuracy}
             self._save(**facts)
 
@@ -251,19 +251,19 @@ class _Training:
         self._warn_once(self.step, constant_answer(answers, split.labels))
         return float(np.mean(answers == split.labels))
 
-    def _look(self) -> dict[str, float]:
-        """Numbers of the model's warps, if it has any, and a picture of some."""
-        warp_images = self.setup.predictor(self.state).warp
-        if warp_images is None:
-            return {}
-        drawn = self.directory.figure(f"warps_{self.step:06d}")
-        with drawn if self.speaks else contextlib.nullcontext() as picture:
-            return warps.look(
-                warp_images,
-                self.setup.dataset,
-                batch_size=self.setup.evaluation_batch_size,
-                picture=picture,
-            )
+    def _observe(self) -> dict[str, float]:
+        """Numbers of the experiment's monitors, and a picture by each."""
+
+        def picture(name: str):
+            return self.directory.figure(f"{name}_{self.step:06d}")
+
+        return monitors.observe(
+            self.experiment.monitors,
+            self.setup.predictor(self.state),
+            self.setup.dataset,
+            batch_size=self.setup.evaluation_batch_size,
+            picture=picture if self.speaks else None,
+        )
 
     def _save(self, **facts: float) -> None:
         known = {TRAIN_SECONDS: self._train_seconds(), WINDOW: self.window.begun()}
@@ -277,15 +277,13 @@ class _Training:
         """Evaluates the last step and writes the record."""
         seconds = self._train_seconds()
         speed = per_second(self.step * self.experiment.batch_size, seconds)
-        results = {}
+        predictor, results = self._stoppable(), []
         for name in self.experiment.suites:
             say(f"{self.name}: evaluating {name}")
-            results[name] = self._evaluate(suites.load(name))
+            results += self._evaluate(name, predictor)
             self._stop_if_asked()
-        for name in (name for name, found in results.items() if not found):
-            say(f"{self.name}: {name} is not applicable to this model and dataset")
         record = make_record(
-            [result for found in results.values() for result in found],
+            results,
             name=self.name,
             dataset=self.setup.dataset.name,
             step=self.step,
@@ -303,18 +301,22 @@ class _Training:
             say_results(record)
         return record
 
-    def _evaluate(self, suite: Any) -> list[Result]:
-        """Measures a suite; some take minutes, in which a single process looks for a stop."""
+    def _stoppable(self) -> Predictor:
+        """The model; a suite may take minutes, in which a single process looks for a stop."""
         predictor = self.setup.predictor(self.state)
 
-        def predict(images):
+        def read(images, names):
             if jax.process_count() == 1:
                 self._stop_if_asked()
-            return predictor.predict(images)
+            return predictor.read(images, names)
 
-        return suites.run(
-            suite,
-            dataclasses.replace(predictor, predict=predict),
-            self.setup.dataset,
-            batch_size=self.setup.evaluation_batch_size,
-        )
+        return dataclasses.replace(predictor, read=read)
+
+    def _evaluate(self, name: str, predictor: Predictor) -> list[Result]:
+        """Measures a suite, or says why it cannot be measured."""
+        size = self.setup.evaluation_batch_size
+        try:
+            return suites.run(suites.load(name), predictor, self.setup.dataset, batch_size=size)
+        except suites.NotApplicable as reason:
+            say(f"{self.name}: {name} is not applicable: {reason}")
+            return []

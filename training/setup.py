@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 
 import jax
-import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from common.errors import UserError, first_line
@@ -12,7 +11,7 @@ from data.batches import DeviceSplit
 from data.dataset import Dataset
 from data.memory import physical
 from evaluation import suites
-from evaluation.model import Differentiable, Predictor, Warp
+from evaluation.model import Differentiable, Predictor
 from evaluation.results.result import Result
 from training.experiment import Experiment
 from training.run.environment import make_mesh
@@ -96,25 +95,23 @@ class Setup:
         """The model at a state, as evaluations see it."""
         variables = (state.evaluated_params, state.other)
 
-        def on_host(function):
-            if function is None:
-                return None
-            return lambda images: jax.device_get(function(*variables, images))
+        outputs, activations = self.program.outputs, self.program.activations
 
-        warp, paint = on_host(self.program.warp), self.program.reconstruct
+        def traced(name: str):
+            return lambda variables, images: outputs(*variables, images, (name,))[name]
+
         return Predictor(
-            predict=lambda images: np.asarray(self.program.predict(*variables, images)),
-            warp=None if warp is None else lambda images: Warp(*warp(images)),
-            reconstruct=on_host(self.program.reconstruct),
-            confidences=on_host(self.program.confidences),
-            activations=on_host(self.program.activations),
-            features=on_host(self.program.features),
+            read=lambda images, names: jax.device_get(outputs(*variables, images, names)),
+            fields=tuple(self.program.fields),
+            activations=None
+            if activations is None
+            else lambda images: jax.device_get(activations(*variables, images)),
             differentiable=Differentiable(
-                scores=lambda variables, images: self.program.scores(*variables, images),
+                logits=traced("logits"),
                 variables=variables,
-                reconstruct=None
-                if paint is None
-                else lambda variables, images: paint(*variables, images),
+                reconstruction=traced("reconstruction")
+                if "reconstruction" in self.program.fields
+                else None,
             ),
         )
 

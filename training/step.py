@@ -8,7 +8,7 @@ does not depend on how a run was cut into blocks.
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -23,8 +23,6 @@ from data.batches import DeviceSplit, draw, epoch_order, steps_per_epoch
 from training.experiment import Experiment
 
 DATA_AXIS = "data"
-# Keeps the logarithm of a confidence finite.
-_SMALLEST_CONFIDENCE = 1e-12
 
 
 class TrainState(NamedTuple):
@@ -63,30 +61,21 @@ class Program:
         create_state: () -> the state at step 0.
         train_steps: (state, split, count) -> (state, metrics); metrics are arrays
             `[block_size]` of which the first `count` entries hold.
-        predict: (params, other, images in [0, 1]) -> logits `[batch, classes]`.
-        warp: (params, other, images) -> the model's `warp` of them (see
-            `evaluation.model.Warp`), or None if it has none.
-        reconstruct: (params, other, images) -> what the model paints of the class that it sees, or
-            None if it has no decoder.
-        confidences: (params, other, images) -> the model's `confidences`, or None if it has none.
+        outputs: (params, other, images in [0, 1], names of fields) -> those fields of the model's
+            output, by name; what no name asks for is not computed.
+        fields: Every field that the model's output has, by name, as shapes and types for a batch of
+            one image.
         activations: (params, other, images) -> the model's `activations`, in its order, or None if
             it names none.
-        features: (params, other, images) -> the model's `features`, or None if it has none.
-        scores: (params, other, images) -> unnormalised log-probabilities: logarithms of the
-            `confidences`, where the model has them, else its logits.
         diagnose: The model's `diagnose`, or None.
         block_size: The most steps that one dispatch runs.
     """
 
     create_state: Callable[[], TrainState]
     train_steps: jax.stages.Wrapped
-    predict: jax.stages.Wrapped
-    warp: jax.stages.Wrapped | None
-    reconstruct: jax.stages.Wrapped | None
-    confidences: jax.stages.Wrapped | None
+    outputs: jax.stages.Wrapped
+    fields: Mapping[str, Any]
     activations: jax.stages.Wrapped | None
-    features: jax.stages.Wrapped | None
-    scores: jax.stages.Wrapped
     diagnose: Callable[[dict[str, float]], str | None] | None
     block_size: int
 
@@ -113,7 +102,7 @@ def make_program(
     abstract = nnx.eval_shape(create_model)
     train_graph, params, _ = nnx.split(_set_training(abstract, True), nnx.Param, ...)
     jax.eval_shape(optimizer.init, params)  # so that an optimizer that does not fit says so here
-    test_graph, _, _ = nnx.split(_set_training(abstract, False), nnx.Param, ...)
+    test_graph, _, other = nnx.split(_set_training(abstract, False), nnx.Param, ...)
 
     def create_state() -> TrainState:
         _, params, other = nnx.split(create_model(), nnx.Param, ...)
@@ -123,47 +112,48 @@ def make_program(
     step_once = _make_step(train_graph, optimizer, experiment.ema_decay)
     train_steps = _make_train_steps(step_once, experiment, mesh, block_size)
 
-    def on_images(answer):
-        def answer_all(params, other, images):
-            if images.shape[0] % mesh.size == 0:
-                images = jax.lax.with_sharding_constraint(images, _over_devices(mesh))
-            return answer(nnx.merge(test_graph, params, other), images)
+    def over_devices(images):
+        if images.shape[0] % mesh.size:
+            return images
+        return jax.lax.with_sharding_constraint(images, _over_devices(mesh))
 
-        return jax.jit(answer_all, out_shardings=replicated)
+    def outputs(params, other, images, fields):
+        model = nnx.merge(test_graph, params, other)
+        found = _by_name(model(over_devices(images)))
+        return {name: found[name] for name in fields}
 
+    def activations(params, other, images):
+        model: Any = nnx.merge(test_graph, params, other)
+        # Through a plain dictionary, JAX would lose the order of the layers.
+        return OrderedDict(model.activations(over_devices(images)))
+
+    one_image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     replicated = NamedSharding(mesh, PartitionSpec())
     return Program(
         create_state=jax.jit(create_state, out_shardings=replicated),
         train_steps=jax.jit(train_steps, donate_argnums=0, out_shardings=replicated),
-        predict=on_images(lambda model, images: model(images).logits),
-        reconstruct=on_images(lambda model, images: model.reconstruct(model(images)))
-        if getattr(abstract, "can_reconstruct", False)
+        outputs=jax.jit(outputs, static_argnums=3, out_shardings=replicated),
+        fields=jax.eval_shape(
+            lambda *variables: _by_name(nnx.merge(test_graph, *variables[:2])(variables[2])),
+            params,
+            other,
+            one_image,
+        ),
+        activations=jax.jit(activations, out_shardings=replicated)
+        if hasattr(abstract, "activations")
         else None,
-        **{
-            name: on_images(answer) if hasattr(abstract, name) else None
-            for name, answer in _OPTIONAL.items()
-        },
-        scores=on_images(_scores),
         diagnose=getattr(abstract, "diagnose", None),
         block_size=block_size,
     )
 
 
-# What a model may be asked beside its logits, by the name of its method.
-_OPTIONAL: dict[str, Any] = {
-    "warp": lambda model, images: tuple(model.warp(images)),
-    "confidences": lambda model, images: model.confidences(model(images)),
-    # Through a plain dictionary, JAX would lose the order of the layers.
-    "activations": lambda model, images: OrderedDict(model.activations(images)),
-    "features": lambda model, images: model.features(images),
-}
-
-
-def _scores(model, images):
-    output = model(images)
-    if not hasattr(model, "confidences"):
-        return output.logits
-    return jnp.log(jnp.maximum(model.confidences(output), _SMALLEST_CONFIDENCE))
+def _by_name(output: Any) -> dict[str, Any]:
+    """The fields that a model's output has: those of a `NamedTuple` or dataclass, but for None."""
+    if dataclasses.is_dataclass(output):
+        names = [field.name for field in dataclasses.fields(output)]
+    else:
+        names = getattr(output, "_fields", ("logits",))
+    return {name: value for name in names if (value := getattr(output, name)) is not None}
 
 
 def _over_devices(mesh: Mesh) -> NamedSharding:

@@ -6,7 +6,6 @@ biases and in initialisers.
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +19,7 @@ from capsnet.vectors import length
 from cnn import Convolution, validation
 from cnn.arrays import as_float, as_images, as_labels
 from cnn.losses import accuracy
+from cnn.output import Output, log_probabilities
 
 # A class capsule's length at the two dead ends of the margin loss: with ten classes the loss sits
 # at 0.81 when every length is 0 and at 3.645 when every length is 1.
@@ -123,20 +123,6 @@ def sabour_code() -> CapsNetConfig:
     )
 
 
-class CapsNetOutput(NamedTuple):
-    """What a capsule network says of a batch.
-
-    Attributes:
-        logits: The lengths of the class capsules, in [0, 1); the largest is the prediction.
-        poses: The class capsules.
-        couplings: Of the routing's last iteration, from primary to class capsules.
-    """
-
-    logits: Float[Array, "batch classes"]
-    poses: Float[Array, "batch classes dim"]
-    couplings: Float[Array, "batch capsules classes"]
-
-
 class CapsNet(nnx.Module):
     """Convolution, primary capsules, class capsules with dynamic routing, decoder.
 
@@ -191,41 +177,57 @@ class CapsNet(nnx.Module):
             else None
         )
 
-    @property
-    def can_reconstruct(self) -> bool:
-        """Whether the network was built with a decoder."""
-        return self.decoder is not None
-
     def _primary(self, images):
         return self.primary_capsules(nnx.relu(self.convolution(images)))
 
-    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> CapsNetOutput:
-        """Finds the class capsules of images in [0, 1]."""
-        images = as_images(images, self.image_shape)
-        poses, couplings = self.class_capsules(self._primary(images))
-        return CapsNetOutput(length(poses), poses, couplings)
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
+        """Finds the class capsules of images in [0, 1], and decodes the longest of each image.
+
+        The lengths are the probabilities that an entity of each class is in the image, the logits
+        their logarithms, and the features the longest capsule. There is a reconstruction if the
+        network was built with a decoder.
+        """
+        poses, couplings = self._route(images)
+        lengths = length(poses)
+        logits = log_probabilities(lengths)
+        winners = jnp.argmax(logits, axis=-1)
+        return Output(
+            logits,
+            probabilities=lengths,
+            lengths=lengths,
+            features=jnp.take_along_axis(poses, winners[:, None, None], axis=1)[:, 0],
+            poses=poses,
+            couplings=couplings,
+            reconstruction=None if self.decoder is None else self._decode(poses, winners),
+        )
+
+    def _route(self, images):
+        """The class capsules and their couplings."""
+        return self.class_capsules(self._primary(as_images(images, self.image_shape)))
+
+    def _decode(self, poses, labels):
+        if self.decoder is None:
+            raise ValueError("reconstruction_weight=0: this network has no decoder")
+        mask = jax.nn.one_hot(labels, self.num_classes, dtype=poses.dtype)
+        return self.decoder(poses, mask)
 
     def reconstruct(
         self,
-        output: CapsNetOutput,
+        output: Output,
         labels: Int[ArrayLike, "batch"] | None = None,
     ) -> Float[Array, "batch height width channels"]:
         """Decodes one class capsule of each image; pixels are in (0, 1).
 
         Args:
-            output: What the network said of the images.
+            output: The network's, of the images.
             labels: The class to decode, as in training; None takes the predicted class.
 
         Raises:
             ValueError: if the network was built without a decoder.
         """
-        if self.decoder is None:
-            raise ValueError("reconstruction_weight=0: this network has no decoder")
         if labels is None:
             labels = jnp.argmax(output.logits, axis=-1)
-        labels = as_labels(labels, output.logits.shape[0])
-        mask = jax.nn.one_hot(labels, self.num_classes, dtype=output.poses.dtype)
-        return self.decoder(output.poses, mask)
+        return self._decode(output.poses, as_labels(labels, output.logits.shape[0]))
 
     def activations(
         self, images: Num[ArrayLike, "batch height width channels"]
@@ -236,18 +238,6 @@ class CapsNet(nnx.Module):
         """
         features = nnx.relu(self.convolution(as_float(images)))
         return {"convolution": features, "primary capsules": self.primary_capsules.map(features)}
-
-    def features(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> Float[Array, "batch dim"]:
-        """The class capsule that wins, of each image in [0, 1]: what the decoder paints from."""
-        output = self(images)
-        winner = jnp.argmax(output.logits, axis=-1)[:, None, None]
-        return jnp.take_along_axis(output.poses, winner, axis=1)[:, 0]
-
-    def confidences(self, output: CapsNetOutput) -> Float[Array, "batch classes"]:
-        """The lengths: how probable it is that an entity of each class is in the image."""
-        return output.logits
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Margin loss plus weighted reconstruction error, mean over the batch.
@@ -260,18 +250,19 @@ class CapsNet(nnx.Module):
             paper's units (equation 4), the mean length of the class capsules and the summed
             squared reconstruction error per image.
         """
-        output = self(batch.images)
-        labels = as_labels(batch.labels, output.logits.shape[0])
-        one_hot = jax.nn.one_hot(labels, self.num_classes, dtype=output.poses.dtype)
-        margin = jnp.mean(losses.margin_loss(output.logits, one_hot))
+        poses, _ = self._route(batch.images)
+        lengths = length(poses)
+        labels = as_labels(batch.labels, lengths.shape[0])
+        one_hot = jax.nn.one_hot(labels, self.num_classes, dtype=lengths.dtype)
+        margin = jnp.mean(losses.margin_loss(lengths, one_hot))
         loss = self.margin_weight * margin
         metrics = {
-            "accuracy": accuracy(output.logits, labels),
+            "accuracy": accuracy(lengths, labels),
             "margin_loss": margin,
-            "class_length": jnp.mean(output.logits),
+            "class_length": jnp.mean(lengths),
         }
         if self.decoder is not None:
-            decoded = self.reconstruct(output, labels)
+            decoded = self._decode(poses, labels)
             images = as_float(batch.images).astype(decoded.dtype)
             error = jnp.mean(losses.reconstruction_loss(decoded, images))
             loss = loss + self.reconstruction_weight * error

@@ -15,7 +15,7 @@ from cnn import validation
 from cnn.arrays import as_images
 from cnn.convolution import Convolution
 from cnn.losses import classification_loss
-from cnn.networks.plain import NetworkOutput
+from cnn.output import Output
 
 RECEPTIVE_FIELD = 9
 
@@ -82,12 +82,13 @@ class BagOfParts(nnx.Module):
         )
         self.classifier = nnx.Linear(widths[-1], num_classes, rngs=rngs)
 
-    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
         """Classifies images in [0, 1]."""
-        features = as_images(images, self.image_shape)
+        windows = as_images(images, self.image_shape)
         for layer in self.layers:
-            features = nnx.relu(layer(features))
-        return NetworkOutput(self.classifier(jnp.mean(features, axis=(1, 2))))
+            windows = nnx.relu(layer(windows))
+        features = jnp.mean(windows, axis=(1, 2))
+        return Output(self.classifier(features), features=features)
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy and accuracy of a batch; see `cnn.classification_loss`."""

@@ -6,7 +6,6 @@ its published size of 35.4 million parameters is reached only with SAME padding.
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ from cnn.arrays import as_float, as_images, flatten
 from cnn.convolution import Convolution
 from cnn.dense_layers import dense
 from cnn.losses import classification_loss
+from cnn.output import Output
 from cnn.pooling import POOLINGS, check_one_for_each, pool
 
 
@@ -109,12 +109,6 @@ def wide_kernels() -> ConvolutionalNetworkConfig:
     )
 
 
-class NetworkOutput(NamedTuple):
-    """What a plain network says of a batch."""
-
-    logits: Float[Array, "batch classes"]
-
-
 class ConvolutionalNetwork(nnx.Module):
     """Convolutions, pooling, dense layers, a linear classifier; ReLU between them.
 
@@ -156,7 +150,7 @@ class ConvolutionalNetwork(nnx.Module):
         self.image_shape = image_shape
         self.pooling = config.pooling
         self.dtype = config.dtype
-        features = jax.eval_shape(self._features, jnp.zeros((1, *image_shape)))
+        features = jax.eval_shape(self._convolve, jnp.zeros((1, *image_shape)))
         widths = (features.size, *config.dense)
         self.dense = nnx.List(
             dense(widths[layer], widths[layer + 1], dtype=config.dtype, rngs=rngs)
@@ -181,25 +175,19 @@ class ConvolutionalNetwork(nnx.Module):
                 features = found[f"pooling {number}"] = pool(features, kind)
         return found
 
-    def _features(self, images):
+    def _convolve(self, images):
         return flatten(list(self.activations(images).values())[-1])
 
-    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
-        """Classifies images in [0, 1]; the logits are float32."""
-        return NetworkOutput(self.classify(self.features(images)))
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
+        """Classifies images in [0, 1]; the logits are float32.
 
-    def features(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> Float[Array, "batch features"]:
-        """The last hidden layer of images in [0, 1], before dropout."""
-        features = self._features(as_images(images, self.image_shape))
+        The features are the last hidden layer, before dropout.
+        """
+        features = self._convolve(as_images(images, self.image_shape))
         for layer in self.dense:
             features = nnx.relu(layer(features))
-        return features
-
-    def classify(self, features: Num[ArrayLike, "batch features"]) -> Float[Array, "batch classes"]:
-        """Logits from the last hidden layer, with dropout in training."""
-        return self.classifier(self.dropout(as_float(features)).astype(jnp.float32))
+        logits = self.classifier(self.dropout(features).astype(jnp.float32))
+        return Output(logits, features=features)
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Mean softmax cross-entropy of a batch (`.images` in [0, 1], `.labels` integers).

@@ -19,7 +19,7 @@ from cnn.convolution import Convolution
 from cnn.dense_layers import dense
 from cnn.downsampling import EDGES, KINDS, UNFILTERED, downsample, prefilter
 from cnn.losses import classification_loss
-from cnn.networks.plain import NetworkOutput
+from cnn.output import Output
 
 HEADS = ("average", "max", "dense")
 
@@ -110,7 +110,7 @@ class PoolingNetwork(nnx.Module):
                 layers.append(Convolution(channels, width, config.kernel_size, rngs=rngs))
                 channels = width
         self.convolutions = nnx.List(layers)
-        shape = jax.eval_shape(self._features, jnp.zeros((1, *image_shape))).shape
+        shape = jax.eval_shape(self._convolve_all, jnp.zeros((1, *image_shape))).shape
         self.hidden = (
             dense(shape[1] * shape[2] * channels, config.dense, rngs=rngs)
             if config.head == "dense"
@@ -152,21 +152,18 @@ class PoolingNetwork(nnx.Module):
             jnp.pad(features, ((0, 0), (before, after), (before, after), (0, 0)), mode=mode)
         )
 
-    def _features(self, images):
+    def _convolve_all(self, images):
         return list(self.activations(images).values())[-1]
 
-    def features(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> Float[Array, "batch features"]:
-        """What the classifier sees of images in [0, 1]: the vector that the head makes."""
-        features = self._features(as_images(images, self.image_shape))
+    def _head(self, maps):
         if self.hidden is not None:
-            return nnx.relu(self.hidden(flatten(features)))
-        return (jnp.mean if self.config.head == "average" else jnp.max)(features, axis=(1, 2))
+            return nnx.relu(self.hidden(flatten(maps)))
+        return (jnp.mean if self.config.head == "average" else jnp.max)(maps, axis=(1, 2))
 
-    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
-        """Classifies images in [0, 1]."""
-        return NetworkOutput(self.classifier(self.features(images)))
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
+        """Classifies images in [0, 1]; the features are the vector that the head makes."""
+        features = self._head(self._convolve_all(as_images(images, self.image_shape)))
+        return Output(self.classifier(features), features=features)
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy and accuracy of a batch; see `cnn.classification_loss`."""

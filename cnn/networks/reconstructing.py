@@ -6,7 +6,6 @@ same decoder, told the class in the same way, what is left between the two is th
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ from cnn.arrays import as_float, as_labels, check_same_shape
 from cnn.decoder import Decoder
 from cnn.losses import classification_loss
 from cnn.networks.plain import ConvolutionalNetworkConfig
+from cnn.output import Output
 
 
 @dataclasses.dataclass
@@ -68,18 +68,6 @@ def matched() -> ReconstructingNetworkConfig:
     return ReconstructingNetworkConfig()
 
 
-class ReconstructingOutput(NamedTuple):
-    """What the network says of a batch.
-
-    Attributes:
-        logits: The largest is the prediction.
-        vectors: The last hidden layer, arranged by class.
-    """
-
-    logits: Float[Array, "batch classes"]
-    vectors: Float[Array, "batch classes dim"]
-
-
 class ReconstructingNetwork(nnx.Module):
     """A `ConvolutionalNetwork` whose last hidden layer a decoder sees, one class at a time.
 
@@ -93,8 +81,6 @@ class ReconstructingNetwork(nnx.Module):
         ValueError: if the images are too small for the convolutions and poolings, or a field has
             a value that no network can have.
     """
-
-    can_reconstruct = True
 
     def __init__(
         self,
@@ -113,35 +99,29 @@ class ReconstructingNetwork(nnx.Module):
         self.network = network.build(image_shape, num_classes, rngs)
         self.decoder = Decoder(*self.shape, image_shape, widths=config.decoder_widths, rngs=rngs)
 
-    def __call__(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> ReconstructingOutput:
-        """Classifies images in [0, 1]."""
-        features = self.network.features(images)
-        return ReconstructingOutput(
-            self.network.classify(features), features.reshape(features.shape[0], *self.shape)
-        )
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
+        """Classifies images in [0, 1], and decodes the predicted class of each.
 
-    def features(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> Float[Array, "batch features"]:
-        """What the classifier and the decoder see of images in [0, 1]: the units of all classes."""
-        return self.network.features(images)
+        The features are what classifier and decoder are given: the units of all classes.
+        """
+        output = self.network(images)
+        return output._replace(reconstruction=self.reconstruct(output))
 
     def reconstruct(
-        self, output: ReconstructingOutput, labels: Int[ArrayLike, "batch"] | None = None
+        self, output: Output, labels: Int[ArrayLike, "batch"] | None = None
     ) -> Float[Array, "batch height width channels"]:
         """Decodes one class's units of each image; pixels are in (0, 1).
 
         Args:
-            output: What the network said of the images.
+            output: The network's, of the images.
             labels: The class to decode, as in training; None takes the predicted class.
         """
         if labels is None:
             labels = jnp.argmax(output.logits, axis=-1)
         labels = as_labels(labels, output.logits.shape[0])
-        mask = jax.nn.one_hot(labels, self.shape[0], dtype=output.vectors.dtype)
-        return self.decoder(output.vectors, mask)
+        vectors = jnp.reshape(jnp.asarray(output.features), (labels.shape[0], *self.shape))
+        mask = jax.nn.one_hot(labels, self.shape[0], dtype=vectors.dtype)
+        return self.decoder(vectors, mask)
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy plus weighted reconstruction error, mean over the batch.
@@ -153,7 +133,7 @@ class ReconstructingNetwork(nnx.Module):
             The loss, and as metrics the batch's accuracy in [0, 1] and the summed squared
             reconstruction error per image.
         """
-        output = self(batch.images)
+        output = self.network(batch.images)
         loss, metrics = classification_loss(output.logits, batch.labels)
         decoded = self.reconstruct(output, batch.labels)
         images = as_float(batch.images).astype(decoded.dtype)

@@ -71,9 +71,9 @@ def evade_all(
         ValueError: if the model has no decoder.
         UserError: if scores or a painting of an image on the way are NaN or infinite.
     """
-    if model.reconstruct is None:
+    if model.reconstruction is None:
         raise ValueError("the model has no decoder that an attack could evade")
-    functions = (model.scores, model.reconstruct)
+    functions = (model.logits, model.reconstruction)
 
     def one_batch(images, labels, numbers):
         radius = np.float32(epsilon)

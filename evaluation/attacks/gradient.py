@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from common.errors import UserError
 from data.batches import normalise
-from data.dataset import Dataset, Split
-from evaluation.model import Differentiable, Predict
+from data.dataset import Split
+from evaluation.model import Differentiable
 from evaluation.perturbations.curve import SEED
 
 Images = Float[Array, "batch height width channels"]
@@ -120,7 +120,7 @@ def attack_all(
     def one_batch(images, labels, chosen):
         hole = masks[chosen][..., None]
         return _attack(
-            model.scores,
+            model.logits,
             attack,
             model.variables,
             images,
@@ -176,13 +176,6 @@ def attack_with_all(
         still[standing] &= found.without_gradient
         undefined[standing] |= found.undefined_gradient
     return Attacked(images, fooled, still, undefined)
-
-
-def differentiable_on_images(predict: Predict, dataset: Dataset) -> Differentiable | None:
-    """What an attack on single images needs; None if there is no gradient, and for volumes."""
-    if dataset.test.images.ndim != 4:
-        return None
-    return getattr(predict, "differentiable", None)
 
 
 def in_batches(

@@ -124,7 +124,7 @@ def train_patch(
         for start in range(0, STEPS, _BLOCK):
             stop = min(start + _BLOCK, STEPS)
             steps = (np.int32(start), np.int32(stop))
-            carry = _train(model.scores, model.variables, carry, images, target, limits, steps)
+            carry = _train(model.logits, model.variables, carry, images, target, limits, steps)
             bar.update(stop - start)
     if not np.all(np.isfinite(carry[0])):
         raise UserError(f"{name}: the model's gradient is NaN or infinite, so none can be trained")

@@ -1,15 +1,15 @@
-"""Answers of a model along a path of small changes of each image, and how often they jump."""
+"""Predictions of a model along a path of small changes of each image, and how often they jump."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from evaluation.model import Predict, predict_all
+from evaluation.model import predict_all
 from evaluation.perturbations.curve import Distort, distort_all
 
 
-def logits_along(
-    predict: Predict,
+def outputs_along(
+    predict: Callable[[np.ndarray], np.ndarray],
     images: np.ndarray,
     distort: Distort,
     strengths: Sequence[float],
@@ -17,10 +17,10 @@ def logits_along(
     batch_size: int,
     name: str,
 ) -> np.ndarray:
-    """Logits of all images at every step of a path.
+    """A model's outputs for all images at every step of a path.
 
     Args:
-        predict: The model.
+        predict: The model, or one field of its output.
         images: `[count, height, width, channels]`, uint8.
         distort: Takes an image to a step of the path.
         strengths: The steps, in order.
@@ -28,7 +28,7 @@ def logits_along(
         name: What the progress bar says.
 
     Returns:
-        `[steps, count, classes]`.
+        `[steps, count, ...]`, such as logits `[steps, count, classes]`.
     """
     return np.stack(
         [

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Key
 
 from data.batches import normalise
 from data.dataset import Dataset
-from evaluation.model import Predict, predict_all
+from evaluation.model import Predict, predict_all, predict_split
 from evaluation.perturbations.affine import Image
 from evaluation.results.result import Result, rate
 
@@ -71,8 +71,8 @@ class Curve:
 
 def measure(
     suite: str, curves: Sequence[Curve], predict: Predict, dataset: Dataset, *, batch_size: int
-) -> list[Result] | None:
-    """Accuracy on all test images along curves.
+) -> list[Result]:
+    """Accuracy on all test images, which are no volumes, along curves.
 
     Args:
         suite: The suite's name.
@@ -82,17 +82,18 @@ def measure(
         batch_size: Images per call of `predict`.
 
     Returns:
-        A result for each strength of each curve; None for volumes.
+        A result for each strength of each curve.
     """
-    test = dataset.test
-    if test.images.ndim != 4:
-        return None
-    results = []
+    test, results = dataset.test, []
     for curve in curves:
         for strength in curve.strengths:
             images = distort_all(curve.distort, test.images, strength)
             name = f"{suite} {curve.label(strength)}".strip()
-            logits = predict_all(predict, images, batch_size=batch_size, name=name)
+            if np.array_equal(images, test.images):  # as at the identity
+                logits = predict_split(predict, test, "logits", batch_size=batch_size, name=name)
+                logits = logits["logits"]
+            else:
+                logits = predict_all(predict, images, batch_size=batch_size, name=name)
             hits = np.argmax(logits, axis=-1) == test.labels
             facts = curve.facts(strength)
             facts["parameters"]["chance"] = 1.0 / dataset.num_classes

@@ -26,8 +26,8 @@ from evaluation.results.result import Result
 from evaluation.results.store import Record, RecordStore
 
 SUITE = "few_examples"
-# What may differ between the points of a curve.
-_VARIED = ("seed", "batch_size")
+# What may differ between the points of a curve; monitors only watch, and older runs name none.
+_VARIED = ("seed", "batch_size", "monitors")
 _COUNT = re.compile(r",\d+(?= \(|$)")  # at the end of a configuration's name
 # Facts of records that may be compared.
 _COMPARABLE = ("dataset", "data", "checkpoint", "limit")

@@ -1,9 +1,12 @@
 """One suite a file, in a folder of its kind or in this one; a file's name is the suite's name.
 
-A suite has `evaluate(predict, dataset, *, batch_size)`, which returns a `Result`, or several, or
-None to say that it does not apply to such a model or such data. It scores the images of
-`dataset.test`, every one of them, and may look at the others for thresholds. What it draws at
-random comes from a fixed seed, so that every model meets the same images.
+A suite has `evaluate(predict, dataset, *, batch_size)`, which returns a `Result`, or several. It
+scores the images of `dataset.test`, every one of them, and may look at the others for thresholds.
+What it draws at random comes from a fixed seed, so that every model meets the same images.
+
+`REQUIRES` names what a suite cannot do without: fields of the model's output (see `cnn.Output`),
+"activations", "differentiable" or "cost", and "images", which volumes are not; `run` checks them.
+What else a suite requires of data or model it says by a `NotApplicable`, with the reason.
 
 A suite that takes much longer than the others says `EXPENSIVE = True` and runs only by its name.
 A suite of distorted images may have `examples(images) -> {name: images}`, which shows what it does
@@ -15,13 +18,25 @@ import functools
 import importlib
 import math
 import pkgutil
+from typing import Any
 
 import numpy as np
 
 from common.errors import UserError
 from data.dataset import Dataset
-from evaluation.model import Predict
+from evaluation.applicability import NotApplicable, check
+from evaluation.model import Predict, as_predictor
 from evaluation.results.result import Result
+
+__all__ = [
+    "NotApplicable",
+    "default_names",
+    "describe",
+    "examples",
+    "load",
+    "names",
+    "run",
+]
 
 # Images of a dataset that pictures show.
 _SHOWN = 6
@@ -44,17 +59,18 @@ def default_names() -> list[str]:
     return [name for name in names() if not getattr(load(name), "EXPENSIVE", False)]
 
 
-def run(suite, predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """All results of a suite's module for a model; none where it does not apply.
+def run(suite: Any, predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """All results of a suite's module for a model.
 
     Raises:
+        NotApplicable: if the model or the data lacks what the suite requires.
         UserError: if there are no test images, or something that was measured is NaN or infinite.
     """
     if not len(dataset.test):
         raise UserError(f"{dataset.name} has no test images")
-    found = suite.evaluate(predict, dataset, batch_size=batch_size)
-    if found is None:
-        return []
+    predictor = as_predictor(predict)
+    check(getattr(suite, "REQUIRES", ()), predictor, dataset)
+    found = suite.evaluate(predictor, dataset, batch_size=batch_size)
     results = [found] if isinstance(found, Result) else list(found)
     for result in results:
         numbers = (result.value, *result.interval, *result.details.values())

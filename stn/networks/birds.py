@@ -14,7 +14,7 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from cnn import Convolution, NetworkOutput, classification_loss, dense, validation
+from cnn import Convolution, Output, Warp, classification_loss, dense, validation
 from cnn.arrays import as_float, as_images, flatten
 from stn.layers.parallel import tiled_poses
 from stn.layers.transformer import without_unknown
@@ -194,28 +194,24 @@ class PartsNetwork(nnx.Module):
             config.transformers * config.widths[-1], num_classes, rngs=rngs
         )
 
-    def warp(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> tuple[
-        Float[Array, "batch transformers crop crop channels"],
-        Float[Array, "batch transformers crop crop 2"],
-    ]:
-        """The crops of images in [0, 1], and where each pixel was read."""
+    def _crop(self, images) -> Warp:
+        """The crops of images, and where each pixel was read."""
         shifts = self.localisation(images)
         grids = [self.transform.grid(shifts[:, k], self.crop) for k in range(shifts.shape[1])]
         crops = [
             without_unknown(sample(images, grid), shifts[:, k]) for k, grid in enumerate(grids)
         ]
-        return jnp.stack(crops, axis=1), jnp.stack(grids, axis=1)
+        return Warp(jnp.stack(crops, axis=1), jnp.stack(grids, axis=1))
 
-    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
-        """Classifies images in [0, 1]."""
-        crops, _ = self.warp(images)
-        features = [
-            jnp.mean(trunk(crops[:, part]), axis=(1, 2)) for part, trunk in enumerate(self.trunks)
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
+        """Classifies images in [0, 1]; the features are those of all parts, before dropout."""
+        warp = self._crop(images)
+        parts = [
+            jnp.mean(trunk(warp.images[:, part]), axis=(1, 2))
+            for part, trunk in enumerate(self.trunks)
         ]
-        features = self.dropout(jnp.concatenate(features, axis=-1))
-        return NetworkOutput(self.classifier(features))
+        features = jnp.concatenate(parts, axis=-1)
+        return Output(self.classifier(self.dropout(features)), features=features, warp=warp)
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy and accuracy of a batch; see `cnn.classification_loss`."""

@@ -10,7 +10,7 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from cnn import Convolution, dense, pool, validation
+from cnn import Convolution, Output, dense, pool, validation
 from cnn.arrays import as_float, as_images, flatten
 
 
@@ -40,17 +40,10 @@ class DenseClassifier(nnx.Module):
         self.second = dense(width, width, rngs=rngs)
         self.classifier = nnx.Linear(width, num_classes, rngs=rngs)
 
-    def features(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> Float[Array, "batch features"]:
-        """What the classifier sees of images."""
-        return self.layers(images)["dense 2"]
-
-    def __call__(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> Float[Array, "batch classes"]:
-        """Logits of images in [0, 1]."""
-        return self.classifier(self.features(images))
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
+        """Classifies images in [0, 1]; the features are the second hidden layer."""
+        features = self.layers(images)["dense 2"]
+        return Output(self.classifier(features), features=features)
 
     def layers(
         self, images: Num[ArrayLike, "batch height width channels"]
@@ -85,14 +78,8 @@ class ConvolutionalClassifier(nnx.Module):
         self.image_shape = image_shape
         self.first = Convolution(image_shape[-1], width, 9, rngs=rngs)
         self.second = Convolution(width, width, 7, rngs=rngs)
-        features = jax.eval_shape(self.features, jnp.zeros((1, *image_shape)))
+        _, features = jax.eval_shape(self._pooled, jnp.zeros((1, *image_shape)))
         self.classifier = nnx.Linear(features.size, num_classes, rngs=rngs)
-
-    def features(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> Float[Array, "batch features"]:
-        """What the classifier sees of images."""
-        return self._pooled(as_images(images, self.image_shape))[1]
 
     def activations(
         self, images: Num[ArrayLike, "batch height width channels"]
@@ -118,11 +105,10 @@ class ConvolutionalClassifier(nnx.Module):
         pooled = layers["pooling 1"], layers["pooling 2"]
         return tuple(flatten(features) for features in pooled)
 
-    def __call__(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> Float[Array, "batch classes"]:
-        """Logits of images in [0, 1]."""
-        return self.classifier(self.features(images))
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
+        """Classifies images in [0, 1]; the features are the second pooled convolution."""
+        _, features = self._pooled(as_images(images, self.image_shape))
+        return Output(self.classifier(features), features=features)
 
 
 def _halve(features):

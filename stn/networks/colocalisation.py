@@ -12,7 +12,7 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
-from cnn import Convolution, NetworkOutput, classification_loss, dense, pool, validation
+from cnn import Convolution, Output, Warp, classification_loss, dense, pool, validation
 from cnn.arrays import alike, as_images, check_axes, check_same_shape, flatten
 from cnn.pooling import average_pool
 from stn.layers.transformer import SpatialTransformer, Transformed
@@ -169,9 +169,12 @@ class CoLocaliser(nnx.Module):
         self.zoom = (config.zoom_start, config.zoom_end)
         self.scales = (config.first_scale, config.window / image_shape[0])
 
-    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
-        """The encoder's classes of the windows that are attended to in images in [0, 1]."""
-        return NetworkOutput(self.encoder(self._window(self.transformer(images))))
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
+        """Classifies, by the encoder, the windows that are attended to in images in [0, 1]."""
+        transformed = self.transformer(images)
+        window = self._window(transformed)
+        grid = average_pool(transformed.grid, (_FINER, _FINER))
+        return self.encoder(window)._replace(warp=Warp(window[:, None], grid[:, None]))
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Cross-entropy of the encoder on digits plus, after the warm-up, hinge and scale penalty.
@@ -183,7 +186,7 @@ class CoLocaliser(nnx.Module):
         Returns:
             The loss; the encoder's accuracy on the digits and the mean hinge as metrics.
         """
-        loss, metrics = classification_loss(self.encoder(batch.digits), batch.digit_labels)
+        loss, metrics = classification_loss(self.encoder(batch.digits).logits, batch.digit_labels)
         attended = self.transformer(jnp.concatenate([batch.images, batch.partners]))
         crops = self.transformer.warp(batch.images, batch.windows)
         windows = jnp.concatenate([self._window(attended), self._window(crops)])
@@ -215,17 +218,6 @@ class CoLocaliser(nnx.Module):
             [_unit(layer) for layer in frozen.activations(windows)],
             axis=-1,
         )
-
-    def warp(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> tuple[
-        Float[Array, "batch 1 out_height out_width channels"],
-        Float[Array, "batch 1 out_height out_width 2"],
-    ]:
-        """The windows of images in [0, 1], and where each pixel was read."""
-        transformed = self.transformer(images)
-        grid = average_pool(transformed.grid, (_FINER, _FINER))
-        return self._window(transformed)[:, None], grid[:, None]
 
     def _window(self, transformed: Transformed):
         return average_pool(transformed.images, (_FINER, _FINER))

@@ -7,7 +7,6 @@ Appendix A.5 of Jaderberg et al. (2015). Its images show whole numbers, of up to
 import dataclasses
 import itertools
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,7 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
-from cnn import Convolution, classification_loss, dense, pool, validation
+from cnn import Convolution, Output, Warp, classification_loss, dense, pool, validation
 from cnn.arrays import as_images, flatten
 from cnn.pooling import POOLINGS, check_one_for_each
 from stn.layers.localisation import DenseLocalisation
@@ -52,8 +51,7 @@ class HouseNumberConfig:
     ) -> "HouseNumberNetwork":
         """Creates the network for images of (height, width, channels)."""
         self.check()
-        kind = TransformedHouseNumberNetwork if PLACES[self.transformers] else HouseNumberNetwork
-        return kind(self, image_shape, num_classes, rngs=rngs)
+        return HouseNumberNetwork(self, image_shape, num_classes, rngs=rngs)
 
     def check(self) -> None:
         """Raises a `ValueError` for a value that no network can have."""
@@ -73,12 +71,6 @@ class HouseNumberConfig:
         """Height and width of the smallest images of which the poolings leave anything."""
         left = 2 ** sum(kind != "none" for kind in self.pooling)
         return max(left, InputLocalisation.smallest_side if self.transformers == "single" else 1)
-
-
-class HouseNumberOutput(NamedTuple):
-    """What a network says of a batch; a single digit has no axis of its own."""
-
-    logits: Float[Array, "batch *digits classes"]
 
 
 class InputLocalisation(nnx.Module):
@@ -159,12 +151,19 @@ class HouseNumberNetwork(nnx.Module):
         self.dense = nnx.List(dense(*pair, rngs=rngs) for pair in itertools.pairwise(widths))
         self.classifier = nnx.Linear(widths[-1], config.digits * num_classes, rngs=rngs)
 
-    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> HouseNumberOutput:
-        """Classifies images in [0, 1]."""
-        features = as_images(images, self.image_shape)
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
+        """Classifies images in [0, 1]; of a single digit the logits have no axis of digits.
+
+        The features are what the classifier is given, and the warp is that of the transformer at
+        the input, where there is one.
+        """
+        features, warp = as_images(images, self.image_shape), None
         for layer, convolution in enumerate(self.convolutions):
             if layer < len(self.transformers):
-                features = self.transformers[layer](features).images
+                transformed: Transformed = self.transformers[layer](features)
+                features = transformed.images
+                if layer == 0:
+                    warp = Warp(features[:, None], transformed.grid[:, None])
             features = pool(nnx.relu(convolution(features)), self.pooling[layer])
             features = self.dropout(features) if layer else features
         features = flatten(features)
@@ -173,7 +172,7 @@ class HouseNumberNetwork(nnx.Module):
         logits = self.classifier(features)
         if self.digits > 1:
             logits = logits.reshape(logits.shape[0], self.digits, logits.shape[1] // self.digits)
-        return HouseNumberOutput(logits)
+        return Output(logits, features=features, warp=warp)
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy, summed over the digits.
@@ -194,19 +193,6 @@ class HouseNumberNetwork(nnx.Module):
             labels.reshape(math.prod(labels.shape)),
         )
         return self.digits * mean, {"accuracy": _all_right(logits, labels)}
-
-
-class TransformedHouseNumberNetwork(HouseNumberNetwork):
-    """A `HouseNumberNetwork` with transformers: it can show what the first one does."""
-
-    def warp(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> tuple[
-        Float[Array, "batch 1 height width channels"], Float[Array, "batch 1 height width 2"]
-    ]:
-        """What the transformer at the input makes of images in [0, 1], and where it reads them."""
-        transformed: Transformed = self.transformers[0](images)
-        return transformed.images[:, None], transformed.grid[:, None]
 
 
 def _all_right(

@@ -6,14 +6,13 @@ classifier's width follows from it.
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from cnn import NetworkOutput, classification_loss, match_width, pool, validation
+from cnn import Output, Warp, classification_loss, match_width, pool, validation
 from stn.layers.iterated import IteratedTransformer
 from stn.layers.localisation import ConvolutionalLocalisation, DenseLocalisation
 from stn.layers.parallel import ParallelTransformed, ParallelTransformers
@@ -143,9 +142,9 @@ class ClassifierNetwork(nnx.Module):
             image_shape, num_classes, width=width, rngs=rngs
         )
 
-    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> NetworkOutput:
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
         """Classifies images in [0, 1]."""
-        return NetworkOutput(self.classifier(images))
+        return self.classifier(images)
 
     def activations(
         self, images: Num[ArrayLike, "batch height width channels"]
@@ -153,27 +152,9 @@ class ClassifierNetwork(nnx.Module):
         """What every hidden layer says, by name and in their order."""
         return self.classifier.layers(images)
 
-    def features(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> Float[Array, "batch features"]:
-        """What the classifier's last layer sees of images in [0, 1]."""
-        return self.classifier.features(images)
-
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy and accuracy of a batch; see `cnn.classification_loss`."""
         return classification_loss(self(batch.images).logits, batch.labels)
-
-
-class TransformerNetworkOutput(NamedTuple):
-    """What a network with transformers says of a batch.
-
-    Attributes:
-        logits: Of the classes.
-        transformed: What its transformers did.
-    """
-
-    logits: Float[Array, "batch classes"]
-    transformed: ParallelTransformed
 
 
 class TransformerNetwork(nnx.Module):
@@ -218,24 +199,22 @@ class TransformerNetwork(nnx.Module):
             if weight
         )
 
-    def __call__(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> TransformerNetworkOutput:
-        """Classifies images in [0, 1]."""
-        transformed = self.transformers(images)
-        logits = self.classifier(pool(transformed.images, self.pooling))
-        return TransformerNetworkOutput(logits, transformed)
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
+        """Classifies images in [0, 1]; the features are what the classifier's last layer sees."""
+        return self._read(self.transformers(images))
 
-    def features(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> Float[Array, "batch features"]:
-        """What the classifier's last layer sees of images in [0, 1], behind the transformers."""
-        return self.classifier.features(pool(self.transformers(images).images, self.pooling))
+    def _read(self, transformed: ParallelTransformed) -> Output:
+        """The output for what the transformers made of images."""
+        warp = Warp(
+            jnp.stack([one.images for one in transformed.each], axis=1),
+            jnp.stack([one.grid for one in transformed.each], axis=1),
+        )
+        return self.classifier(pool(transformed.images, self.pooling))._replace(warp=warp)
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy plus the penalties, each a mean over the transformers."""
-        logits, transformed = self(batch.images)
-        loss, metrics = classification_loss(logits, batch.labels)
+        transformed = self.transformers(batch.images)
+        loss, metrics = classification_loss(self._read(transformed).logits, batch.labels)
         for weight, penalty in self.penalties:
             value = sum(penalty(one.grid) for one in transformed.each) / len(transformed.each)
             loss, metrics = loss + weight * value, {**metrics, penalty.__name__: value}
@@ -247,19 +226,6 @@ class TransformerNetwork(nnx.Module):
         """What the transformers make of images, and what every hidden layer says of that."""
         transformed = pool(self.transformers(images).images, self.pooling)
         return {"transformed": transformed, **self.classifier.layers(transformed)}
-
-    def warp(
-        self, images: Num[ArrayLike, "batch height width channels"]
-    ) -> tuple[
-        Float[Array, "batch transformers height width channels"],
-        Float[Array, "batch transformers height width 2"],
-    ]:
-        """What each transformer makes of images in [0, 1], and where it reads them."""
-        each = self.transformers(images).each
-        return (
-            jnp.stack([one.images for one in each], axis=1),
-            jnp.stack([one.grid for one in each], axis=1),
-        )
 
 
 def _transformer(config, image_shape, rngs):

@@ -12,7 +12,7 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from cnn import NetworkOutput, classification_loss, validation
+from cnn import Output, classification_loss, validation
 from cnn.arrays import as_images
 from cnn.pooling import average_pool
 from stn.layers.localisation import DenseLocalisation
@@ -131,11 +131,9 @@ class VolumeNetwork(nnx.Module):
         """The transformed volumes, averaged along their depth."""
         return jnp.mean(self.transformer(volumes).images, axis=1)
 
-    def __call__(
-        self, volumes: Num[ArrayLike, "batch depth height width channels"]
-    ) -> NetworkOutput:
-        """Classifies volumes in [0, 1]."""
-        return NetworkOutput(self.classifier(self.project(volumes)))
+    def __call__(self, volumes: Num[ArrayLike, "batch depth height width channels"]) -> Output:
+        """Classifies volumes in [0, 1], by their projections."""
+        return self.classifier(self.project(volumes))
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Softmax cross-entropy and accuracy of a batch; see `cnn.classification_loss`."""

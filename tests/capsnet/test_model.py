@@ -5,6 +5,7 @@ import pytest
 from flax import nnx
 
 import capsnet
+from cnn.output import log_probabilities
 from data.batches import Batch
 
 SMALL = {
@@ -59,7 +60,8 @@ def test_any_image_and_any_number_of_classes(image_shape, num_classes):
     model, data = build(image_shape, num_classes), batch(image_shape, num_classes)
     output = run(model, data.images)
     assert output.logits.shape == (4, num_classes)
-    assert np.all((output.logits >= 0) & (output.logits < 1))
+    assert np.all((output.lengths >= 0) & (output.lengths < 1))
+    assert output.reconstruction.shape == data.images.shape
     assert model.reconstruct(output, data.labels).shape == data.images.shape
     loss, metrics = nnx.jit(lambda model, data: model.loss(data))(model, data)
     assert np.isfinite(loss)
@@ -68,10 +70,34 @@ def test_any_image_and_any_number_of_classes(image_shape, num_classes):
 
 def test_images_of_a_batch_do_not_see_each_other():
     model, data = build(), batch()
-    whole = run(model, data.images).logits
+    whole = run(model, data.images).lengths
     for image in range(4):
-        alone = run(model, data.images[image : image + 1]).logits
+        alone = run(model, data.images[image : image + 1]).lengths
         np.testing.assert_allclose(alone[0], whole[image], atol=1e-6)
+
+
+def test_logits_are_the_logarithms_of_the_lengths():
+    model, data = build(), batch()
+    output = run(model, data.images)
+    np.testing.assert_allclose(np.exp(output.logits), output.lengths, rtol=1e-5)
+    np.testing.assert_array_equal(output.probabilities, output.lengths)
+    assert np.all(np.isfinite(log_probabilities(jnp.zeros(2))))
+
+
+def test_training_decodes_the_true_class_alone(monkeypatch):
+    model, data = build(), batch()
+    decoded = []
+    decode = type(model)._decode
+
+    def count(self, poses, labels):
+        decoded.append(labels)
+        return decode(self, poses, labels)
+
+    monkeypatch.setattr(type(model), "_decode", count)
+    loss = jax.eval_shape(lambda: model.loss(data)[0])
+    assert loss.shape == ()
+    (labels,) = decoded
+    np.testing.assert_array_equal(labels, data.labels)
 
 
 def test_reconstruction_takes_the_label_or_the_prediction():
@@ -79,6 +105,7 @@ def test_reconstruction_takes_the_label_or_the_prediction():
     output = run(model, data.images)
     predicted = jnp.argmax(output.logits, axis=-1)
     np.testing.assert_array_equal(model.reconstruct(output), model.reconstruct(output, predicted))
+    np.testing.assert_array_equal(output.reconstruction, model.reconstruct(output))
     other = (predicted + 1) % 10
     assert not np.allclose(model.reconstruct(output), model.reconstruct(output, other))
 
@@ -133,8 +160,8 @@ def test_bfloat16_stays_close_and_answers_in_float32():
     data = batch()
     exact = run(build(), data.images)
     rough = run(build(dtype="bfloat16"), data.images)
-    assert rough.logits.dtype == rough.poses.dtype == jnp.float32
-    np.testing.assert_allclose(rough.logits, exact.logits, atol=0.02)
+    assert rough.lengths.dtype == rough.poses.dtype == jnp.float32
+    np.testing.assert_allclose(rough.lengths, exact.lengths, atol=0.02)
 
 
 @pytest.mark.parametrize(

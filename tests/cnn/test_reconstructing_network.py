@@ -41,13 +41,13 @@ def test_it_has_the_parameters_and_the_decoder_of_capsnet():
 def test_only_the_units_of_the_decoded_class_are_seen():
     model, data = build(), batch()
     output = answer(model, data.images)
-    assert output.vectors.shape == (4, 3, 5)
+    assert output.features.shape == (4, 15)
     painted = paint(model, output, data.labels)
     assert painted.shape == data.images.shape
-    own = jax.nn.one_hot(data.labels, 3)[..., None]
-    blind = output._replace(vectors=output.vectors + 9.0 * (1.0 - own))
+    own = jnp.repeat(jax.nn.one_hot(data.labels, 3), 5, axis=1)
+    blind = output._replace(features=output.features + 9.0 * (1.0 - own))
     np.testing.assert_allclose(paint(model, blind, data.labels), painted, atol=1e-6)
-    changed = output._replace(vectors=output.vectors + 9.0 * own)
+    changed = output._replace(features=output.features + 9.0 * own)
     assert not np.allclose(paint(model, changed, data.labels), painted)
 
 
@@ -57,6 +57,7 @@ def test_without_labels_it_paints_what_it_predicts():
     predicted = jnp.argmax(output.logits, axis=-1)
     painted = paint(model, output, None)
     np.testing.assert_array_equal(painted, paint(model, output, predicted))
+    np.testing.assert_allclose(output.reconstruction, painted, atol=1e-6)
     assert not np.allclose(painted, paint(model, output, (predicted + 1) % 3))
 
 
@@ -77,7 +78,7 @@ def test_dropout_hides_units_from_the_classifier_alone():
     certain = answer(model, data.images)
     model.train()
     dropped = answer(model, data.images)
-    np.testing.assert_array_equal(dropped.vectors, certain.vectors)
+    np.testing.assert_array_equal(dropped.features, certain.features)
     assert not np.allclose(dropped.logits, certain.logits)
 
 

@@ -104,7 +104,8 @@ def test_every_other_config_could_take_a_step(name):
         program.train_steps, jax.eval_shape(program.create_state), split, np.int32(2)
     )
     assert {"loss", "accuracy", "gradient_norm"} <= set(history)
-    assert program.predict.eval_shape(state.params, state.other, seen).shape == (4, classes)
+    found = program.outputs.eval_shape(state.params, state.other, seen, ("logits",))
+    assert found["logits"].shape == (4, classes)
 
 
 def made(name, experiment, split):
@@ -125,7 +126,7 @@ def test_every_kind_of_config_takes_a_step(name):
     assert int(state.step) == 2
     for metric in ("loss", "accuracy", "gradient_norm"):
         assert np.all(np.isfinite(history[metric][:2]))
-    logits = program.predict(state.evaluated_params, state.other, seen)
+    logits = program.outputs(state.evaluated_params, state.other, seen, ("logits",))["logits"]
     assert logits.shape == (4, classes)
 
 

@@ -9,6 +9,7 @@ import pytest
 from common.errors import UserError
 from data.batches import normalise
 from data.dataset import Split
+from evaluation import suites
 from evaluation.attacks.gradient import (
     LOSSES,
     Attack,
@@ -20,6 +21,7 @@ from evaluation.attacks.gradient import (
     project,
 )
 from evaluation.model import Differentiable, Predictor
+from evaluation.suites import NotApplicable
 from evaluation.suites.adversarial import adversarial
 from tests.evaluation.suites.digits import linear_weights, some_digits
 
@@ -134,7 +136,7 @@ def test_projection_by_hand():
 
 
 def predictor(scores):
-    return Predictor(
+    return Predictor.of(
         lambda images: np.asarray(scores(MODEL.variables, images)),
         differentiable=Differentiable(scores, MODEL.variables),
     )
@@ -174,7 +176,8 @@ def test_a_model_that_hides_its_gradient_is_flagged(quick):
 
 
 def test_it_does_not_apply_to_answers_alone(quick):
-    assert adversarial.evaluate(lambda images: images, quick, batch_size=8) is None
+    with pytest.raises(NotApplicable, match="no `differentiable`"):
+        suites.run(adversarial, lambda images: images, quick, batch_size=8)
 
 
 @pytest.mark.slow

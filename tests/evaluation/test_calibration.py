@@ -31,9 +31,11 @@ def test_the_model_s_own_confidences_count():
     def logits(images):
         return np.tile([9.0, 0.0, 0.0, 0.0], (len(images), 1))
 
-    softmax = suite.evaluate(Predictor(logits), DATASET, batch_size=8)
+    softmax = suite.evaluate(Predictor.of(logits), DATASET, batch_size=8)
     own = suite.evaluate(
-        Predictor(logits, confidences=lambda images: np.tile([0.3, 0, 0, 0], (len(images), 1))),
+        Predictor.of(
+            logits, probabilities=lambda images: np.tile([0.3, 0, 0, 0], (len(images), 1))
+        ),
         DATASET,
         batch_size=8,
     )

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from cnn.output import Warp
 from data.dataset import Dataset, Split
 from evaluation import suites
-from evaluation.model import Predictor, Warp
+from evaluation.model import Predictor
+from evaluation.suites import NotApplicable
 from evaluation.suites.transformers.colocalisation import overlap
 from stn.sampling.grids import identity_grid
 from stn.transforms import Affine, Translation
@@ -52,7 +54,7 @@ def predictor(scale, shifts):
         grids = scale * identity_grid((6, 6)) + (CENTRES + shifts)[number][:, None, None]
         return Warp(np.zeros((len(images), 1, 6, 6, 1)), grids[:, None].astype(np.float32))
 
-    return Predictor(lambda images: np.zeros((len(images), 10)), warp)
+    return Predictor.of(lambda images: np.zeros((len(images), 10)), warp=warp)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +91,11 @@ def test_each_image_is_judged_by_its_own_window():
 def test_what_it_does_not_apply_to():
     known = known_dataset(POSES)
     attends = predictor(1 / 3, np.zeros_like(CENTRES))
-    assert SUITE.evaluate(attends.predict, known, batch_size=4) is None
+    with pytest.raises(NotApplicable, match="no `warp`"):
+        suites.run(SUITE, attends.field("logits"), known, batch_size=4)
     without = Dataset("plain", 10, known.train, known.validation, known.test)
-    assert SUITE.evaluate(attends, without, batch_size=4) is None
+    with pytest.raises(NotApplicable, match="no affine poses"):
+        suites.run(SUITE, attends, without, batch_size=4)
     shifted = Dataset("shifted", 10, known.train, known.validation, known.test, Translation())
-    assert SUITE.evaluate(attends, shifted, batch_size=4) is None
+    with pytest.raises(NotApplicable, match="no affine poses"):
+        suites.run(SUITE, attends, shifted, batch_size=4)

@@ -68,10 +68,10 @@ def test_an_image_is_attacked_alike_in_every_batch():
 
 def test_a_model_without_a_decoder_cannot_be_evaded():
     with pytest.raises(ValueError, match="no decoder"):
-        evade_all(MODEL.differentiable._replace(reconstruct=None), DIGITS, 0.1, 1.0, **SCALED)
+        evade_all(MODEL.differentiable._replace(reconstruction=None), DIGITS, 0.1, 1.0, **SCALED)
 
 
-@pytest.mark.parametrize("spoilt", ["scores", "reconstruct"])
+@pytest.mark.parametrize("spoilt", ["logits", "reconstruction"])
 def test_no_answer_and_no_painting_are_no_evasion(spoilt):
     model = MODEL.differentiable
     function = getattr(model, spoilt)

@@ -16,6 +16,7 @@ from evaluation.metrics.faces import face_threshold, half_way, selectivity
 from evaluation.model import Predictor
 from evaluation.statistics import intervals
 from evaluation.statistics.intervals import auroc
+from evaluation.suites import NotApplicable
 
 COUNT = 120
 SUITE = suites.load("faces")
@@ -125,7 +126,8 @@ def oracle_results(task):
 def test_images_that_are_no_faces_are_not_measured():
     split = Split(np.zeros((3, 32, 32, 1), np.uint8), np.zeros(3, np.int32))
     stored = Dataset("stored", 2, split, split, split)
-    assert SUITE.evaluate(oracle("relation"), stored, batch_size=3) is None
+    with pytest.raises(NotApplicable, match="not made of the parts of faces"):
+        suites.run(SUITE, oracle("relation"), stored, batch_size=3)
 
 
 @pytest.mark.usefixtures("few_resamples")
@@ -196,7 +198,9 @@ def test_scrambles_that_are_painted_badly_are_detected():
         right = np.array([known.get(i.tobytes(), 0) for i in pixels])
         return np.asarray(images) * right[:, None, None, None]
 
-    predictor = Predictor(lambda images: np.tile([0.0, 1.0], (len(images), 1)), None, reconstruct)
+    predictor = Predictor.of(
+        lambda images: np.tile([0.0, 1.0], (len(images), 1)), reconstruction=reconstruct
+    )
     results = suites.run(SUITE, predictor, dataset("relation"), batch_size=60)
     detected = by_condition(results, "detected by reconstruction")
     assert detected[SUITE.HELD_OUT].value == detected[SUITE.TRAINED].value == 1.0

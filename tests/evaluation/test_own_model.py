@@ -134,15 +134,33 @@ def test_a_fixed_batch_is_asked_for_as_it_will_be():
 @pytest.mark.parametrize(
     ("part", "function", "message"),
     [
-        ("confidences", lambda images: np.ones((len(images), 3)), "'s confidences .* must be"),
+        ("probabilities", lambda images: np.ones((len(images), 3)), "'s probabilities .* must be"),
         ("features", lambda images: np.ones((3, 3)), "'s features .* first length must be"),
-        ("reconstruct", lambda images: images[:, :5], "'s reconstruct .* it must be"),
+        ("reconstruction", lambda images: images[:, :5], "'s reconstruction .* it must be"),
+        ("depths", lambda images: np.ones((3, 3)), "'s depths .* first length must be"),
         ("warp", lambda images: images, "'s warp fails on images of shape"),
         ("activations", lambda images: {"layer": fails(images)}, "'s activations .* only colour"),
         ("cost", lambda batch_size: {"parameters": "many"}, "'s cost fails: ValueError"),
     ],
 )
 def test_what_else_a_model_knows_is_guarded(part, function, message):
-    predict = custom_model.guard("mine:create", Predictor(perfect, **{part: function}), DATASET)
+    predict = custom_model.guard("mine:create", Predictor.of(perfect, **{part: function}), DATASET)
+    beside = {"activations": predict.activations, "cost": predict.cost}
+    ask = beside.get(part) or predict.field(part)
+    given = 8 if part == "cost" else DATASET.test.images[:8] / np.float32(255)
     with pytest.raises(UserError, match=f"--model=mine:create{message}"):
-        getattr(predict, part)(8 if part == "cost" else DATASET.test.images[:8] / np.float32(255))
+        ask(given)
+
+
+def test_an_object_tells_its_fields_by_its_attributes():
+    class Model:
+        def __call__(self, images):
+            return perfect(images)
+
+        def features(self, images):
+            return images[:, 0, 0]
+
+    predict = custom_model.guard("mine:create", Model(), DATASET)
+    assert predict.fields == ("logits", "features")
+    given = DATASET.test.images[:8] / np.float32(255)
+    np.testing.assert_array_equal(predict.field("features")(given), given[:, 0, 0])

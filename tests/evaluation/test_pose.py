@@ -3,10 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnn.output import Warp
 from data.dataset import Dataset, Split
 from data.distortions import AffineDistortion, ElasticDistortion, ProjectiveDistortion
+from evaluation import suites
 from evaluation.metrics.pose import pose_errors, thin
-from evaluation.model import Predictor, Warp
+from evaluation.model import Predictor
+from evaluation.suites import NotApplicable
 from evaluation.suites.transformers import pose
 from stn.transforms import Affine, Similarity
 
@@ -94,7 +97,7 @@ def test_the_suite_scores_every_image():
     theta = poses()
     grids = np.asarray(Affine().grid(Affine().inverse(theta), (20, 20)))[:, None]
     served = iter(np.split(np.concatenate([grids, grids[:40]]), 4))
-    predict = Predictor(lambda images: images, lambda images: Warp(images, next(served)))
+    predict = Predictor.of(lambda images: images, warp=lambda images: Warp(images, next(served)))
     result = pose.evaluate(predict, dataset(theta), batch_size=60)
     assert result.count == COUNT
     assert result.unit == "px"
@@ -104,9 +107,10 @@ def test_the_suite_scores_every_image():
 
 def test_the_suite_does_not_apply_without_a_warp_or_poses():
     data = dataset(poses())
-    assert pose.evaluate(lambda images: images, data, batch_size=60) is None
-    assert pose.evaluate(Predictor(lambda images: images), data, batch_size=60) is None
+    with pytest.raises(NotApplicable, match="the model has no `warp`"):
+        suites.run(pose, lambda images: images, data, batch_size=60)
     seen = Split(data.test.images, data.test.labels)
     unknown = Dataset("found", 10, data.train, seen, seen)
-    warp = Predictor(lambda images: images, lambda images: Warp(images, images))
-    assert pose.evaluate(warp, unknown, batch_size=60) is None
+    warp = Predictor.of(lambda images: images, warp=lambda images: Warp(images, images))
+    with pytest.raises(NotApplicable, match="the poses of the images of found are not known"):
+        suites.run(pose, warp, unknown, batch_size=60)

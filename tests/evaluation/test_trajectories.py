@@ -1,6 +1,6 @@
 import numpy as np
 
-from evaluation.metrics.stability import flips, jumps, logits_along
+from evaluation.metrics.stability import flips, jumps, outputs_along
 
 
 def test_flips_by_hand():
@@ -14,7 +14,7 @@ def test_jumps_by_hand():
 
 def test_every_step_is_seen_in_order():
     images = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((3, 4, 4, 1), np.uint8)
-    found = logits_along(
+    found = outputs_along(
         lambda seen: np.round(255 * np.asarray(seen[:, 0, 0])),
         images,
         lambda image, key, step: image + step / 255.0,

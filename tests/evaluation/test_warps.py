@@ -2,9 +2,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnn.output import Warp
 from data.dataset import Dataset, Split
 from evaluation import warps
-from evaluation.model import Warp
 from stn.transforms import Affine
 
 COUNT = 10
@@ -30,8 +30,12 @@ def warp_of(theta, transformers=1):
     return warp
 
 
+def measure(warp, data):
+    return warps.measure(warp(data.validation.images), data)
+
+
 def test_the_numbers_are_those_of_the_warp():
-    numbers = warps.look(warp_of(THETA), dataset(), batch_size=5, picture=None)
+    numbers = measure(warp_of(THETA), dataset())
     assert numbers["rotation"] == pytest.approx(90.0, abs=1e-3)
     assert numbers["scale"] == pytest.approx(0.5, abs=1e-5)
     assert numbers["shift_x"] == pytest.approx(0.25, abs=1e-5)
@@ -43,19 +47,20 @@ def test_the_numbers_are_those_of_the_warp():
 
 def test_the_pose_error_comes_with_known_poses():
     poses = np.asarray(Affine().inverse(THETA))[:, None]
-    numbers = warps.look(warp_of(THETA), dataset(poses=poses), batch_size=5, picture=None)
+    numbers = measure(warp_of(THETA), dataset(poses=poses))
     assert numbers["pose_error"] == pytest.approx(0.0, abs=1e-3)
 
 
 def test_several_transformers_are_numbered():
-    numbers = warps.look(warp_of(THETA, 2), dataset(2), batch_size=4, picture=None)
+    numbers = measure(warp_of(THETA, 2), dataset(2))
     assert numbers["rotation_0"] == numbers["rotation_1"]
 
 
 @pytest.mark.parametrize(("channels", "transformers"), [(1, 1), (2, 2), (3, 1)])
 def test_a_picture_is_drawn(channels, transformers, tmp_path):
     path = tmp_path / "figures" / "warps.png"
-    warps.look(warp_of(THETA, transformers), dataset(channels), batch_size=10, picture=path)
+    images = dataset(channels).validation.images
+    warps.draw(path, images, warp_of(THETA, transformers)(images))
     content = path.read_bytes()
     assert content.startswith(b"\x89PNG")
     assert len(content) > 3000

@@ -76,7 +76,7 @@ def test_triplets_teach_the_transformer_and_digits_the_encoder():
     @jax.jit
     @jax.grad
     def of_digits(params):
-        logits = nnx.merge(graph, params, copy=True)(batch.digits)
+        logits = nnx.merge(graph, params, copy=True)(batch.digits).logits
         return classification_loss(logits, batch.digit_labels)[0]
 
     for mine, alone in zip(
@@ -126,7 +126,7 @@ def test_encodings_are_three_layers_of_length_one():
 def test_what_it_classifies_is_the_window():
     model = build(first_scale=0.7)
     images = make_batch().images
-    windows, grids = model.warp(images)
+    windows, grids = model(images).warp
     assert windows.shape == (3, 1, 28, 28, 1)
     # The mean of 3x3 points reads its pixel and, a little, the neighbours.
     blurred = scipy.ndimage.convolve1d(images, [1 / 9, 7 / 9, 1 / 9], axis=1, mode="constant")
@@ -134,4 +134,4 @@ def test_what_it_classifies_is_the_window():
     np.testing.assert_allclose(windows[:, 0], blurred[:, 6:34, 6:34], atol=1e-5)
     plain = identity_grid((28, 28)) * 0.7
     np.testing.assert_allclose(grids, np.broadcast_to(plain, (3, 1, 28, 28, 2)), atol=1e-6)
-    np.testing.assert_allclose(model(images).logits, model.encoder(windows[:, 0]), atol=1e-5)
+    np.testing.assert_allclose(model(images).logits, model.encoder(windows[:, 0]).logits, atol=1e-5)

@@ -17,7 +17,7 @@ def build(transformers=4, crop=8, **fields):
 
 def test_four_windows_start_as_the_four_quarters():
     images = jax.random.uniform(jax.random.key(0), (2, *SHAPE))
-    crops, grids = nnx.jit(lambda network, images: network.warp(images))(build(), images)
+    crops, grids = nnx.jit(lambda network, images: network(images).warp)(build(), images)
     assert grids.shape == (2, 4, 8, 8, 2)
     for part, (row, column) in enumerate([(0, 0), (0, 8), (8, 0), (8, 8)]):
         quarter = images[:, row : row + 8, column : column + 8]
@@ -26,7 +26,7 @@ def test_four_windows_start_as_the_four_quarters():
 
 def test_two_windows_start_beside_each_other():
     images = jax.random.uniform(jax.random.key(0), (1, *SHAPE))
-    crops, _ = build(transformers=2).warp(images)
+    crops, _ = build(transformers=2)(images).warp
     np.testing.assert_allclose(crops[:, 0], images[:, 4:12, :8], atol=1e-5)
     np.testing.assert_allclose(crops[:, 1], images[:, 4:12, 8:], atol=1e-5)
 

@@ -65,10 +65,10 @@ def test_a_network_starts_as_its_classifier_on_the_image(classifier, steps):
         config.parameters = 60_000
     network = build(config)
     images = batch().images
-    logits, transformed = nnx.jit(lambda net, x: net(x))(network, images)
-    np.testing.assert_allclose(transformed.images, images, atol=1e-5)
-    expected = nnx.jit(lambda net, x: net.classifier(x))(network, images)
-    np.testing.assert_allclose(logits, expected, atol=1e-3)
+    output = nnx.jit(lambda net, x: net(x))(network, images)
+    np.testing.assert_allclose(output.warp.images[:, 0], images, atol=1e-5)
+    expected = nnx.jit(lambda net, x: net.classifier(x).logits)(network, images)
+    np.testing.assert_allclose(output.logits, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_parallel_transformers_hand_on_all_channels_of_each():
     config = dataclasses.replace(SMALL, classifier="fcn", transformers=2, parameters=130_000)
     network = build(config, (20, 20, 2))
     images = batch((20, 20, 2)).images
-    transformed = network(images).transformed
+    transformed = network.transformers(images)
     assert transformed.images.shape == (4, 20, 20, 4)
-    shown, grids = network.warp(images)
+    shown, grids = network(images).warp
     assert shown.shape == (4, 2, 20, 20, 2)
     assert grids.shape == (4, 2, 20, 20, 2)
     np.testing.assert_allclose(grids[1, 1], identity_grid((20, 20)), atol=1e-5)
@@ -125,8 +125,9 @@ def test_the_regression_learns_from_the_first_step_on(transform):
 
 def test_a_classifier_alone_has_no_warp():
     network = build(dataclasses.replace(SMALL, transformers=0))
-    assert not hasattr(network, "warp")
-    assert network(batch().images).logits.shape == (4, 10)
+    output = network(batch().images)
+    assert output.warp is None
+    assert output.logits.shape == (4, 10)
 
 
 @pytest.mark.parametrize(

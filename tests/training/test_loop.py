@@ -115,7 +115,7 @@ def test_a_spatial_transformer_shows_what_it_does(train, tmp_path, capsys):
 def test_what_does_not_apply_is_said(train, capsys):
     (result,) = train(suites=("clean", "pose"))["results"]
     assert result["suite"] == "clean"
-    assert "tiny: pose is not applicable to this model and dataset" in capsys.readouterr().out
+    assert "tiny: pose is not applicable: the model has no `warp`" in capsys.readouterr().out
 
 
 def test_an_optimizer_for_a_part_that_is_not_there_is_one_line(train):
@@ -239,10 +239,10 @@ def test_a_stop_in_the_last_evaluation_is_heeded_and_the_run_goes_on_there(
 ):
     calls, evaluate = [], loop._Training._evaluate
 
-    def interrupted(self, suite):
+    def interrupted(self, *asked):
         signal.raise_signal(signal.SIGHUP)
         calls.append(self.step)
-        return evaluate(self, suite)
+        return evaluate(self, *asked)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop._Training, "_evaluate", interrupted)

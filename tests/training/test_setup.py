@@ -28,16 +28,16 @@ def test_a_decoder_can_be_asked_and_differentiated():
     network = ConvolutionalNetworkConfig((2,), 3, pooling=("max2",), dense=(), dropout=0.5)
     made = predictor(ReconstructingNetworkConfig(network, class_dim=2, decoder_widths=(4,)))
     images = IMAGES / np.float32(255.0)
-    variables, paint = made.differentiable.variables, made.differentiable.reconstruct
-    np.testing.assert_array_equal(paint(variables, images), made.reconstruct(images))
+    variables, paint = made.differentiable.variables, made.differentiable.reconstruction
+    np.testing.assert_array_equal(paint(variables, images), made.field("reconstruction")(images))
     slopes = jax.grad(lambda seen: paint(variables, seen).sum())(images)
     assert np.all(np.any(slopes != 0.0, axis=(1, 2, 3)))
 
 
 def test_a_model_without_a_decoder_says_so():
     made = predictor(TinyConfig())
-    assert made.reconstruct is None
-    assert made.differentiable.reconstruct is None
+    assert not made.has("reconstruction")
+    assert made.differentiable.reconstruction is None
 
 
 def test_an_evaluation_batch_is_not_mostly_blank(monkeypatch):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from cnn import NetworkOutput
+from cnn import Output
 
 
 @dataclasses.dataclass
@@ -40,7 +40,7 @@ class Tiny(nnx.Module):
     def __call__(self, images):
         hidden = nnx.relu(self.hidden(images.reshape(images.shape[0], -1)))
         hidden = jnp.where(self.dead, 0.0, hidden)
-        return NetworkOutput(self.output(self.dropout(hidden)))
+        return Output(self.output(self.dropout(hidden)))
 
     def loss(self, batch):
         logits = self(batch.images).logits

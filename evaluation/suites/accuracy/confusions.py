@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.dataset import Dataset
-from evaluation.model import Predict, predict_all
+from evaluation.model import Predict, predict_split
 from evaluation.results.answers import confusion_details
 from evaluation.results.result import Result
 from evaluation.statistics.intervals import wilson_interval
@@ -19,8 +19,8 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
         The result; its details are the confusion matrix, if there are few enough classes to see.
     """
     test = dataset.test
-    logits = predict_all(predict, test.images, batch_size=batch_size, name="confusions")
-    answers = np.argmax(logits, axis=-1)
+    found = predict_split(predict, test, "logits", batch_size=batch_size, name="confusions")
+    answers = np.argmax(found["logits"], axis=-1)
     wrong = int(np.sum(answers != test.labels))
     low, high = wilson_interval(wrong, len(test))
     few = dataset.num_classes <= _MOST_CLASSES

@@ -1,21 +1,16 @@
 """What a model costs on this machine: size, arithmetic, compile time, speed, memory."""
 
 from data.dataset import Dataset
-from evaluation.model import Predict
+from evaluation.model import Predictor
 from evaluation.results.result import Result
 
+REQUIRES = ("cost",)
 _UNITS = {"FLOPs": "FLOPs/image", "s": "s", "images/s": "images/s", "MB": "MB"}
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """One result for each number of `predict.cost`, measured once and so without an interval.
-
-    Returns:
-        The results; None if only the model's answers are known.
-    """
-    cost = getattr(predict, "cost", None)
-    if cost is None:
-        return None
+def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """One result for each number of `predict.cost`, measured once and so without an interval."""
+    assert predict.cost is not None  # as required
     return [
         Result(
             suite="cost",
@@ -28,5 +23,5 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
             unit=_UNITS.get(name.rpartition(" ")[2], "parameters"),
             parameters={"batch_size": batch_size},
         )
-        for name, value in cost(batch_size).items()
+        for name, value in predict.cost(batch_size).items()
     ]

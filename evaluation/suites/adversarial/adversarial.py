@@ -19,14 +19,14 @@ from evaluation.attacks.gradient import (
     Attack,
     Attacked,
     attack_with_all,
-    differentiable_on_images,
     fgsm,
     pgd,
 )
-from evaluation.model import Differentiable, Predict
+from evaluation.model import Differentiable, Predictor
 from evaluation.results.result import Result, rate
 
 EXPENSIVE = True
+REQUIRES = ("images", "differentiable")
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 LENGTHS = (0.0, 0.5, 1.0, 2.0, 3.0)
 # At the full range of grey levels an attack can paint any image, so no model should stand.
@@ -34,15 +34,10 @@ _FULL_RANGE = 1.0
 _ROOM = 0.01
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """Accuracy under FGSM and PGD over the largest change of a pixel, and PGD over its length.
-
-    Returns:
-        The results; None for volumes and for models that cannot be differentiated.
-    """
-    model = differentiable_on_images(predict, dataset)
-    if model is None:
-        return None
+def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """Accuracy under FGSM and PGD over the largest change of a pixel, and PGD over its length."""
+    model = predict.differentiable
+    assert model is not None  # as required
     results = []
     for condition, axis, radii, attacks in _plan():
         found = {radius: _attack(model, dataset, attacks, radius, batch_size) for radius in radii}

@@ -17,12 +17,13 @@ import numpy as np
 from data.dataset import Dataset, Split
 from evaluation.attacks.adaptive import evade_all
 from evaluation.attacks.gradient import LOSSES, attack_all, pgd
-from evaluation.model import Differentiable, Predict, distances
+from evaluation.model import Differentiable, Predictor, distances
 from evaluation.perturbations.curve import SEED
 from evaluation.results.result import Result, rate
 from evaluation.statistics.intervals import auroc, paired_interval
 
 EXPENSIVE = True
+REQUIRES = ("images", "reconstruction")
 FALSE_ALARMS = 0.05
 EPSILONS = (0.0, 0.1, 0.2, 0.3)
 # Of the squared distance against the margin of the scores, whose scales differ between models.
@@ -44,7 +45,7 @@ class _Detector:
     """A model that refuses images.
 
     Attributes:
-        reconstruct: See `Predictor`.
+        reconstruct: From images to reconstructions of their predicted classes.
         limit: The distance above which an image is refused.
         clean: `[count]`, distances of the test images.
         test: Those images.
@@ -88,16 +89,13 @@ def _distances(reconstruct, images, batch_size):
     return distances(reconstruct, images, batch_size=batch_size, name="detection")
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[Result]:
     """Shares of images that are refused, that fool, and that fool and are not refused.
 
     Returns:
-        The results, those of attacks only for a model that can be differentiated; None for volumes
-        and for models that paint nothing.
+        The results, those of attacks only for a model that can be differentiated.
     """
-    reconstruct = getattr(predict, "reconstruct", None)
-    if reconstruct is None or dataset.test.images.ndim != 4:
-        return None
+    reconstruct = predict.field("reconstruction")
     validation = _distances(reconstruct, dataset.validation.images, batch_size)
     limit = float(np.quantile(validation, 1.0 - FALSE_ALARMS))
     clean = _distances(reconstruct, dataset.test.images, batch_size)
@@ -105,8 +103,8 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     results = [detector.rate("false alarm rate", clean > limit, condition="clean")]
     for name, images in strangers(dataset.test.images).items():
         results += detector.judge(detector.distances(images), {}, condition=name)
-    model = getattr(predict, "differentiable", None)
-    if model is not None and model.reconstruct is not None:
+    model = predict.differentiable
+    if model is not None and model.reconstruction is not None:
         results += _attacks(detector, model)
     return results
 

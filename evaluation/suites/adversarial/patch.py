@@ -14,13 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from data.dataset import Dataset, Split
+from evaluation.applicability import NotApplicable
 from evaluation.attacks import patches
-from evaluation.attacks.gradient import SHOWN, differentiable_on_images, in_batches
-from evaluation.model import Differentiable, Predict, predict_all
+from evaluation.attacks.gradient import SHOWN, in_batches
+from evaluation.model import Differentiable, Predictor, predict_all
 from evaluation.perturbations.curve import SEED
 from evaluation.results.result import Result, mean
 
 EXPENSIVE = True
+REQUIRES = ("images", "differentiable")
 AREAS = (0.0, 2.0, 5.0, 10.0, 20.0)
 """Of the patch, in per cent of the image."""
 TARGETS = 3
@@ -31,17 +33,18 @@ _CHUNK = 250
 _paste = jax.jit(patches.paste)
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[Result]:
     """How often patches fool the model into their target class, over their area.
 
-    Returns:
-        The results; None for volumes, for models that cannot be differentiated, and where there is
-        no class that both validation images and test images can be made to be seen as.
+    Raises:
+        NotApplicable: where there is no class that both validation images and test images can be
+            made to be seen as.
     """
-    model = differentiable_on_images(predict, dataset)
+    model = predict.differentiable
+    assert model is not None  # as required
     targets = _targets(dataset)
-    if model is None or not len(targets):
-        return None
+    if not len(targets):
+        raise NotApplicable("validation and test images have no class that others could show")
     shown = _controls(dataset, targets) | {TRAINED: _train(model, dataset, targets)}
     hits = {
         (name, area): _hits(predict, dataset.test, shown[name], targets, area, batch_size)

@@ -16,18 +16,13 @@ import numpy as np
 from data.dataset import Dataset, Split
 from data.faces.parts import LEFT_EYE, RIGHT_EYE, part_boxes
 from data.faces.tasks import FacesConfig, in_chunks
-from evaluation.attacks.gradient import (
-    LOSSES,
-    SHOWN,
-    attack_with_all,
-    differentiable_on_images,
-    pgd,
-)
-from evaluation.model import Differentiable, Predict, predict_all
+from evaluation.attacks.gradient import LOSSES, SHOWN, attack_with_all, pgd
+from evaluation.model import Differentiable, Predict, Predictor, predict_all
 from evaluation.perturbations.curve import SEED
 from evaluation.results.result import Result, rate
 
 EXPENSIVE = True
+REQUIRES = ("images", "differentiable")
 AREAS = (0.0, 2.0, 5.0, 10.0)
 """Of all stickers together, in per cent of the image; each is a whole number of pixels wide."""
 # Middles of the stickers along each axis, as shares of the image: within it, where objects are.
@@ -36,15 +31,10 @@ _MIDDLES = (0.3, 0.7)
 _BRIDGE = 1.0
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """Accuracy under stickers over their area, and with glasses on painted faces.
-
-    Returns:
-        The results; None for volumes and for models that cannot be differentiated.
-    """
-    model = differentiable_on_images(predict, dataset)
-    if model is None:
-        return None
+def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """Accuracy under stickers over their area, and with glasses on painted faces."""
+    model = predict.differentiable
+    assert model is not None  # as required
     results, test = [], dataset.test
     areas = _distinct(test.images.shape[1:3])
     for area in areas:

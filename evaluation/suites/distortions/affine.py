@@ -12,6 +12,8 @@ from evaluation.perturbations.affine import SAMPLING, Image, Matrix, move, turn
 from evaluation.perturbations.curve import SEED, Curve, measure, show
 from evaluation.results.result import Result
 
+REQUIRES = ("images",)
+
 _ROTATION = 20.0
 _SHEAR = 0.2
 _SCALES = (0.8, 1.2)
@@ -59,8 +61,8 @@ CURVE = Curve(
 )
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """Accuracy in the frame that the model was trained on; None for volumes.
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """Accuracy in the frame that the model was trained on.
 
     affNIST has frames of 40x40 pixels, and so has this for a model trained on such; in a smaller
     frame there is less room to move. One fixed draw for each image.

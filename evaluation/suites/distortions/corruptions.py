@@ -17,6 +17,8 @@ from evaluation.perturbations.affine import SAMPLING, move, turn
 from evaluation.perturbations.curve import SEED, Curve, measure, show
 from evaluation.results.result import Result
 
+REQUIRES = ("images",)
+
 _ROTATION = float(np.rad2deg(0.4))
 _SHIFT = 3.0
 _SHEAR = 0.4
@@ -92,8 +94,8 @@ CURVES = (
 )
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """Accuracy under each corruption; None for volumes."""
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """Accuracy under each corruption."""
     return measure("corruptions", CURVES, predict, dataset, batch_size=batch_size)
 
 

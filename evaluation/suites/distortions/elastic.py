@@ -11,6 +11,7 @@ from evaluation.perturbations.curve import SEED, Curve, measure, show
 from evaluation.results.result import Result
 from stn.transforms import ThinPlateSpline
 
+REQUIRES = ("images",)
 _SPLINE = ThinPlateSpline(4)
 
 
@@ -33,8 +34,8 @@ CURVE = Curve(
 )
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """Accuracy with control points moved by noise of 0 to 3 pixels; None for volumes.
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """Accuracy with control points moved by noise of 0 to 3 pixels.
 
     An image bends the same way at every strength. Noise of 1.5 pixels is that of the elastically
     distorted digits of Jaderberg et al. (2015), appendix A.4.

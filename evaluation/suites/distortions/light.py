@@ -8,6 +8,8 @@ from evaluation.model import Predict
 from evaluation.perturbations.curve import Curve, measure, show
 from evaluation.results.result import Result
 
+REQUIRES = ("images",)
+
 
 def _stretch(image, key, factor):
     mean = jnp.mean(image, axis=(0, 1))
@@ -34,8 +36,8 @@ CURVES = (
 )
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """Accuracy along two curves, of brightness and of contrast; None for volumes."""
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """Accuracy along two curves, of brightness and of contrast."""
     return measure("light", CURVES, predict, dataset, batch_size=batch_size)
 
 

@@ -12,6 +12,8 @@ from evaluation.perturbations.curve import SEED, Curve, measure, show
 from evaluation.results.result import Result
 from stn.transforms import Projective
 
+REQUIRES = ("images",)
+
 
 def _tilt(image, key, pixels):
     size = jnp.array([image.shape[1], image.shape[0]])
@@ -28,8 +30,8 @@ CURVE = Curve(
 )
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """Accuracy with corners moved by noise of 0 to 5 pixels; None for volumes.
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """Accuracy with corners moved by noise of 0 to 5 pixels.
 
     An image's corners move the same way at every strength. Noise of 5 pixels is that of the
     projected digits of Jaderberg et al. (2015), appendix A.4.

@@ -11,6 +11,8 @@ from evaluation.perturbations.affine import SAMPLING, move, turn
 from evaluation.perturbations.curve import Curve, measure, show
 from evaluation.results.result import Result
 
+REQUIRES = ("images",)
+
 CURVE = Curve(
     distort=lambda image, key, angle: move(image, turn(angle)),
     parameters={"positive": "counter-clockwise as seen", "about": "the centre", **SAMPLING},
@@ -20,8 +22,8 @@ CURVE = Curve(
 )
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """Accuracy at -165 to 180 degrees in steps of 15; None for volumes."""
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """Accuracy at -165 to 180 degrees in steps of 15."""
     return measure("rotation", [CURVE], predict, dataset, batch_size=batch_size)
 
 

@@ -9,6 +9,8 @@ from evaluation.perturbations.affine import SAMPLING, move
 from evaluation.perturbations.curve import Curve, measure, show
 from evaluation.results.result import Result
 
+REQUIRES = ("images",)
+
 CURVE = Curve(
     distort=lambda image, key, size: move(image, size * jnp.eye(2)),
     parameters={"about": "the centre", **SAMPLING},
@@ -18,8 +20,8 @@ CURVE = Curve(
 )
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """Accuracy at 0.4 to 1.6 times the size; None for volumes."""
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """Accuracy at 0.4 to 1.6 times the size."""
     return measure("scale", [CURVE], predict, dataset, batch_size=batch_size)
 
 

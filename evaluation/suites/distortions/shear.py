@@ -9,6 +9,8 @@ from evaluation.perturbations.affine import SAMPLING, move
 from evaluation.perturbations.curve import Curve, measure, show
 from evaluation.results.result import Result
 
+REQUIRES = ("images",)
+
 CURVE = Curve(
     # y points down, so the top goes right.
     distort=lambda image, key, slant: move(image, jnp.array([[1.0, -slant], [0.0, 1.0]])),
@@ -19,8 +21,8 @@ CURVE = Curve(
 )
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """Accuracy at shears of -0.6 to 0.6 along x; None for volumes."""
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """Accuracy at shears of -0.6 to 0.6 along x."""
     return measure("shear", [CURVE], predict, dataset, batch_size=batch_size)
 
 

@@ -6,31 +6,34 @@ import jax.numpy as jnp
 import numpy as np
 
 from data.dataset import Dataset
+from evaluation.applicability import NotApplicable
 from evaluation.model import Predict
 from evaluation.perturbations.affine import SAMPLING, move
 from evaluation.perturbations.curve import Curve, measure, show
 from evaluation.results.result import Result
+
+REQUIRES = ("images",)
 
 _STEPS_EITHER_WAY = 4
 # So many pixels of what was at the frame's centre and beyond stay in the frame.
 _MARGIN = 6
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
     """Accuracy at shifts along x (positive to the right) and along y (positive down).
 
     The range grows with the frame: 8 pixels either way at 28, 12 at 40, 24 at 60. As part of an
     image leaves its frame, each result has the share of ink that stays, over all images, beside it.
 
-    Returns:
-        The results; None for volumes and for images of less than 20 pixels.
+    Raises:
+        NotApplicable: for images of less than 20 pixels.
     """
     images = dataset.test.images
-    if images.ndim != 4 or _step(min(images.shape[1:3])) < 1:
-        return None
+    if _step(min(images.shape[1:3])) < 1:
+        raise NotApplicable("the images are too small for a shift that leaves most of them")
     curves = _curves(images.shape[1:3])
     results = measure("translation", curves, predict, dataset, batch_size=batch_size)
-    return results and [
+    return [
         dataclasses.replace(result, details={"ink in the frame": _ink_that_stays(images, result)})
         for result in results
     ]

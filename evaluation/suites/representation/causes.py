@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from data.dataset import Dataset, Split
+from evaluation.applicability import NotApplicable
 from evaluation.metrics.equivariance import (
     channel_sums,
     cumulative_strides,
@@ -30,10 +31,11 @@ from evaluation.metrics.equivariance import (
     relative_distance,
     shiftability_error,
 )
-from evaluation.model import Activations, Predict, predict_all
+from evaluation.model import Activations, Predictor, predict_all
 from evaluation.perturbations.curve import SEED
 from evaluation.results.result import Result, mean
 
+REQUIRES = ("images", "activations")
 SHIFTABILITY = "lack of shiftability"
 EQUIVARIANCE = "lack of equivariance"
 INVARIANCE = "lack of invariance"
@@ -57,17 +59,20 @@ Numbers = dict[tuple[str, str], np.ndarray]
 """What was measured of each image, by metric and layer."""
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[Result]:
     """What circular shifts do to the layers, on 100 test images, or all if there are fewer.
 
     Returns:
         Results of each layer and of the last one once more by a common name, for that is where
-        models can be compared; None for volumes, a single image, and models that name no layers.
+        models can be compared.
+
+    Raises:
+        NotApplicable: for a single image.
     """
-    activations = getattr(predict, "activations", None)
-    if activations is None or dataset.test.images.ndim != 4 or len(dataset.test) < 2:
-        return None
-    activations = on_host(activations)
+    assert predict.activations is not None  # as required
+    if len(dataset.test) < 2:
+        raise NotApplicable("a single image has no other one to be compared with")
+    activations = on_host(predict.activations)
     test = dataset.test.sample(_IMAGES)
     strides = cumulative_strides(activations, dataset.image_shape)
     numbers = predict_all(

@@ -14,28 +14,30 @@ from collections.abc import Iterator
 import numpy as np
 
 from data.dataset import Dataset, Split
+from evaluation.applicability import NotApplicable
 from evaluation.metrics.moments import Objects, card_details, distances, find_objects
-from evaluation.model import Predict, predict_all
+from evaluation.model import Predict, predict_split
 from evaluation.results.result import Result, mean, rate
 
 SUITE = "data_card"
+REQUIRES = ("images",)
 _SHARES = 5
 _MOST_CLASSES = 20  # as in the suite `confusions`
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
     """The spread of places, and accuracy over the distance from the training images.
 
-    Returns:
-        The results; None for volumes and for fewer than five test images.
+    Raises:
+        NotApplicable: for fewer than five test images.
     """
     test = dataset.test
-    if test.images.ndim != 4 or len(test) < _SHARES:
-        return None
+    if len(test) < _SHARES:
+        raise NotApplicable(f"{len(test)} test images are fewer than {_SHARES}")
     splits = _splits(dataset)
     objects = {name: find_objects(split.images) for name, split in splits.items()}
-    logits = predict_all(predict, test.images, batch_size=batch_size, name=SUITE)
-    hits = np.argmax(logits, axis=-1) == test.labels
+    found = predict_split(predict, test, "logits", batch_size=batch_size, name=SUITE)
+    hits = np.argmax(found["logits"], axis=-1) == test.labels
     reference = "train" if "train" in splits else "validation"
     usual = (objects[reference], splits[reference].labels)
     far = distances(objects["test"], test.labels, *usual)

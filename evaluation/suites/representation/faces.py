@@ -4,14 +4,15 @@ For models of `data.faces.tasks` and `data.faces.photographed` only; the three t
 their own, never averaged. Every condition shows the same fresh faces, so that differences are
 paired.
 
-"presence" and "relation": scores are those of "face" minus those of "other", and an image is called
-a face from the threshold on that misses 5 % of whole validation faces. Conditions: the intact
-face; "sham", its parts cut out and pasted back, which changes nothing of a painted face and is what
-is trained on of photographs; scrambles by the permutations that "relation" trains on, and by those
-that it holds out ("presence" trains on neither); "eye swap", which shows the same image, but of
-photographs, whose eyes differ; a missing, doubled or single part, no part, clutter; poses half as
-wide again as in training; "inverted", upside down, for which no answer is right; a small move of
-the whole face, which a scramble's effect is compared with.
+"presence" and "relation": scores are those of "face" minus those of "other", of the model's own
+probabilities, where it has them, or else of its logits; and an image is called a face from the
+threshold on that misses 5 % of whole validation faces. Conditions: the intact face; "sham", its
+parts cut out and pasted back, which changes nothing of a painted face and is what is trained on of
+photographs; scrambles by the permutations that "relation" trains on, and by those that it holds out
+("presence" trains on neither); "eye swap", which shows the same image, but of photographs, whose
+eyes differ; a missing, doubled or single part, no part, clutter; poses half as wide again as in
+training; "inverted", upside down, for which no answer is right; a small move of the whole face,
+which a scramble's effect is compared with.
 
 "configuration": accuracy, where chance is 1 in 6.
 """
@@ -28,8 +29,17 @@ from data.faces.conditions import INVERT, renderer, small_moves, widened
 from data.faces.parts import LEFT_EYE, MOUTH, NOSE
 from data.faces.photographed import PhotographedFaces
 from data.faces.tasks import FACE, OTHER, FacesConfig
+from evaluation.applicability import NotApplicable
 from evaluation.metrics import faces
-from evaluation.model import Predict, distances, predict_all
+from evaluation.model import (
+    Predict,
+    Predictor,
+    as_predictor,
+    distances,
+    predict_all,
+    predict_split,
+    probability_field,
+)
 from evaluation.results.result import Result, rate
 from evaluation.statistics.intervals import auroc, paired_interval
 
@@ -48,17 +58,19 @@ _SINGLE = [arrangements.only(part, arrangements.HOME) for part in (LEFT_EYE, NOS
 class _Model:
     """A model and how to ask it."""
 
-    predict: Predict
+    predict: Predictor
     batch_size: int
     parameters: dict[str, Any]
     flags: tuple[str, ...] = ()
 
-    def logits(self, split: Split) -> np.ndarray:
-        return predict_all(self.predict, split.images, batch_size=self.batch_size, name=SUITE)
+    def answers(self, split: Split) -> np.ndarray:
+        """The model's own probabilities of the classes, or else its logits."""
+        read = self.predict.field(probability_field(self.predict))
+        return predict_all(read, split.images, batch_size=self.batch_size, name=SUITE)
 
     def scores(self, split: Split) -> np.ndarray:
-        logits = self.logits(split)
-        return logits[:, FACE] - logits[:, OTHER]
+        answers = self.answers(split)
+        return answers[:, FACE] - answers[:, OTHER]
 
     def errors(self, split: Split, reconstruct) -> np.ndarray:
         """Distances of images from what the model paints of them."""
@@ -86,12 +98,17 @@ class _Model:
         )
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """All results of the run's own task; None for images that are not painted faces."""
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """All results of the run's own task.
+
+    Raises:
+        NotApplicable: for images that are not those of `data.faces.tasks` or
+            `data.faces.photographed`.
+    """
     generator = dataset.generator
     if not isinstance(generator, Faces):
-        return None
-    model = _Model(predict, batch_size, generator.parameters)
+        raise NotApplicable(f"the images of {dataset.name} are not made of the parts of faces")
+    model = _Model(as_predictor(predict), batch_size, generator.parameters)
     model = dataclasses.replace(model, flags=_flags(model, dataset))
     if generator.task == "configuration":
         return list(_configurations(model, generator, dataset))
@@ -100,7 +117,10 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
 
 def _flags(model: _Model, dataset: Dataset) -> tuple[str, ...]:
     """What the accuracy on the run's own test images says of everything else."""
-    hits = np.argmax(model.logits(dataset.test), axis=-1) == dataset.test.labels
+    field = probability_field(model.predict)
+    how = {"batch_size": model.batch_size, "name": SUITE}
+    found = predict_split(model.predict, dataset.test, field, **how)[field]
+    hits = np.argmax(found, axis=-1) == dataset.test.labels
     chance = 1.0 / dataset.num_classes
     own = rate(SUITE, "accuracy", hits, dataset.test)
     if own.interval[0] <= chance + 0.05:
@@ -116,7 +136,7 @@ def _configurations(model: _Model, generator: Faces, dataset: Dataset) -> Iterat
     labels = (np.arange(count) % len(arrangements.CONFIGURATIONS)).astype(np.int32)
     for condition, images in _arranged(*_painters(generator, count)):
         split = Split(images, labels)
-        hits = np.argmax(model.logits(split), axis=-1) == labels
+        hits = np.argmax(model.answers(split), axis=-1) == labels
         each = {f"class {k}": float(np.mean(hits[labels == k])) for k in np.unique(labels)}
         yield model.rate("accuracy", hits, split, details=each, condition=condition)
 
@@ -155,8 +175,8 @@ def _scrambles(model: _Model, generator: Faces, dataset: Dataset) -> Iterator[Re
         yield model.rate(metric, called[name], split, condition=name, more_flags=flags)
     yield from _pairs(model, splits, scores)
     yield from _slide(model, show, threshold)
-    reconstruct = getattr(model.predict, "reconstruct", None)
-    if reconstruct is not None:
+    if model.predict.has("reconstruction"):
+        reconstruct = model.predict.field("reconstruction")
         errors = model.errors(validation, reconstruct)
         yield from _detection(model, reconstruct, errors, splits, called)
 

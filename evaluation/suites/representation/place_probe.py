@@ -12,18 +12,19 @@ from scipy import sparse
 
 from data.dataset import Dataset, Split
 from evaluation.metrics.probes import explained, fit_probe
-from evaluation.model import Predict, predict_all
+from evaluation.model import Predictor, predict_all
 from evaluation.perturbations.curve import SEED
 from evaluation.results.result import Result, mean
 from evaluation.suites.representation.pose_probe import (
     FIRST_VALIDATION,
     TARGETS,
-    has_images_enough,
+    check_enough,
     in_poses,
     parameters,
 )
 
 SUITE = "place_probe"
+REQUIRES = ("images", "activations")
 _PLACE = [TARGETS.index("shift in x"), TARGETS.index("shift in y")]
 _FEATURES = 512
 _FITTED = 2000  # validation images; more change little
@@ -43,16 +44,18 @@ def sketch(values: np.ndarray) -> np.ndarray:
     return np.asarray((matrix @ flat.T).T)
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[Result]:
     """R2 of the place, the mean of x and y, from the pixels and behind every layer.
 
     Returns:
-        A result for each layer; None for volumes, for fewer than 50 validation images or two test
-        images, and for models that do not name what their layers say.
+        A result for each layer.
+
+    Raises:
+        NotApplicable: for fewer than 50 validation images or two test images.
     """
-    activations = getattr(predict, "activations", None)
-    if activations is None or not has_images_enough(dataset):
-        return None
+    activations = predict.activations
+    assert activations is not None  # as required
+    check_enough(dataset)
 
     def ask(split: Split, first: int):
         images, targets = in_poses(split, first)

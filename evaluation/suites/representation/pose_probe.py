@@ -19,13 +19,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from data.dataset import Dataset, Split
+from evaluation.applicability import NotApplicable
 from evaluation.metrics.probes import explained, fit_probe, fit_probes_within, read_within
-from evaluation.model import Predict, predict_all
+from evaluation.model import Predictor, predict_all
 from evaluation.perturbations.affine import SAMPLING, move, turn
 from evaluation.perturbations.curve import SEED, distort_all, show_one
 from evaluation.results.result import Result, mean
 
 SUITE = "pose_probe"
+REQUIRES = ("images", "features")
 TARGETS = ("angle", "shift in x", "shift in y", "log of scale")
 _LIMITS = np.array([np.deg2rad(30.0), 3.0, 3.0, 0.2], np.float32)
 # Validation images have keys of their own, apart from those of test images.
@@ -60,29 +62,37 @@ def in_poses(split: Split, first: int) -> tuple[np.ndarray, np.ndarray]:
     return distort_all(distort, split.images, None, numbers=numbers), poses(numbers)
 
 
-def has_images_enough(dataset: Dataset) -> bool:
-    """Whether a dataset has images, not volumes, to fit a probe to and to measure R2 on."""
-    is_flat = dataset.test.images.ndim == 4
-    return is_flat and len(dataset.validation) >= _FEWEST and len(dataset.test) > 1
+def check_enough(dataset: Dataset) -> None:
+    """Raises a `NotApplicable` if there are too few images to fit a probe to or to measure."""
+    if len(dataset.validation) < _FEWEST:
+        found = len(dataset.validation)
+        raise NotApplicable(f"{found} validation images are too few for a probe; {_FEWEST} are not")
+    if len(dataset.test) < 2:
+        raise NotApplicable("the pose of a single test image does not vary")
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[Result]:
     """R2 of angle, shifts and logarithm of the scale, over all classes and within them.
 
     Returns:
-        Eight results; None for volumes, for fewer than 50 validation images or two test images,
-        whose poses then do not vary, and for models that name no features.
+        Eight results.
+
+    Raises:
+        NotApplicable: for fewer than 50 validation images or two test images, whose poses then do
+            not vary.
     """
-    features = getattr(predict, "features", None)
-    if features is None or not has_images_enough(dataset):
-        return None
+    check_enough(dataset)
 
     def ask(split: Split, first: int):
         images, targets = in_poses(split, first)
-        vectors = predict_all(features, images, batch_size=batch_size, name=SUITE)
-        logits = predict_all(predict, images, batch_size=batch_size, name=SUITE)
+        found = predict_all(
+            lambda batch: dict(predict.outputs(batch, "logits", "features")),
+            images,
+            batch_size=batch_size,
+            name=SUITE,
+        )
         pixels = images.reshape(len(split), -1) / 255.0
-        return np.argmax(logits, axis=-1), vectors, pixels, targets
+        return np.argmax(found["logits"], axis=-1), found["features"], pixels, targets
 
     fitted_on, tested_on = ask(dataset.validation, FIRST_VALIDATION), ask(dataset.test, 0)
     return list(_results(fitted_on, tested_on, dataset.test))

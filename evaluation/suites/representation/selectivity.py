@@ -17,7 +17,16 @@ import numpy as np
 from jax import lax
 
 from data.dataset import Dataset, Split
-from evaluation.model import Predict, predict_all
+from evaluation.applicability import NotApplicable
+from evaluation.model import (
+    PROBABILITIES,
+    Predict,
+    as_predictor,
+    predict_all,
+    predict_split,
+    probability_field,
+    to_probabilities,
+)
 from evaluation.perturbations.affine import SAMPLING, Image, move, turn
 from evaluation.perturbations.curve import SEED, distort_all, show_one
 from evaluation.results.answers import confusion_details
@@ -25,6 +34,7 @@ from evaluation.results.result import Result, mean, rate
 from evaluation.statistics.intervals import paired_interval
 
 SUITE = "selectivity"
+REQUIRES = ("images",)
 SMALL = "small map"
 # Of the small map: degrees, slant, share of the size, pixels; uniform, either way.
 _ROTATION, _SHEAR, _SCALE, _SHIFT = 5.0, 0.05, 0.05, 1.0
@@ -71,26 +81,29 @@ SCRAMBLES = {
 CHANGES = {SMALL: _small_map, **SCRAMBLES}
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
     """How much each change does to the answers, and selectivity for each scramble.
 
-    The probabilities are the model's own `confidences`, brought to a sum of one, or the softmax of
-    its logits.
+    The probabilities are the model's own, brought to a sum of one, or the softmax of its logits.
 
-    Returns:
-        The results; None for volumes and images of fewer than four pixels along an axis.
+    Raises:
+        NotApplicable: for images of fewer than four pixels along an axis.
     """
-    test = dataset.test
-    if test.images.ndim != 4 or min(test.images.shape[1:3]) < 4:
-        return None
+    test, model = dataset.test, as_predictor(predict)
+    if min(test.images.shape[1:3]) < 4:
+        raise NotApplicable("images of fewer than 4 pixels along an axis have no 4 blocks there")
+    field = probability_field(model)
+    how = {"batch_size": batch_size, "name": SUITE}
 
-    def ask(images):
-        own = getattr(predict, "confidences", None)
-        outputs = predict_all(own or predict, images, batch_size=batch_size, name=SUITE)
-        return _shares(outputs) if own else jax.device_get(jax.nn.softmax(outputs, axis=-1))
+    def shares(outputs):
+        probabilities = to_probabilities(field, outputs)
+        return _shares(probabilities) if field == PROBABILITIES else probabilities
 
-    before = ask(test.images)
-    after = {name: ask(distort_all(change, test.images, None)) for name, change in CHANGES.items()}
+    before = shares(predict_split(model, test, field, **how)[field])
+    after = {
+        name: shares(predict_all(model.field(field), distort_all(change, test.images, None), **how))
+        for name, change in CHANGES.items()
+    }
     return list(_results(before, after, dataset))
 
 

@@ -13,6 +13,8 @@ from evaluation.model import Predict
 from evaluation.perturbations.curve import Curve, measure, show
 from evaluation.results.result import Result
 
+REQUIRES = ("images",)
+
 _STRIDE = 4
 _OFFSETS = phase_offsets(_STRIDE)
 
@@ -35,8 +37,8 @@ CURVE = Curve(
 )
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
-    """Accuracy at the 16 shifts of 0 to 3 pixels down and to the right; None for volumes."""
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
+    """Accuracy at the 16 shifts of 0 to 3 pixels down and to the right."""
     return measure("phases", [CURVE], predict, dataset, batch_size=batch_size)
 
 

@@ -11,28 +11,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from data.dataset import Dataset
+from evaluation.applicability import NotApplicable
 from evaluation.model import Predict, predict_all
 from evaluation.perturbations.affine import SAMPLING, move
 from evaluation.perturbations.curve import distort_all, show_one
 from evaluation.results.result import Result, mean
 from evaluation.results.shift_maps import changes, shift_details
 
+REQUIRES = ("images",)
 REACH = 6
 # Each image costs 169 predictions.
 _IMAGES = 100
 _SHOWN = 4
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result | None:
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
     """Accuracy over all shifts of 100 test images, or of all if there are fewer.
 
     Returns:
         The result; its details are the map of all images and those of the first few, and the share
-        of steps by one pixel between right and wrong. None for volumes and for images of no more
-        pixels along an axis than the longest shift, after which nothing of them is left.
+        of steps by one pixel between right and wrong.
+
+    Raises:
+        NotApplicable: for images of no more pixels along an axis than the longest shift, after
+            which nothing of them is left.
     """
-    if dataset.test.images.ndim != 4 or min(dataset.test.images.shape[1:3]) <= REACH:
-        return None
+    if min(dataset.test.images.shape[1:3]) <= REACH:
+        raise NotApplicable(f"nothing is left of such small images after a shift by {REACH} pixels")
     test = dataset.test.sample(_IMAGES)
     pixels = range(-REACH, REACH + 1)
     shifts = np.array([(x, y) for y, x in itertools.product(pixels, pixels)], np.float32)

@@ -14,10 +14,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from data.dataset import Dataset, Split
+from evaluation.applicability import NotApplicable
 from evaluation.metrics.equivariance import cumulative_strides, on_host, relative_distance
-from evaluation.model import Activations, Predict, predict_all
+from evaluation.model import Activations, Predictor, predict_all
 from evaluation.results.result import Result, mean
 
+REQUIRES = ("images", "activations")
 _CANVASES = 25
 _SIDE = 2  # images along each side of a canvas
 # Of what float32 keeps of a map: its largest value is 1.
@@ -25,7 +27,7 @@ _TOLERANCE = 1e-5
 _LAST = "last layer"
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[Result]:
     """Distance between the windows' own maps and those inside the maps of canvases.
 
     A canvas has four test images, two by two; nine windows of the size of an image lie in it, at
@@ -33,20 +35,23 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     canvases, or fewer where there are fewer images.
 
     Returns:
-        For each layer, and for the last one once more by a common name, the mean over canvases;
-        None for volumes, fewer than four images, and models without layers of a known stride.
+        For each layer, and for the last one once more by a common name, the mean over canvases.
+
+    Raises:
+        NotApplicable: for fewer than four images, and models without layers of a known stride.
     """
-    activations, shape = getattr(predict, "activations", None), dataset.image_shape
-    if activations is None or len(shape) != 3 or len(dataset.test) < _SIDE**2:
-        return None
-    activations = on_host(activations)
+    assert predict.activations is not None  # as required
+    shape = dataset.image_shape
+    if len(dataset.test) < _SIDE**2:
+        raise NotApplicable(f"{len(dataset.test)} test images do not fill a canvas of {_SIDE**2}")
+    activations = on_host(predict.activations)
     strides = {
         name: stride
         for name, stride in cumulative_strides(activations, shape).items()
         if stride is not None
     }
     if not strides:
-        return None
+        raise NotApplicable("no layer of the model has a known stride")
     canvases, test = _canvases(dataset.test)
     found = predict_all(
         lambda images: compare(activations, strides, images, shape),

@@ -9,24 +9,31 @@ the accuracy.
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from data.dataset import Dataset, Split
-from evaluation.metrics.stability import flips, jumps, logits_along
-from evaluation.model import Predict, predict_all
+from evaluation.applicability import NotApplicable
+from evaluation.metrics.stability import flips, jumps, outputs_along
+from evaluation.model import (
+    Predict,
+    as_predictor,
+    predict_all,
+    probability_field,
+    to_probabilities,
+)
 from evaluation.perturbations.affine import SAMPLING, move, turn
 from evaluation.perturbations.curve import SEED, Curve, Distort, distort_all, show
 from evaluation.results.result import Result, mean
 
+REQUIRES = ("images",)
 # Pairs of shifts of each image that are compared.
 _PAIRS = 3
 # Between a frame and what is in its middle at least, of its side: MNIST's digits fill 20 of 28.
 _MARGIN = 1 / 7
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result] | None:
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
     """Jaggedness, flip probability and consistency on all test images.
 
     Trajectories are shifts along x and along y by single pixels, with blank pixels coming in
@@ -34,29 +41,30 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     by 2 %. Shifts reach a seventh of the frame either way, where some ink leaves it: at 4 pixels,
     0.4 % of that of MNIST's test images along x and 2.3 % along y.
 
-    Returns:
-        The results; None for volumes and for images of less than 4 pixels along an axis, in which
-        nothing can be moved by one and stay.
+    The probability of the true class is the model's own, or that of the softmax of its logits.
+
+    Raises:
+        NotApplicable: for images of less than 4 pixels along an axis, in which nothing can be
+            moved by one and stay.
     """
-    test = dataset.test
-    if test.images.ndim != 4:
-        return None
+    test, model = dataset.test, as_predictor(predict)
     reach = round(_MARGIN * min(test.images.shape[1:3]))
     if reach < 1:
-        return None
+        raise NotApplicable("the images are too small for a shift by a pixel")
+    field = probability_field(model)
     results = []
     for condition, curve in _trajectories(reach).items():
-        logits = logits_along(
-            predict,
+        values = outputs_along(
+            model.field(field),
             test.images,
             curve.distort,
             [float(step) for step in curve.strengths if step is not None],
             batch_size=batch_size,
             name=f"small_shifts {condition}",
         )
-        results += _along(condition, curve, logits, test)
+        results += _along(condition, curve, values, to_probabilities(field, values), test)
     for kind, shift in _SHIFTS.items():
-        results.append(_consistency(kind, shift, predict, test, reach, batch_size))
+        results.append(_consistency(kind, shift, model, test, reach, batch_size))
     return results
 
 
@@ -120,10 +128,11 @@ def _trajectories(reach: int) -> dict[str, Curve]:
     }
 
 
-def _along(condition: str, curve: Curve, logits: np.ndarray, test: Split) -> list[Result]:
+def _along(
+    condition: str, curve: Curve, values: np.ndarray, probabilities: np.ndarray, test: Split
+) -> list[Result]:
     """Jaggedness and flip probability of one trajectory."""
-    answers = np.argmax(logits, axis=-1)
-    probabilities = np.asarray(jax.nn.softmax(logits, axis=-1))
+    answers = np.argmax(values, axis=-1)
     of_truth = np.take_along_axis(probabilities, test.labels[None, :, None], axis=-1)[..., 0]
     jagged, changed = flips(answers == test.labels), flips(answers)
     steps = len(answers) - 1

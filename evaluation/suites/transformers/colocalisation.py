@@ -8,15 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from data.dataset import Dataset, Split
-from evaluation.model import Predict, predict_all
+from evaluation.applicability import NotApplicable
+from evaluation.model import Predict, predict_split
 from evaluation.results.result import Result, rate
 from stn.diagnostics import frame
 from stn.transforms import Affine
 
+REQUIRES = ("warp",)
 _ENOUGH = 0.5
 
 
-def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result | None:
+def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
     """Share of the test images whose window overlaps the digit by more than 0.5.
 
     The digit is the whole frame of the source's image (28x28 pixels of MNIST), its empty border
@@ -25,22 +27,24 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result |
 
     Returns:
         The result, with the share of the validation images beside it, which in co-localisation are
-        the ones that it was trained on; None if the model has not one spatial transformer of
-        images, or the images have not one object with a known affine pose.
+        the ones that it was trained on.
+
+    Raises:
+        NotApplicable: if the model has several spatial transformers, or the images have not one
+            object with a known affine pose.
     """
-    warp, transform = getattr(predict, "warp", None), dataset.pose_transform
-    if warp is None or not isinstance(transform, Affine) or transform.dims != 2:
-        return None
+    transform = dataset.pose_transform
+    if not isinstance(transform, Affine) or transform.dims != 2:
+        raise NotApplicable(f"the images of {dataset.name} have no affine poses")
     hits = {}
     for role in ("test", "validation"):
         split = getattr(dataset, role)
         if split.poses is None or split.poses.shape[1] != 1:
-            return None
-        grids = predict_all(
-            lambda images: warp(images).grids, split.images, batch_size=batch_size, name=role
-        )
+            raise NotApplicable(f"the images of {dataset.name} have not one object each")
+        warp = predict_split(predict, split, "warp", batch_size=batch_size, name=role)["warp"]
+        grids = warp.grids
         if grids.shape[1] != 1:
-            return None
+            raise NotApplicable("the model has several spatial transformers")
         windows = np.clip(_boxes(frame(jnp.asarray(grids[:, 0]))), -1.0, 1.0)
         hits[role] = overlap(windows, _digit_boxes(split, transform)) > _ENOUGH
     details = {"on the validation images": float(np.mean(hits["validation"]))}

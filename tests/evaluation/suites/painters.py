@@ -29,8 +29,8 @@ def paint_mean(variables, images):
 def painter(paint=paint_mean):
     """The model, with another painter if need be."""
     variables = (jnp.asarray(linear_weights(), jnp.float32), jnp.asarray(means()))
-    return Predictor(
+    return Predictor.of(
         lambda images: np.asarray(scores(variables, images)),
-        reconstruct=lambda images: np.asarray(paint(variables, images)),
+        reconstruction=lambda images: np.asarray(paint(variables, images)),
         differentiable=Differentiable(scores, variables, paint),
     )

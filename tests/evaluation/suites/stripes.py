@@ -27,6 +27,6 @@ def scores(variables, images):
 
 
 MODEL = Differentiable(scores, jnp.array(100.0))
-PREDICTOR = Predictor(
+PREDICTOR = Predictor.of(
     lambda images: np.asarray(scores(MODEL.variables, images)), differentiable=MODEL
 )

@@ -9,6 +9,7 @@ from flax import nnx
 from cnn.networks.pooling import PoolingNetworkConfig
 from evaluation import suites
 from evaluation.model import Predictor
+from evaluation.suites import NotApplicable
 from evaluation.suites.representation.causes import ENERGY, EQUIVARIANCE, INVARIANCE, SHIFTABILITY
 from tests.evaluation.suites.digits import constant, dataset, some_digits
 
@@ -16,7 +17,7 @@ SUITE = suites.load("causes")
 
 
 def found(activations, data=None, batch_size=24):
-    predictor = Predictor(constant, activations=activations)
+    predictor = Predictor.of(constant, activations=activations)
     results = SUITE.evaluate(predictor, data or some_digits(), batch_size=batch_size)
     assert results is not None
     return {(result.metric, result.condition): result for result in results}
@@ -127,9 +128,11 @@ def test_blurring_takes_energy_before_it_folds():
 
 
 def test_it_needs_activations_and_two_images():
-    assert SUITE.evaluate(constant, some_digits(), batch_size=8) is None
+    with pytest.raises(NotApplicable, match="no `activations`"):
+        suites.run(SUITE, constant, some_digits(), batch_size=8)
     one = dataset(some_digits().test.images[:1], [0])
-    assert SUITE.evaluate(Predictor(constant, activations=layers), one, batch_size=8) is None
+    with pytest.raises(NotApplicable, match="a single image"):
+        suites.run(SUITE, Predictor.of(constant, activations=layers), one, batch_size=8)
 
 
 def test_a_model_of_one_size_of_images_says_how_it_changes():

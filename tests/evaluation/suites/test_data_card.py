@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from data.dataset import Dataset, Split
+from evaluation import suites
 from evaluation.comparison.tables import tabulate
 from evaluation.metrics.moments import find_objects, read_card
 from evaluation.reports.figures.object_statistics import draw_card
 from evaluation.reports.figures.style import SETTINGS
+from evaluation.suites import NotApplicable
 from evaluation.suites.representation import data_card
 from tests.evaluation.made_up import record
 from tests.evaluation.suites.digits import constant, mnist
@@ -113,4 +115,5 @@ def test_the_card_is_drawn_once_with_every_split_and_class():
 def test_too_few_images_have_no_shares():
     data = moved_squares()
     few = dataclasses.replace(data, test=data.test.sample(4))
-    assert data_card.evaluate(constant, few, batch_size=50) is None
+    with pytest.raises(NotApplicable, match="fewer than 5"):
+        suites.run(data_card, constant, few, batch_size=50)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from data.dataset import Split
-from evaluation.model import Predictor, distances
+from evaluation import suites
+from evaluation.model import distances
+from evaluation.suites import NotApplicable
 from evaluation.suites.adversarial import detection
 from tests.evaluation.suites.digits import dataset, mnist
 from tests.evaluation.suites.painters import painter
@@ -41,9 +43,10 @@ def test_without_an_attack_it_counts_false_alarms_and_errors():
     found = measure(model)
     wrong = np.argmax(model(DIGITS.test.images / np.float32(255.0)), axis=1) != DIGITS.test.labels
     alarms = found["clean", "false alarm rate", None]
-    far = distances(model.reconstruct, VALIDATION.images, batch_size=COUNT, name="test")
+    reconstruct = model.field("reconstruction")
+    far = distances(reconstruct, VALIDATION.images, batch_size=COUNT, name="test")
     limit = np.quantile(far, 0.95)
-    far = distances(model.reconstruct, DIGITS.test.images, batch_size=COUNT, name="test")
+    far = distances(reconstruct, DIGITS.test.images, batch_size=COUNT, name="test")
     np.testing.assert_array_equal(alarms.outcomes, far > limit)
     for condition in (detection.PLAIN, detection.KNOWING):
         at = {metric: each for (c, metric, e), each in found.items() if (c, e) == (condition, 0.0)}
@@ -121,10 +124,10 @@ def test_strangers_are_made_as_they_say():
 
 def test_it_needs_a_decoder():
     model = painter()
-    assert detection.evaluate(model.predict, DIGITS, batch_size=COUNT) is None
-    assert detection.evaluate(Predictor(model.predict), DIGITS, batch_size=COUNT) is None
+    with pytest.raises(NotApplicable, match="the model has no `reconstruction`"):
+        suites.run(detection, model.field("logits"), DIGITS, batch_size=COUNT)
     # One that cannot be differentiated is asked for all but attacks.
-    found = measure(Predictor(model.predict, reconstruct=model.reconstruct))
+    found = measure(dataclasses.replace(model, differentiable=None))
     assert {condition for condition, _, _ in found} == {
         "clean",
         "noise",

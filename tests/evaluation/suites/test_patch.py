@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from data.dataset import Dataset, Split
+from evaluation import suites
 from evaluation.attacks import patches
+from evaluation.suites import NotApplicable
 from evaluation.suites.adversarial import patch
 from tests.evaluation.suites import stripes
 from tests.evaluation.suites.digits import constant
@@ -91,8 +93,10 @@ def test_few_classes_are_all_targets():
 def test_it_does_not_apply_to_a_single_class():
     ones = Split(STRIPES.test.images, np.ones_like(LABELS))
     lone = dataclasses.replace(STRIPES, validation=ones, test=ones)
-    assert patch.evaluate(stripes.PREDICTOR, lone, batch_size=COUNT) is None
+    with pytest.raises(NotApplicable, match="no class that others"):
+        suites.run(patch, stripes.PREDICTOR, lone, batch_size=COUNT)
 
 
 def test_it_does_not_apply_to_answers_alone():
-    assert patch.evaluate(constant, STRIPES, batch_size=COUNT) is None
+    with pytest.raises(NotApplicable, match="no `differentiable`"):
+        suites.run(patch, constant, STRIPES, batch_size=COUNT)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from data.dataset import Split
+from evaluation import suites
 from evaluation.model import Predictor
+from evaluation.suites import NotApplicable
 from evaluation.suites.representation import place_probe
 from tests.evaluation.suites.digits import constant, dataset, mnist
 
@@ -34,7 +36,7 @@ def layers(images):
 
 
 def test_a_place_is_found_in_the_layers_that_have_it():
-    model = Predictor(constant, activations=layers)
+    model = Predictor.of(constant, activations=layers)
     results = place_probe.evaluate(model, small_dataset(), batch_size=100)
     # In the order of the layers, not of the alphabet.
     assert [result.condition for result in results] == ["pixels", "places", "mass", "a noise"]
@@ -63,4 +65,5 @@ def test_sketches_are_signed_sums_in_which_everything_counts_once():
 
 
 def test_it_does_not_apply_to_models_that_name_no_layers():
-    assert place_probe.evaluate(constant, small_dataset(), batch_size=100) is None
+    with pytest.raises(NotApplicable, match="no `activations`"):
+        suites.run(place_probe, constant, small_dataset(), batch_size=100)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from data.dataset import Split
+from evaluation import suites
 from evaluation.model import Predictor
 from evaluation.perturbations.curve import distort_all
+from evaluation.suites import NotApplicable
 from evaluation.suites.representation import pose_probe
 from tests.evaluation.suites.digits import constant, dataset, mnist
 
@@ -23,7 +25,7 @@ def small_dataset():
 def served(vectors_of_validation, vectors_of_test):
     """A model whose features are given, whatever it is shown; the suite asks in this order."""
     queue = [vectors_of_validation, vectors_of_test]
-    return Predictor(constant, features=lambda images: queue.pop(0))
+    return Predictor.of(constant, features=lambda images: queue.pop(0))
 
 
 def evaluate(predict):
@@ -88,6 +90,8 @@ def test_poses_are_those_that_the_images_have():
 
 def test_it_does_not_apply_without_features_or_images_to_fit_on():
     data = small_dataset()
-    assert pose_probe.evaluate(constant, data, batch_size=50) is None
+    with pytest.raises(NotApplicable, match="no `features`"):
+        suites.run(pose_probe, constant, data, batch_size=50)
     few = dataclasses.replace(data, validation=data.validation.sample(49))
-    assert pose_probe.evaluate(served([], []), few, batch_size=50) is None
+    with pytest.raises(NotApplicable, match="49 validation images"):
+        suites.run(pose_probe, served([], []), few, batch_size=50)

@@ -3,9 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from evaluation import suites
 from evaluation.model import Predictor
 from evaluation.perturbations.curve import distort_all
 from evaluation.results.answers import read_confusion
+from evaluation.suites import NotApplicable
 from evaluation.suites.representation import selectivity
 from tests.evaluation.suites.digits import constant, linear_classifier, some_digits
 
@@ -102,9 +104,9 @@ def test_a_classifier_that_only_a_scramble_changes_is_flagged():
 def test_a_models_own_confidences_are_brought_to_shares():
     data = some_digits()
     lengths = iter(np.array([[0.2, 0.2], [0.2, 0.2], [0.9, 0.3], [0.0, 0.0]]))
-    model = Predictor(
+    model = Predictor.of(
         lambda images: np.zeros((len(images), 2)),
-        confidences=lambda images: np.tile(next(lengths), (len(images), 1)),
+        probabilities=lambda images: np.tile(next(lengths), (len(images), 1)),
     )
     found = evaluate(model, data)
     assert found["change of the probabilities", "small map"].value == 0.0
@@ -117,4 +119,5 @@ def test_it_does_not_apply_to_images_without_blocks():
     data = some_digits()
     tiny = type(data.test)(data.test.images[:, :3, :3], data.test.labels)
     tiny = type(data)("tiny", 10, tiny, tiny, tiny)
-    assert selectivity.evaluate(constant, tiny, batch_size=24) is None
+    with pytest.raises(NotApplicable, match="fewer than 4 pixels"):
+        suites.run(selectivity, constant, tiny, batch_size=24)

@@ -8,6 +8,7 @@ from scipy import ndimage
 from cnn import convolve, pool
 from evaluation import suites
 from evaluation.model import Predictor
+from evaluation.suites import NotApplicable
 from evaluation.suites.shifts.sliding_window import compare
 from tests.evaluation.suites.digits import constant, dataset, mnist
 
@@ -33,7 +34,7 @@ def digits(count):
 
 
 def found(padding, count=8):
-    predictor = Predictor(
+    predictor = Predictor.of(
         constant, activations=lambda images: {"scores": scores(images, padding=padding)}
     )
     results = SUITE.evaluate(predictor, digits(count), batch_size=100)
@@ -92,7 +93,7 @@ def test_canvases_have_every_image_once():
 
     images = np.random.default_rng(0).integers(0, 256, (9, 6, 4, 3)).astype(np.uint8)
     data = dataset(images, np.zeros(9))
-    SUITE.evaluate(Predictor(constant, activations=activations), data, batch_size=2)
+    SUITE.evaluate(Predictor.of(constant, activations=activations), data, batch_size=2)
     canvases = next(each for each in seen if each.shape[1:] == (12, 8, 3))
     kept = data.test.sample(8).images / np.float32(255.0)
     np.testing.assert_allclose(canvases[1, :6, 4:], kept[5], rtol=1e-6)
@@ -106,7 +107,10 @@ def test_it_needs_maps_that_grow_and_four_images():
     def identity(images):
         return {"identity": images}
 
-    assert SUITE.evaluate(constant, digits(4), batch_size=4) is None
-    assert SUITE.evaluate(Predictor(constant, activations=flat), digits(4), batch_size=4) is None
-    few = Predictor(constant, activations=identity)
-    assert SUITE.evaluate(few, digits(3), batch_size=4) is None
+    with pytest.raises(NotApplicable, match="no `activations`"):
+        suites.run(SUITE, constant, digits(4), batch_size=4)
+    with pytest.raises(NotApplicable, match="known stride"):
+        suites.run(SUITE, Predictor.of(constant, activations=flat), digits(4), batch_size=4)
+    few = Predictor.of(constant, activations=identity)
+    with pytest.raises(NotApplicable, match="3 test images"):
+        suites.run(SUITE, few, digits(3), batch_size=4)

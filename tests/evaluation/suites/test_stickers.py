@@ -9,8 +9,10 @@ import pytest
 from data.dataset import Dataset, Split
 from data.faces.parts import NOSE
 from data.faces.tasks import FacesConfig
+from evaluation import suites
 from evaluation.attacks.gradient import attack_all, pgd
 from evaluation.model import Predictor
+from evaluation.suites import NotApplicable
 from evaluation.suites.adversarial import stickers
 from tests.evaluation.suites.digits import constant, some_digits
 from tests.evaluation.suites.painters import painter
@@ -137,11 +139,11 @@ def test_faces_wear_glasses(monkeypatch):
     _, dataset = faces()
 
     def scores(variables, images):  # any six numbers of the middle 28 x 28 pixels
-        return digits.scores(variables, images[:, 2:30, 2:30])[:, :6]
+        return digits.logits(variables, images[:, 2:30, 2:30])[:, :6]
 
-    model = Predictor(
+    model = Predictor.of(
         lambda images: np.asarray(scores(digits.variables, images)),
-        differentiable=digits._replace(scores=scores),
+        differentiable=digits._replace(logits=scores),
     )
     found = {r.condition: r for r in stickers.evaluate(model, dataset, batch_size=12)}
     assert set(found) == {"stickers", "stickers of noise", "glasses", "glasses of noise"}
@@ -150,7 +152,8 @@ def test_faces_wear_glasses(monkeypatch):
 
 
 def test_it_does_not_apply_to_answers_alone():
-    assert stickers.evaluate(constant, DIGITS, batch_size=COUNT) is None
+    with pytest.raises(NotApplicable, match="no `differentiable`"):
+        suites.run(stickers, constant, DIGITS, batch_size=COUNT)
 
 
 def test_no_sticker_is_measured_twice():

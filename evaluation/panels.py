@@ -1,0 +1,38 @@
+"""Pictures made of panels: a column for each image, and rows of what is shown of it."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+
+def make(columns: int, rows: int) -> tuple[Any, np.ndarray]:
+    """A figure of matplotlib without a window, and its axes, `[rows, columns]`."""
+    # Importing it takes half a second, which most commands can do without.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.3 * columns, 1.4 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def show(axis: Any, image: np.ndarray) -> None:
+    """Draws an image into a panel.
+
+    Args:
+        axis: The panel.
+        image: `[height, width, channels]`, clipped to [0, 1]; several channels are shown side by
+            side in grey unless they are three.
+    """
+    height, _, channels = image.shape
+    if channels != 3:
+        image = np.concatenate(np.split(image, channels, axis=-1), axis=1)[..., 0]
+    axis.imshow(np.clip(image, 0.0, 1.0), cmap="gray", vmin=0.0, vmax=1.0)
+    axis.set(xticks=[], yticks=[], xlim=(-0.5, image.shape[1] - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def save(figure: Any, path: pathlib.Path) -> None:
+    """Writes a figure as PNG; its folder is made."""
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=100)

@@ -1,0 +1,102 @@
+import contextlib
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cnn.output import Warp
+from common.errors import UserError
+from data.dataset import Dataset, Split
+from evaluation.model import Predictor
+from stn.sampling.grids import identity_grid
+from tests.training.tiny_model import TinyConfig
+from training import monitors
+from training.config_types import types_in
+from training.experiment import Experiment, from_json, to_json
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (10, 12, 12, 1), np.uint8)
+SPLIT = Split(IMAGES, np.zeros(10, np.int32))
+DATASET = Dataset("images", 3, SPLIT, SPLIT, SPLIT)
+GREY = IMAGES / np.float32(255.0)
+
+
+def warp(images):
+    grids = np.broadcast_to(identity_grid((12, 12)), (len(images), 1, 12, 12, 2))
+    return Warp(images[:, None], np.asarray(grids))
+
+
+MODEL = Predictor.of(
+    lambda images: np.zeros((len(images), 3)),
+    warp=warp,
+    reconstruction=lambda images: np.clip(images - 0.5, 0.0, 1.0),
+    couplings=lambda images: np.full((len(images), 4, 3), 1.0 / 3.0),
+)
+
+
+def observe(model=MODEL, names=monitors.NAMES, picture=None):
+    return monitors.observe(names, model, DATASET, batch_size=4, picture=picture)
+
+
+def test_the_numbers_are_those_of_the_output():
+    found = observe()
+    assert found["coverage"] == pytest.approx(1.0)
+    error = np.sum((np.clip(GREY - 0.5, 0.0, 1.0) - GREY) ** 2) / 10
+    assert found["reconstruction_error"] == pytest.approx(error, rel=1e-5)
+    assert found["coupling_entropy"] == pytest.approx(1.0)
+
+
+def test_couplings_that_decide_have_no_entropy():
+    sure = np.eye(3)[np.zeros((2, 4), int)]
+    assert monitors.coupling_entropy(sure) == pytest.approx(0.0, abs=1e-6)
+    halves = np.array([[[0.25, 0.25, 0.0]]])  # half of it goes nowhere
+    assert monitors.coupling_entropy(halves) == pytest.approx(np.log(2) / np.log(3))
+    assert monitors.coupling_entropy(np.ones((2, 4, 1))) == 0.0
+
+
+def test_every_monitor_draws_a_picture(tmp_path):
+    drawn = []
+
+    @contextlib.contextmanager
+    def picture(name):
+        drawn.append(name)
+        yield tmp_path / f"{name}.png"
+
+    observe(picture=picture)
+    assert drawn == list(monitors.NAMES)
+    for name in drawn:
+        content = (tmp_path / f"{name}.png").read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert len(content) > 3000
+
+
+def test_what_a_model_lacks_is_not_looked_at():
+    assert observe(Predictor.of(lambda images: np.zeros((len(images), 3)))) == {}
+    assert set(observe(names=("couplings",))) == {"coupling_entropy"}
+    assert observe(names=()) == {}
+
+
+def test_the_model_is_asked_once_for_all_monitors():
+    asked = []
+
+    def read(images, names):
+        asked.append(names)
+        return MODEL.read(images, names)
+
+    observe(dataclasses.replace(MODEL, read=read))
+    assert asked == [("couplings", "reconstruction", "warp")] * 3
+
+
+def test_an_unknown_monitor_is_one_line():
+    experiment = Experiment(model=TinyConfig(), steps=1, monitors=("warp",))
+    with pytest.raises(UserError, match="monitors='warp': did you mean warps") as caught:
+        experiment.check()
+    assert "\n" not in str(caught.value)
+
+
+def test_all_of_them_are_the_default_and_an_older_run_has_them_too():
+    experiment = Experiment(model=TinyConfig(), steps=1)
+    assert experiment.monitors == monitors.NAMES
+    experiment.check()
+    stored = to_json(experiment)
+    del stored["monitors"]
+    assert from_json(stored, lambda: types_in(experiment)) == experiment
