@@ -57,7 +57,7 @@ _MATCH_ACCURACY = flags.DEFINE_float(
 _LIMIT = flags.DEFINE_integer("limit", 0, "Test images to score, drawn at random; 0 for all.")
 _OUT = flags.DEFINE_string("out", None, "Folder that gets the records and the report.")
 _MODELS = flags.DEFINE_multi_string(
-    "model", [], "MODULE:FUNCTION that returns a model of your own; may be given several times."
+    "model", [], "MODULE:FUNCTION that returns a custom model; may be given several times."
 )
 _DATA = flags.DEFINE_string("data", "mnist", "Configuration whose dataset --model is asked about.")
 _TEST_DATA = flags.DEFINE_string(

@@ -2,7 +2,7 @@
 
 A condition that was measured at several strengths is a curve. Its headline is its value at the
 strength `parameters["headline"]`, where the suite names one, else the mean over all strengths but
-the one that leaves images as they are (`parameters["identity"]`): that one is the clean accuracy,
+the one that leaves images clean (`parameters["identity"]`): that one is the clean accuracy,
 which has a row of its own.
 """
 

@@ -48,7 +48,7 @@ class Contest:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the two are told apart."""
+        """True if the difference is significant."""
         return self.adjusted <= SIGNIFICANCE
 
 
@@ -64,8 +64,8 @@ class Row:
         axis: What the strength is, or empty.
         parameters: All else that defines what was measured.
         headlines: By model; models that were not measured are left out.
-        contests: Of the best model against each other one, where the metric has a good side and
-            outcomes per image.
+        contests: Of the best model against each other one, where more, or less, of the metric is
+            better and there are outcomes per image.
         distinction: The parameters that tell it from others of this suite, condition and metric.
     """
 
@@ -139,7 +139,7 @@ class Table:
 
 
 def good_side(metric: str) -> int:
-    """1 if more is better, -1 if less is, 0 if a metric has no good side as such."""
+    """1 if more is better, -1 if less is, 0 if neither is."""
     if "accuracy" in metric:
         return 1
     return -1 if "error" in metric or "fooled" in metric else 0

@@ -5,7 +5,10 @@ import math
 from evaluation.comparison.summary import Headline
 from evaluation.comparison.tables import Row, Table
 
+BEST = "best (p < .05, Holm)"
+"""Heads the column that names a row's best model, if it is significantly better than all others."""
 TIE = "≈"
+TIE_NOTE = f"{TIE} marks the best and what does not differ from it significantly."
 SINGLE = "single training"
 """In place of a winner where a compared model was trained once."""
 SINGLE_NOTE = (
@@ -99,7 +102,7 @@ def name_seeds(headline: Headline) -> str:
 
 
 def verdict(row: Row) -> str:
-    """Who wins, or how many cannot be told apart; empty where nothing was compared."""
+    """The best model, or the size of a tie; empty where nothing was compared."""
     if not row.is_of_trainings:
         return SINGLE
     leaders = row.leaders()

@@ -11,8 +11,9 @@ from evaluation.comparison.tables import Row, Table, tabulate
 from evaluation.reports.figures.figures import Drawing
 from evaluation.reports.figures.glance import SUITE, column_of, models_of, rows_at_a_glance
 from evaluation.reports.formatting import (
+    BEST,
     SINGLE_NOTE,
-    TIE,
+    TIE_NOTE,
     Format,
     mark_of,
     name_row,
@@ -85,14 +86,14 @@ def headlines(table: Table) -> str:
     rows = [
         {
             "condition": _escape(name_row(row)),
-            **({"significantly best": _escape(verdict(row))} if compared else {}),
+            **({BEST: _escape(verdict(row))} if compared else {}),
             **{code(model): _cell(row, model) for model in table.models},
         }
         for row in table.rows
     ]
     notes = []
     if any(len(row.leaders()) > 1 for row in table.rows):
-        notes.append(f"{TIE} marks the best that cannot be told apart.")
+        notes.append(TIE_NOTE)
     if not all(row.is_of_trainings for row in table.rows):
         notes.append(SINGLE_NOTE)
     found = [each for row in table.rows for each in row.headlines.values()]

@@ -1,4 +1,4 @@
-"""What a reader needs to know before the first number."""
+"""The statistics of a report, in words: what to know before the first number."""
 
 GUIDE = (
     "Every value is over all test images of its table, with a 95 % interval. Of one training it is "
@@ -11,10 +11,10 @@ GUIDE = (
     "single trainings, else by the paired two-level bootstrap; all tests of a suite are corrected "
     "together by Holm's method. A winner is marked only if all its tests are significant at 5 % "
     "and each model of the row was trained more than once: a test against a single training speaks "
-    "of that training, not of the model. A tie means that the models marked with it cannot be told "
-    "apart with so many images and seeds, not that they are equal; three seeds tell only large "
-    "differences apart. Numbers that are not means over images, and metrics without a good side, "
-    "have no winner.",
+    "of that training, not of the model. A tie means that the models marked with it do not "
+    "differ significantly with so many images and seeds, not that they are equal; with three seeds "
+    "only large differences are significant. Numbers that are not means over images, and metrics "
+    "of which neither more nor less is better, have no winner.",
     "A condition at several strengths is summarised by the mean over all of them but the one that "
     "changes nothing, or at the strength that its row names. What only one model has, such as "
     "a layer of its own, is in the sections of the suites. Compare models within one table only: "

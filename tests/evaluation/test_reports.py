@@ -11,9 +11,11 @@ from evaluation.reports.__main__ import main
 from evaluation.reports.figures.figures import draw_dots
 from evaluation.reports.figures.style import styles_of
 from evaluation.reports.formatting import (
+    BEST,
     SINGLE,
     SINGLE_NOTE,
     TIE,
+    TIE_NOTE,
     Format,
     name_row,
     name_table,
@@ -203,7 +205,7 @@ def test_one_model_and_nothing_at_all_make_reports(tmp_path):
     read(page)
     assert "90.0 %" in page
     assert 'class="number winner"' not in page
-    assert "significantly best" not in page + (tmp_path / "lone" / "report.md").read_text()
+    assert BEST not in page + (tmp_path / "lone" / "report.md").read_text()
     write_report([], tmp_path / "none", examples={})
     read((tmp_path / "none" / "report.html").read_text())
 
@@ -244,7 +246,7 @@ def test_headlines_for_a_readme(tmp_path):
     lines = summarise_headlines(tmp_path).splitlines()
     assert lines[0] == "**mnist, at the end of training**"
     assert lines[2].startswith("| condition ")
-    assert "| significantly best " in lines[2]
+    assert f"| {BEST} " in lines[2]
     cells = [cell.strip() for cell in lines[4].strip("|").split("|")]
     assert cells[:2] == ["clean: accuracy", "good"]
     bad, good = cells[2:]
@@ -260,7 +262,7 @@ def test_ties_and_flags_are_explained_below_a_markdown_table(report):
     assert re.search(r"\| 20\.0 % \(1\d\.\d to 2\d\.\d\) ! ", text)
     assert TIE not in text
     (table,) = tabulate(three_seeds("a", 0.9) + three_seeds("b", 0.895))
-    assert headlines(table).splitlines()[-1] == f"{TIE} marks the best that cannot be told apart."
+    assert headlines(table).splitlines()[-1] == TIE_NOTE
     assert headlines(table).count(f") {TIE}") == 2
 
 

@@ -1,4 +1,4 @@
-"""Figures of a comparison: curves with bands, dots with intervals, and what answers look like."""
+"""Figures of a comparison: curves with bands, dots with intervals, and figures of predictions."""
 
 import dataclasses
 import pathlib
@@ -83,7 +83,7 @@ def _plan(table: Table, styles: Styles) -> list[tuple[str, str, Callable[[], Fig
                 (row.suite, caption, lambda row=row: predictions.draw_reliability(row, styles))
             )
         if any(shifts.shift_maps(row)):
-            caption = f"{_title(row)}: the fuller the colour, the more often is the answer wrong"
+            caption = f"{_title(row)}: fuller colour for predictions that are wrong more often"
             plan.append((row.suite, caption, lambda row=row: shifts.draw_shift_maps(row)))
         if object_statistics.card(row):
             caption = f"{name_suite(row.suite)}: objects of each class, mean and standard deviation"

@@ -1,6 +1,6 @@
 """What shifts do to models at a glance: four numbers of each, for one table and one figure.
 
-Accuracy on images as they are, consistency and jaggedness under shifts, and how much the last
+Accuracy on clean images, consistency and jaggedness under shifts, and how much the last
 layer's sums depend on the phase of a shift. None of them says much without the others: a model that
 always says the same is perfectly consistent.
 """
@@ -70,7 +70,7 @@ def draw_at_a_glance(rows: Sequence[Row], styles: Mapping[str, Style]) -> Figure
                 capsize=1.5,
                 linewidth=1.2,
             )
-        axis.set_title(row.condition or "images as they are")
+        axis.set_title(row.condition or "clean images")
         axis.set_xlabel(textwrap.fill(label_value(row), _LABEL))
         axis.set_yticks(range(len(models)), models)
         axis.set_ylim(len(models) - 0.5, -0.5)

@@ -1,4 +1,4 @@
-"""Pictures of what classifiers answered: confusion matrices and reliability diagrams."""
+"""Figures of predictions: confusion matrices and reliability diagrams."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ _MISTAKE = "#d55e00"
 
 
 def confusions(row: Row) -> dict[str, np.ndarray]:
-    """`[labels, answers]` mean counts over seeds, for each model that has them."""
+    """`[labels, predictions]` mean counts over seeds, for each model that has them."""
     found = {name: read_confusion(each.details) for name, each in row.headlines.items()}
     return {name: counts for name, counts in found.items() if counts is not None}
 
@@ -28,7 +28,7 @@ def reliabilities(row: Row) -> dict[str, np.ndarray]:
 
 
 def draw_confusions(row: Row) -> Figure:
-    """The share of each label's images that got each wrong answer, one panel for each model."""
+    """The share of each label's images that got each wrong prediction, one panel for each model."""
     shares = {name: _mistakes(counts) for name, counts in confusions(row).items()}
     most = max(float(share.max()) for share in shares.values()) or 1.0
     rows = -(-len(shares) // _COLUMNS)
@@ -47,7 +47,7 @@ def draw_confusions(row: Row) -> Figure:
         axis.tick_params(labelsize=7, length=0)
         axis.spines[:].set_visible(True)
     caption = (
-        f"Answer; full colour: {100 * most:.2g} % of a label's images, half: a quarter of that"
+        f"Prediction; full colour: {100 * most:.2g} % of a label's images, half: a quarter of that"
     )
     figure.supxlabel(caption, fontsize=9.5)
     figure.supylabel("Label", fontsize=9.5)

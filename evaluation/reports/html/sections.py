@@ -12,8 +12,9 @@ from evaluation.reports.figures import glance
 from evaluation.reports.figures.figures import Drawing
 from evaluation.reports.figures.style import Style
 from evaluation.reports.formatting import (
+    BEST,
     SINGLE_NOTE,
-    TIE,
+    TIE_NOTE,
     Format,
     mark_of,
     name_row,
@@ -36,7 +37,7 @@ def headlines(content: Table, rows: Sequence[Row], styles: Mapping[str, Style]) 
     compared = any(row.contests for row in rows)
     header = [
         "condition",
-        *(["significantly best"] if compared else []),
+        *([BEST] if compared else []),
         *(_model(model, styles) for model in content.models),
     ]
     cells = [
@@ -49,7 +50,7 @@ def headlines(content: Table, rows: Sequence[Row], styles: Mapping[str, Style]) 
     ]
     caption = "Headlines above their 95 % intervals"
     if any(len(row.leaders()) > 1 for row in rows):
-        caption += f"; {TIE} marks the best that cannot be told apart"
+        caption += f"; {TIE_NOTE.removesuffix('.')}"
     shown = _with_flags(table(caption, header, cells), flags)
     if all(row.is_of_trainings for row in rows):
         return shown

@@ -1,4 +1,4 @@
-"""Accuracy on the test images as they are."""
+"""Accuracy on clean test images."""
 
 import numpy as np
 
