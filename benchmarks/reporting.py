@@ -14,7 +14,7 @@ from collections.abc import Callable
 from common.commands import steady_screen
 from common.errors import UserError
 from common.files import writable_file, write_json
-from training.run.environment import describe
+from evaluation.results.provenance import describe
 
 
 def make_parser(docstring: str | None, *, rounds: int) -> argparse.ArgumentParser:

@@ -26,7 +26,7 @@ from data.batches import DeviceSplit
 from data.sources.load import DatasetConfig
 from training import process
 from training.experiment import Experiment
-from training.run.environment import make_mesh
+from training.run.devices import make_mesh
 from training.step import make_program
 
 BATCHES = (16, 32, 64, 128, 256, 512)

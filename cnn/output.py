@@ -1,8 +1,10 @@
 """The output of every network: log-probabilities, and whatever else its forward pass has."""
 
-from typing import NamedTuple
+import dataclasses
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+from flax import nnx
 from jaxtyping import Array, Float
 
 # Keeps the logarithm of a probability finite.
@@ -54,3 +56,26 @@ class Output(NamedTuple):
 def log_probabilities(probabilities: Float[Array, "..."]) -> Float[Array, "..."]:
     """Logarithms of probabilities, of which those below 1e-12 count as that."""
     return jnp.log(jnp.maximum(probabilities, EPS))
+
+
+def fields_of(output: Any) -> dict[str, Any]:
+    """The fields that a network's output has, by name; those that are None are none.
+
+    Args:
+        output: An `Output`, or another `NamedTuple` or dataclass with `logits`.
+    """
+    if dataclasses.is_dataclass(output):
+        names = [field.name for field in dataclasses.fields(output)]
+    else:
+        names = getattr(output, "_fields", ("logits",))
+    return {name: value for name in names if (value := getattr(output, name)) is not None}
+
+
+def in_mode(network: nnx.Module, *, training: bool) -> nnx.Module:
+    """A view of a network with dropout and running averages as in training, or as in tests."""
+    return nnx.view(
+        network,
+        deterministic=not training,
+        use_running_average=not training,
+        raise_if_not_found=False,
+    )

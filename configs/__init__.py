@@ -7,5 +7,14 @@ an underscore are no experiments.
 
 from configs._catalogue import catalogue, describe, load, names
 from configs._command_line import parse_flags
+from configs._evaluation import Request, parse_evaluation
 
-__all__ = ["catalogue", "describe", "load", "names", "parse_flags"]
+__all__ = [
+    "Request",
+    "catalogue",
+    "describe",
+    "load",
+    "names",
+    "parse_evaluation",
+    "parse_flags",
+]

@@ -8,8 +8,9 @@ from absl import logging
 
 from common.errors import UserError
 from evaluation.model import Predictor
+from evaluation.results.provenance import checksum
 from inference.cost import measure
-from training.run.checkpoints import Checkpoints, checksum
+from training.run.checkpoints import Checkpoints
 from training.run.directory import Configurations, RunDirectory
 from training.setup import Setup, prepare
 from training.step import TrainState

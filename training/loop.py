@@ -14,13 +14,13 @@ from jax.experimental import multihost_utils
 
 from evaluation import suites
 from evaluation.model import Predictor, predict_all
+from evaluation.results import provenance
 from evaluation.results.result import Result, make_record
 from training import monitors
 from training.clock import per_second
 from training.experiment import Experiment, to_json
 from training.guards import claim_for_all, within_memory
 from training.interruption import Interrupted, StopRequest, stop_request
-from training.run import environment
 from training.run.checkpoints import Checkpoints
 from training.run.damage import TRAIN_SECONDS, VALIDATION_ACCURACY, WINDOW
 from training.run.directory import RunDirectory
@@ -98,7 +98,7 @@ class _Training:
         """Trains, evaluates the last step and writes the record."""
         if self.speaks:
             self.directory.rewind_metrics(self.step)
-            self.directory.add_environment(environment.describe())
+            self.directory.add_environment(provenance.describe())
         split = self.setup.training_split()
         train_steps, compile_seconds = self._compile(split)
         self.reporter = Reporter(
@@ -293,7 +293,7 @@ class _Training:
             train_seconds=round(seconds, 1),
             compile_seconds=round(compile_seconds, 1),
             images_per_second=None if speed is None else round(speed, 1),
-            environment=environment.describe(),
+            environment=provenance.describe(),
             experiment=to_json(self.experiment),
         )
         if self.speaks:

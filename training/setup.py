@@ -14,7 +14,7 @@ from evaluation import suites
 from evaluation.model import Differentiable, Predictor
 from evaluation.results.result import Result
 from training.experiment import Experiment
-from training.run.environment import make_mesh
+from training.run.devices import make_mesh
 from training.step import Program, TrainState, make_program
 
 # A batch of evaluation may have so many images where there are fewer; they cost little.

@@ -18,6 +18,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
+from cnn.output import fields_of, in_mode
 from common.errors import UserError, first_line
 from data.batches import DeviceSplit, draw, epoch_order, steps_per_epoch
 from training.experiment import Experiment
@@ -100,9 +101,9 @@ def make_program(
         return experiment.model.build(image_shape, num_classes, nnx.Rngs(key))
 
     abstract = nnx.eval_shape(create_model)
-    train_graph, params, _ = nnx.split(_set_training(abstract, True), nnx.Param, ...)
+    train_graph, params, _ = nnx.split(in_mode(abstract, training=True), nnx.Param, ...)
     jax.eval_shape(optimizer.init, params)  # so that an optimizer that does not fit says so here
-    test_graph, _, other = nnx.split(_set_training(abstract, False), nnx.Param, ...)
+    test_graph, _, other = nnx.split(in_mode(abstract, training=False), nnx.Param, ...)
 
     def create_state() -> TrainState:
         _, params, other = nnx.split(create_model(), nnx.Param, ...)
@@ -119,7 +120,7 @@ def make_program(
 
     def outputs(params, other, images, fields):
         model = nnx.merge(test_graph, params, other)
-        found = _by_name(model(over_devices(images)))
+        found = fields_of(model(over_devices(images)))
         return {name: found[name] for name in fields}
 
     def activations(params, other, images):
@@ -134,7 +135,7 @@ def make_program(
         train_steps=jax.jit(train_steps, donate_argnums=0, out_shardings=replicated),
         outputs=jax.jit(outputs, static_argnums=3, out_shardings=replicated),
         fields=jax.eval_shape(
-            lambda *variables: _by_name(nnx.merge(test_graph, *variables[:2])(variables[2])),
+            lambda *variables: fields_of(nnx.merge(test_graph, *variables[:2])(variables[2])),
             params,
             other,
             one_image,
@@ -147,27 +148,8 @@ def make_program(
     )
 
 
-def _by_name(output: Any) -> dict[str, Any]:
-    """The fields that a model's output has: those of a `NamedTuple` or dataclass, but for None."""
-    if dataclasses.is_dataclass(output):
-        names = [field.name for field in dataclasses.fields(output)]
-    else:
-        names = getattr(output, "_fields", ("logits",))
-    return {name: value for name in names if (value := getattr(output, name)) is not None}
-
-
 def _over_devices(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
-
-
-def _set_training(model: nnx.Module, training: bool) -> nnx.Module:
-    """A view of the model with dropout and its like on or off; a model may have none."""
-    return nnx.view(
-        model,
-        deterministic=not training,
-        use_running_average=not training,
-        raise_if_not_found=False,
-    )
 
 
 def _make_step(graph, optimizer: optax.GradientTransformation, ema_decay: float):

@@ -20,7 +20,7 @@ from evaluation.results.result import mean
 from stn.networks.mnist import TransformerNetworkConfig
 from tests.training.tiny_model import Tiny, TinyConfig
 from training.experiment import Experiment
-from training.run.environment import make_mesh
+from training.run.devices import make_mesh
 from training.setup import Setup
 from training.step import make_program
 

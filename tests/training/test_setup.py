@@ -9,7 +9,7 @@ from data.dataset import Dataset, Split
 from data.sources.load import DatasetConfig
 from tests.training.tiny_model import Tiny, TinyConfig
 from training.experiment import Experiment
-from training.run.environment import make_mesh
+from training.run.devices import make_mesh
 from training.setup import Setup, prepare
 from training.step import make_program
 

@@ -10,17 +10,16 @@ used.
 import contextlib
 import pathlib
 import shutil
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from common.errors import UserError
+from evaluation.results.provenance import checksum
 from training.run.damage import CHECKSUM, STEP, VALIDATION_ACCURACY, fault_of_facts, misfit, reason
 
 # Far above what a run writes; longer ones are not read into memory.
@@ -292,13 +291,3 @@ def _read_facts(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
         return manager.restore(step, args=items)["facts"] or {}
     except Exception:  # orbax raises many kinds for damaged files
         return {}
-
-
-def checksum(state: Any) -> int:
-    """CRC-32 over the bytes of all arrays of a pytree, in its order."""
-    value = 0
-    for leaf in jax.tree.leaves(state):
-        if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.key_data(leaf)
-        value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, value)
-    return value

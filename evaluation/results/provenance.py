@@ -1,4 +1,4 @@
-"""Where and with what a run ran, and the devices that it runs on."""
+"""Where results come from: machine, versions, revision, and a checksum of the weights."""
 
 import importlib.metadata
 import os
@@ -6,34 +6,16 @@ import pathlib
 import platform
 import subprocess
 import time
+import zlib
+from typing import Any
 
 import jax
-from jax.sharding import AxisType, Mesh
+import numpy as np
 
-from common.errors import UserError, first_line, printable
-from training.step import DATA_AXIS
+from common.errors import printable
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 _ROOT = pathlib.Path(__file__).parents[2]
-
-
-def make_mesh() -> Mesh:
-    """One axis over all devices of all hosts.
-
-    Raises:
-        UserError: if the platform that JAX was told to use has no device.
-    """
-    try:
-        count = jax.device_count()
-    # JAX asserts that a named platform is there, and under python -O asks None for its devices.
-    except (RuntimeError, AssertionError, AttributeError) as error:
-        reason = first_line(error) if str(error) else "JAX finds none"
-        raise UserError(
-            f"no device to run on ({reason}); check JAX_PLATFORMS="
-            f"{os.environ.get('JAX_PLATFORMS', '')!r} and the installed jax (GPUs: pip install "
-            "-e '.[train,cuda]')"
-        ) from error
-    return jax.make_mesh((count,), (DATA_AXIS,), axis_types=(AxisType.Auto,))
 
 
 def describe() -> dict[str, object]:
@@ -93,3 +75,13 @@ def _git_revision() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return f"{revision} with changes" if changed else revision
+
+
+def checksum(state: Any) -> int:
+    """CRC-32 over the bytes of all arrays of a pytree, in its order."""
+    value = 0
+    for leaf in jax.tree.leaves(state):
+        if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, value)
+    return value

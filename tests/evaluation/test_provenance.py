@@ -5,7 +5,7 @@ import subprocess
 
 import jax
 
-from training.run import environment
+from evaluation.results import provenance
 
 
 def test_facts_of_a_machine_that_hides_everything(monkeypatch):
@@ -21,8 +21,8 @@ def test_facts_of_a_machine_that_hides_everything(monkeypatch):
     monkeypatch.setattr(pathlib.Path, "read_text", missing)
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    monkeypatch.setattr(environment.platform, "processor", lambda: "")
-    facts = environment.describe()
+    monkeypatch.setattr(provenance.platform, "processor", lambda: "")
+    facts = provenance.describe()
     assert facts["device"] == "CPU, ? cores"
     assert facts["versions"]["jax"] is None
     assert facts["git_revision"] is None
@@ -31,6 +31,6 @@ def test_facts_of_a_machine_that_hides_everything(monkeypatch):
 def test_a_processors_name_is_printable(monkeypatch, tmp_path):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_bytes(b"model name\t: Fast\xff\x1b[2J 3000\n")
-    monkeypatch.setattr(environment.pathlib, "Path", lambda _: cpuinfo)
-    name = environment._device_name(jax.devices()[0])
+    monkeypatch.setattr(provenance.pathlib, "Path", lambda _: cpuinfo)
+    name = provenance._device_name(jax.devices()[0])
     assert name.startswith("Fast\ufffd\\x1b[2J 3000, ")

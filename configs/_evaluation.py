@@ -1,0 +1,141 @@
+"""From a command line to what `evaluate.py` is to measure."""
+
+import dataclasses
+import difflib
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from common.errors import UserError, first_line
+from common.files import expand, writable_folder
+from evaluation import suites
+
+_SUITES = flags.DEFINE_list(
+    "suites", [], "Suites to run, separated by commas; all but expensive ones by default."
+)
+_CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint", "last", ["last", "best"], "The last step, or the best on validation."
+)
+_MATCH_ACCURACY = flags.DEFINE_float(
+    "match_accuracy", None, "Take each run's first checkpoint with this validation accuracy, in %."
+)
+_LIMIT = flags.DEFINE_integer("limit", 0, "Test images to score, drawn at random; 0 for all.")
+_OUT = flags.DEFINE_string("out", None, "Folder that gets the records and the report.")
+_MODELS = flags.DEFINE_multi_string(
+    "model", [], "MODULE:FUNCTION that returns a custom model; may be given several times."
+)
+_DATA = flags.DEFINE_string("data", "mnist", "Configuration whose dataset --model is asked about.")
+_TEST_DATA = flags.DEFINE_string(
+    "test_data", None, "Dataset whose test images are asked about, in place of each run's own."
+)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data; else TFDS_DATA_DIR.")
+_FLAGS = (
+    *(_SUITES, _CHECKPOINT, _MATCH_ACCURACY, _LIMIT, _OUT),
+    *(_MODELS, _DATA, _TEST_DATA, _DATA_DIR),
+)
+_LIST = ["list"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What an evaluation is of.
+
+    Attributes:
+        runs: Folders of runs, or of several, as they were typed.
+        models: Names of custom models, MODULE:FUNCTION.
+        suites: Names.
+        checkpoint: "last" or "best".
+        match_accuracy: On validation, in [0, 1]; None for none.
+        limit: Test images to score; 0 for all.
+        out: Folder for records and report, which can be written; None for none.
+        data: Configuration whose dataset custom models are asked about.
+        test_data: Dataset of other test images; None for each run's own.
+        data_dir: Of prepared data; None for the usual one.
+    """
+
+    runs: tuple[str, ...]
+    models: tuple[str, ...]
+    suites: tuple[str, ...]
+    checkpoint: str
+    match_accuracy: float | None
+    limit: int
+    out: pathlib.Path | None
+    data: str
+    test_data: str | None
+    data_dir: str | None
+
+
+def parse_evaluation(arguments: Sequence[str], documentation: str) -> Request:
+    """Parses the command line of an evaluation; `--help` and `list` end the process.
+
+    Args:
+        arguments: The program's name and its arguments.
+        documentation: Of the command, for `--help`.
+
+    Raises:
+        UserError: if anything on the command line is unknown or does not fit.
+    """
+    if any(word.lstrip("-") in ("h", "help", "helpfull", "helpshort") for word in arguments[1:]):
+        print(_help(documentation))
+        sys.exit(0)
+    try:
+        words = flags.FLAGS(arguments)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(_unknown_flag(error.flagname)) from error
+    except flags.Error as error:
+        raise UserError(first_line(error)) from error
+    if words == _LIST:
+        print(suites.describe())
+        sys.exit(0)
+    _check(words)
+    accuracy, out = _MATCH_ACCURACY.value, _OUT.value
+    data_dir = _DATA_DIR.value
+    names = _chosen_suites()
+    for name in names:
+        suites.load(name)
+    return Request(
+        runs=tuple(words),
+        models=tuple(dict.fromkeys(_MODELS.value)),
+        suites=tuple(names),
+        checkpoint=_CHECKPOINT.value,
+        match_accuracy=None if accuracy is None else accuracy / 100.0,
+        limit=_LIMIT.value,
+        out=None if out is None else writable_folder(out, "--out"),
+        data=_DATA.value,
+        test_data=_TEST_DATA.value,
+        data_dir=None if data_dir is None else str(expand(data_dir, "--data_dir")),
+    )
+
+
+def _check(words: Sequence[str]) -> None:
+    if not words and not _MODELS.value:
+        raise UserError("name at least one run, as in: python evaluate.py runs/capsnet_mnist")
+    if _LIMIT.value < 0:
+        raise UserError(f"--limit={_LIMIT.value}: must be at least 0")
+    accuracy = _MATCH_ACCURACY.value
+    if accuracy is not None and not 0.0 <= accuracy <= 100.0:
+        raise UserError(f"--match_accuracy={accuracy}: must be a percentage from 0 to 100")
+
+
+def _help(documentation: str) -> str:
+    lines = [
+        f"  --{each.name}={each.default}\n      {flags.FLAGS[each.name].help}" for each in _FLAGS
+    ]
+    return "\n".join([documentation.strip(), "", "Flags, with their defaults:", *lines])
+
+
+def _unknown_flag(name: str) -> str:
+    names = [each.name for each in _FLAGS]
+    near = difflib.get_close_matches(name, names, n=1)
+    meant = f"did you mean --{near[0]}? There" if near else "there"
+    return f"--{name}: there is no such flag; {meant} are --{', --'.join(names)}"
+
+
+def _chosen_suites() -> list[str]:
+    """Each named suite once, or the default ones."""
+    names = [name.strip() for name in _SUITES.value]
+    if flags.FLAGS["suites"].present and not any(names):
+        raise UserError("--suites is empty; name some, or leave it out for the usual ones")
+    return list(dict.fromkeys(names)) or suites.default_names()

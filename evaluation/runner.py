@@ -1,0 +1,273 @@
+"""Suites over models: one record each, measured or found again, and what could not be done."""
+
+import contextlib
+import functools
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import jax
+import numpy as np
+from flax import nnx
+from tqdm import tqdm
+
+from common.errors import UserError, first_line
+from data.dataset import Dataset
+from evaluation import suites
+from evaluation.model import Predict, Predictor, as_predictor, predict_all
+from evaluation.modules import of_module
+from evaluation.results.provenance import checksum, describe
+from evaluation.results.store import Record, RecordStore
+
+BATCH_SIZE = 250
+# What a machine may lack, which is no mistake of a suite.
+_SHORTAGES = (MemoryError, OSError, jax.errors.JaxRuntimeError)
+
+
+class Subject(NamedTuple):
+    """A model to evaluate, and the facts for its records.
+
+    Attributes:
+        model: As suites see it.
+        dataset: Its test images are scored; suites may look at the others for thresholds.
+        batch_size: Images per call.
+        facts: See `evaluation.results.store.Record`.
+    """
+
+    model: Predictor
+    dataset: Dataset
+    batch_size: int
+    facts: dict[str, Any]
+
+    def on(self, dataset: Dataset, **facts: Any) -> "Subject":
+        """The same model on the test images of a dataset, with further facts."""
+        facts = {
+            **self.facts,
+            "dataset": dataset.name,
+            "data": dataset.test.checksum,
+            "environment": describe(),
+            **facts,
+        }
+        return self._replace(dataset=dataset, facts=facts)
+
+
+@functools.singledispatch
+def subject_of(model: Any, dataset: Dataset | None, name: str) -> Subject:
+    """A model, of whatever kind, with what is known of it.
+
+    Args:
+        model: A function of images to logits, a `Predictor`, or an NNX module; `inference` adds
+            its runs and their folders.
+        dataset: Whose test images are scored; None for those of a run.
+        name: For records and tables.
+
+    Raises:
+        UserError: if it is none of these, or there is no dataset.
+    """
+    if not callable(model):
+        raise UserError(
+            f"{name}={model!r:.80}: must be a function of images, a Predictor, an NNX module, or, "
+            "once inference is imported, a run or its folder"
+        )
+    dataset = _given(dataset, name)
+    predictor = as_predictor(cast(Predict, model))
+    # Its predictions for some images stand in for its weights, which are not known.
+    logits = predict_all(predictor, dataset.test.images[:2], batch_size=BATCH_SIZE, name=name)
+    return _subject(predictor, dataset, name, weights=f"{checksum(logits):08x}", parameters=None)
+
+
+@subject_of.register
+def _(model: nnx.Module, dataset: Dataset | None, name: str) -> Subject:
+    dataset = _given(dataset, name)
+    parameters = nnx.state(model, nnx.Param)
+    return _subject(
+        of_module(model, dataset.image_shape),
+        dataset,
+        name,
+        weights=f"{checksum(parameters):08x}",
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(parameters)),
+    )
+
+
+def _given(dataset: Dataset | None, name: str) -> Dataset:
+    if dataset is None:
+        raise UserError(f"dataset=None: {name} comes without one; name whose test images to score")
+    return dataset
+
+
+def _subject(predictor: Predictor, dataset: Dataset, name: str, **facts: Any) -> Subject:
+    known = {
+        "run": name.replace(":", "_"),
+        "name": name,
+        "model": name,
+        "seed": None,
+        "checkpoint": "last",
+        "step": None,
+        "experiment": None,
+        "train_images": None,
+        "test_data": None,
+        "limit": 0,
+    }
+    return Subject(predictor, dataset, BATCH_SIZE, {**known, **facts}).on(dataset)
+
+
+def group(
+    models: Mapping[str, Any], dataset: Dataset | None
+) -> list[tuple[str, Callable[[], Subject]]]:
+    """What makes each of several models, in groups that differ in their seed alone.
+
+    Args:
+        models: By name; several trainings of one as a sequence, whose seeds are counted from 0
+            where they are not known.
+        dataset: See `subject_of`.
+    """
+    makers = []
+    for name, given in models.items():
+        trainings = list(given) if isinstance(given, list | tuple) else [given]
+        if not trainings:
+            raise UserError(f"{name}=[]: has no training")
+        for number, training in enumerate(trainings):
+            seed = number if len(trainings) > 1 else None
+            run = name if seed is None else f"{name}_seed{seed}"
+            makers.append((run, functools.partial(_member, training, dataset, name, run, seed)))
+    return makers
+
+
+def _member(model: Any, dataset: Dataset | None, name: str, run: str, seed: int | None) -> Subject:
+    subject = subject_of(model, dataset, name)
+    known = subject.facts["seed"]
+    facts = {"model": name, "run": run, "seed": seed if known is None else known}
+    return subject._replace(facts={**subject.facts, **facts})
+
+
+class Failures:
+    """What could not be done, which ends in an error once all else is done."""
+
+    def __init__(self):
+        self.messages: list[str] = []
+
+    @contextlib.contextmanager
+    def collect(self, what: str) -> Iterator[None]:
+        """Goes on where a user's mistake or a shortage would end the command.
+
+        Args:
+            what: Is being done; empty where the error says so.
+        """
+        try:
+            yield
+        except (UserError, *_SHORTAGES) as error:
+            reason = str(error) if isinstance(error, UserError) else first_line(error)
+            self.messages.append(": ".join(filter(None, (what, reason))))
+            say(f"failed: {self.messages[-1]}")
+
+    def end(self) -> None:
+        """Raises a `UserError` that names the first one and counts the others."""
+        if self.messages:
+            others = f"; and {len(self.messages) - 1} more, above" if self.messages[1:] else ""
+            raise UserError(f"{self.messages[0]}{others}")
+
+
+class Measured(NamedTuple):
+    """What was measured of models.
+
+    Attributes:
+        records: Of every model and suite, those of suites that do not apply without results.
+        datasets: By name.
+        failures: What could not be done.
+        report: The page that was written; None if none was.
+    """
+
+    records: list[Record]
+    datasets: dict[str, Dataset]
+    failures: Failures
+    report: pathlib.Path | None = None
+
+
+def say(text: str) -> None:
+    """Prints a line above the progress bar, where tables are not."""
+    tqdm.write(text, file=sys.stderr)
+
+
+def measure(
+    makers: Sequence[Callable[[], Subject]],
+    names: Sequence[str],
+    *,
+    out: pathlib.Path | None = None,
+) -> Measured:
+    """Runs suites over models, one model in memory at a time.
+
+    One that cannot be made, or a suite that fails, is no reason to leave the others.
+
+    Args:
+        makers: Of the models.
+        names: Of the suites.
+        out: Keeps a record of each, which answers the same request later, and a report of all
+            records that are there.
+
+    Raises:
+        UserError: if there is no such suite, or a record in `out` is damaged.
+    """
+    modules = {name: suites.load(name) for name in names}
+    store = None if out is None else RecordStore(out)
+    if store:
+        store.read_all()  # a damaged one would be in the way of the report
+    found = Measured([], {}, Failures())
+    total = len(makers) * len(modules)
+    with tqdm(total=total, unit="suite", desc="evaluate", disable=None) as bar:
+        for make in makers:
+            with found.failures.collect(""):
+                subject = make()
+                found.datasets[subject.dataset.name] = subject.dataset
+                for name, module in modules.items():
+                    with found.failures.collect(f"{subject.facts['run']}: {name}"):
+                        record = _measure(subject, name, module, store, found.failures)
+                        found.records.append(record)
+                    bar.update()
+    if out is not None and store:
+        with found.failures.collect(f"--out={out}: the report"):
+            # Importing matplotlib takes half a second, which most commands can do without.
+            from evaluation.reports import write_report
+
+            there = store.read_all()
+            write_report(there, out, examples=_examples(found.datasets, there))
+            return found._replace(report=out / "report.html")
+    return found
+
+
+def _measure(
+    subject: Subject, name: str, module: Any, store: RecordStore | None, failures: Failures
+) -> Record:
+    """A suite's record: the one that is there already, or a new one, if only in memory."""
+    facts = {**subject.facts, "suite": name}
+    record = store.find(facts) if store else None
+    if record is not None:
+        return record
+    say(f"{facts['run']}: {name}, compiling what is new to it")
+    start = time.perf_counter()
+    try:
+        results = suites.run(module, subject.model, subject.dataset, batch_size=subject.batch_size)
+        outcome = f"took {time.perf_counter() - start:.1f} s"
+    except suites.NotApplicable as reason:
+        results, outcome = [], f"is not applicable: {reason}"
+    facts["seconds"] = round(time.perf_counter() - start, 1)
+    say(f"{facts['run']}: {name} {outcome}")
+    if store:
+        with failures.collect(f"{facts['run']}: the record of {name}"):
+            return store.write(facts, results)
+    return Record(facts, tuple(results))
+
+
+def _examples(
+    datasets: dict[str, Dataset], records: Sequence[Record]
+) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+    """Pictures of what the suites that were measured do to some test images, by dataset."""
+    shown: dict[str, dict[str, dict[str, np.ndarray]]] = {name: {} for name in datasets}
+    measured = {(r.facts["dataset"], r.facts["suite"]) for r in records if r.results}
+    # The folder may have records of a suite that is no longer there.
+    there = {(name, suite) for name in datasets for suite in suites.names()}
+    for name, suite in sorted(measured & there):
+        if images := suites.examples(suite, datasets[name]):
+            shown[name][suite] = images
+    return shown

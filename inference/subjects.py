@@ -1,0 +1,139 @@
+"""Runs and custom models as subjects of an evaluation."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+from common.errors import UserError
+from data.dataset import Dataset
+from data.sources.load import load_elsewhere
+from evaluation import custom_model
+from evaluation.results.provenance import checksum
+from evaluation.runner import Subject, say, subject_of
+from inference.restore import RestoredRun, restore_run
+from training.experiment import Experiment, to_json
+from training.run.directory import Configurations
+
+Describe = Callable[[str, Experiment], str]
+"""From a configuration's name and an experiment to what runs of other seeds have in common."""
+
+
+@subject_of.register
+def _(run: RestoredRun, dataset: Dataset | None, name: str) -> Subject:
+    experiment = run.setup.experiment
+    facts = {
+        "run": name,
+        "name": run.name,
+        "model": run.name,
+        "seed": experiment.seed,
+        "checkpoint": "last",
+        "step": run.step,
+        "weights": run.weights,
+        "parameters": run.state.num_parameters,
+        "experiment": to_json(experiment),
+        "train_images": _train_images(experiment, run.setup.dataset),
+        "test_data": None,
+        "limit": 0,
+    }
+    own = run.setup.dataset
+    subject = Subject(run.predictor, own, run.setup.evaluation_batch_size, facts)
+    return subject.on(own) if dataset is None else subject.on(dataset, test_data=dataset.name)
+
+
+@subject_of.register(str)
+@subject_of.register(pathlib.Path)
+def _(folder: str | pathlib.Path, dataset: Dataset | None, name: str) -> Subject:
+    return subject_of(restore_run(folder), dataset, name)
+
+
+def _train_images(experiment: Experiment, dataset: Dataset) -> int | None:
+    """How many images a run learnt from; None if they were rendered and never repeated."""
+    asked = getattr(experiment.dataset, "train_images", 0)
+    return asked or (len(dataset.train) if dataset.generator is None else None)
+
+
+def of_run(
+    folder: pathlib.Path,
+    name: str,
+    *,
+    checkpoint: str,
+    match_accuracy: float | None,
+    data_dir: str | None,
+    configurations: Configurations,
+    describe: Describe,
+) -> Subject:
+    """A run at one of its checkpoints.
+
+    Args:
+        folder: Of the run.
+        name: For records.
+        checkpoint: See `inference.restore.restore_run`, as for the others.
+        match_accuracy: See there.
+        data_dir: See there.
+        configurations: See there.
+        describe: What the run's model is called in tables.
+
+    Raises:
+        UserError: as `restore_run`.
+    """
+    say(f"{name}: reading its images and its checkpoint")
+    run = restore_run(
+        folder,
+        checkpoint=checkpoint,
+        match_accuracy=match_accuracy,
+        data_dir=data_dir,
+        configurations=configurations,
+    )
+    subject = subject_of(run, None, name)
+    if match_accuracy is not None:
+        checkpoint = f"{100.0 * match_accuracy:.2f} % on validation"
+    model = describe(run.name, run.setup.experiment)
+    return subject._replace(facts={**subject.facts, "model": model, "checkpoint": checkpoint})
+
+
+def of_custom_model(
+    name: str, data: str, *, data_dir: str | None, configurations: Configurations
+) -> Subject:
+    """A custom model, asked about the images of a configuration.
+
+    Args:
+        name: MODULE:FUNCTION.
+        data: Name of the configuration.
+        data_dir: Of prepared data; None for the usual one.
+        configurations: From the name to its experiment.
+
+    Raises:
+        UserError: if the model or the images cannot be had, or do not fit together.
+    """
+    experiment = configurations(data)
+    model = custom_model.load(name)
+    say(f"--model={name}: reading the images of {data}")
+    dataset = experiment.dataset.load(data_dir)
+    size = experiment.evaluation_batch_size
+    logits = custom_model.check(name, model, dataset, batch_size=size)
+    subject = subject_of(custom_model.guard(name, model, dataset), dataset, name)
+    facts = {**subject.facts, "weights": f"{checksum(logits):08x}"}
+    return subject._replace(batch_size=size, facts=facts)
+
+
+def elsewhere(subject: Subject, test_data: str | None, limit: int, data_dir: str | None) -> Subject:
+    """A subject on other test images, or on fewer of them.
+
+    Args:
+        subject: The model on its own test images.
+        test_data: Name of another dataset; None for the same.
+        limit: So many of the test images, drawn at random; 0 for all.
+        data_dir: Of prepared data; None for the usual one.
+
+    Raises:
+        UserError: if the other images cannot be read, or do not fit the model.
+    """
+    dataset = subject.dataset
+    if test_data:
+        try:
+            dataset = load_elsewhere(dataset, test_data, data_dir)
+        except UserError as error:
+            raise UserError(f"--test_data={test_data}: {error}") from error
+    if limit:
+        dataset = dataclasses.replace(dataset, test=dataset.test.sample(limit))
+    return subject.on(dataset, test_data=test_data, limit=limit)
