@@ -193,7 +193,14 @@ def check_shape(name, shape):
     return check
 
 
+def check_tables(found):
+    (table,) = found["tables"]
+    assert table.rows[0].headlines["brightness"].value == 1.0
+    assert {row.suite for row in table.rows} == {"clean", "rotation"}
+
+
 CHECKS = {
+    "tables": check_tables,
     "class_capsules": check_routing,
     "task": check_task,
     "FEATURES": check_features,

@@ -9,7 +9,7 @@ from flax import nnx
 
 import evaluation
 import inference
-from cnn import Output
+from cnn import ConvolutionalNetworkConfig, Output
 from common.errors import UserError
 from data.dataset import Dataset, Split
 from evaluation.runner import subject_of
@@ -110,7 +110,9 @@ def test_mistakes_are_named(models, dataset, suites, message):
 def test_a_run_and_its_folder_are_models(tmp_path, data_dir, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", data_dir)
     folder = tmp_path / "run"
-    record = loop.run(EXPERIMENT, name="tiny", workdir=str(folder), data_dir=data_dir)
+    model = ConvolutionalNetworkConfig((3,), pooling=("max2",), dense=(7,))
+    experiment = dataclasses.replace(EXPERIMENT, model=model)
+    record = loop.run(experiment, name="tiny", workdir=str(folder), data_dir=data_dir)
     run = inference.restore_run(folder, data_dir=data_dir)
     (table,) = evaluation.evaluate({"run": run, "folder": str(folder)}, suites=["clean"])
     (first, second) = [headline(table, name).value for name in ("run", "folder")]
