@@ -12,25 +12,51 @@ from common.errors import UserError, first_line
 from common.files import expand, writable_folder
 from evaluation import suites
 
+# Apart from those of `train.py`, for both commands take, for one, a `data_dir`.
+_GIVEN = flags.FlagValues()
 _SUITES = flags.DEFINE_list(
-    "suites", [], "Suites to run, separated by commas; all but expensive ones by default."
+    "suites",
+    [],
+    "Suites to run, separated by commas; all but expensive ones by default.",
+    flag_values=_GIVEN,
 )
 _CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "last", ["last", "best"], "The last step, or the best on validation."
+    "checkpoint",
+    "last",
+    ["last", "best"],
+    "The last step, or the best on validation.",
+    flag_values=_GIVEN,
 )
 _MATCH_ACCURACY = flags.DEFINE_float(
-    "match_accuracy", None, "Take each run's first checkpoint with this validation accuracy, in %."
+    "match_accuracy",
+    None,
+    "Take each run's first checkpoint with this validation accuracy, in %.",
+    flag_values=_GIVEN,
 )
-_LIMIT = flags.DEFINE_integer("limit", 0, "Test images to score, drawn at random; 0 for all.")
-_OUT = flags.DEFINE_string("out", None, "Folder that gets the records and the report.")
+_LIMIT = flags.DEFINE_integer(
+    "limit", 0, "Test images to score, drawn at random; 0 for all.", flag_values=_GIVEN
+)
+_OUT = flags.DEFINE_string(
+    "out", None, "Folder that gets the records and the report.", flag_values=_GIVEN
+)
 _MODELS = flags.DEFINE_multi_string(
-    "model", [], "MODULE:FUNCTION that returns a custom model; may be given several times."
+    "model",
+    [],
+    "MODULE:FUNCTION that returns a custom model; may be given several times.",
+    flag_values=_GIVEN,
 )
-_DATA = flags.DEFINE_string("data", "mnist", "Configuration whose dataset --model is asked about.")
+_DATA = flags.DEFINE_string(
+    "data", "mnist", "Configuration whose dataset --model is asked about.", flag_values=_GIVEN
+)
 _TEST_DATA = flags.DEFINE_string(
-    "test_data", None, "Dataset whose test images are asked about, in place of each run's own."
+    "test_data",
+    None,
+    "Dataset whose test images are asked about, in place of each run's own.",
+    flag_values=_GIVEN,
 )
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data; else TFDS_DATA_DIR.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Folder of prepared data; else TFDS_DATA_DIR.", flag_values=_GIVEN
+)
 _FLAGS = (
     *(_SUITES, _CHECKPOINT, _MATCH_ACCURACY, _LIMIT, _OUT),
     *(_MODELS, _DATA, _TEST_DATA, _DATA_DIR),
@@ -81,7 +107,7 @@ def parse_evaluation(arguments: Sequence[str], documentation: str) -> Request:
         print(_help(documentation))
         sys.exit(0)
     try:
-        words = flags.FLAGS(arguments)[1:]
+        words = _GIVEN(arguments)[1:]
     except flags.UnrecognizedFlagError as error:
         raise UserError(_unknown_flag(error.flagname)) from error
     except flags.Error as error:
@@ -120,9 +146,7 @@ def _check(words: Sequence[str]) -> None:
 
 
 def _help(documentation: str) -> str:
-    lines = [
-        f"  --{each.name}={each.default}\n      {flags.FLAGS[each.name].help}" for each in _FLAGS
-    ]
+    lines = [f"  --{each.name}={each.default}\n      {_GIVEN[each.name].help}" for each in _FLAGS]
     return "\n".join([documentation.strip(), "", "Flags, with their defaults:", *lines])
 
 
@@ -136,6 +160,6 @@ def _unknown_flag(name: str) -> str:
 def _chosen_suites() -> list[str]:
     """Each named suite once, or the default ones."""
     names = [name.strip() for name in _SUITES.value]
-    if flags.FLAGS["suites"].present and not any(names):
+    if _GIVEN["suites"].present and not any(names):
         raise UserError("--suites is empty; name some, or leave it out for the usual ones")
     return list(dict.fromkeys(names)) or suites.default_names()

@@ -252,7 +252,7 @@ def _measure(
     except suites.NotApplicable as reason:
         results, outcome = [], f"is not applicable: {reason}"
     facts["seconds"] = round(time.perf_counter() - start, 1)
-    say(f"{facts['run']}: {name} {outcome}")
+    tqdm.write(f"{facts['run']}: {name} {outcome}")
     if store:
         with failures.collect(f"{facts['run']}: the record of {name}"):
             return store.write(facts, results)

@@ -76,7 +76,7 @@ def test_the_report_has_the_pictures_and_no_column_for_each_shift(tmp_path):
     write_report(RECORDS, tmp_path, examples={})
     names = [path.name for path in (tmp_path / "figures").glob("*.svg")]
     assert any("against_consistency" in name for name in names)
-    assert any("wrong_more_often" in name for name in names)
+    assert any("fuller_colour" in name for name in names)
     page = (tmp_path / "report.html").read_text()
     assert "shifted by" not in page
     assert ">steps<" in page
