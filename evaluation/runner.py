@@ -75,14 +75,14 @@ def subject_of(model: Any, dataset: Dataset | None, name: str) -> Subject:
     predictor = as_predictor(cast(Predict, model))
     # Its predictions for some images stand in for its weights, which are not known.
     logits = predict_all(predictor, dataset.test.images[:2], batch_size=BATCH_SIZE, name=name)
-    return _subject(predictor, dataset, name, weights=f"{checksum(logits):08x}", parameters=None)
+    return new_subject(predictor, dataset, name, weights=f"{checksum(logits):08x}", parameters=None)
 
 
 @subject_of.register
 def _(model: nnx.Module, dataset: Dataset | None, name: str) -> Subject:
     dataset = _given(dataset, name)
     parameters = nnx.state(model, nnx.Param)
-    return _subject(
+    return new_subject(
         of_module(model, dataset.image_shape),
         dataset,
         name,
@@ -97,7 +97,15 @@ def _given(dataset: Dataset | None, name: str) -> Dataset:
     return dataset
 
 
-def _subject(predictor: Predictor, dataset: Dataset, name: str, **facts: Any) -> Subject:
+def new_subject(predictor: Predictor, dataset: Dataset, name: str, **facts: Any) -> Subject:
+    """A model that is known by its predictions, on the test images of a dataset.
+
+    Args:
+        predictor: The model.
+        dataset: The images.
+        name: For records and tables.
+        facts: What else is known, at least "weights" and "parameters".
+    """
     known = {
         "run": name.replace(":", "_"),
         "name": name,

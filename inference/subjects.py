@@ -9,7 +9,7 @@ from data.dataset import Dataset
 from data.sources.load import load_elsewhere
 from evaluation import custom_model
 from evaluation.results.provenance import checksum
-from evaluation.runner import Subject, say, subject_of
+from evaluation.runner import Subject, new_subject, say, subject_of
 from inference.restore import RestoredRun, restore_run
 from training.experiment import Experiment, to_json
 from training.run.directory import Configurations
@@ -111,9 +111,11 @@ def of_custom_model(
     dataset = experiment.dataset.load(data_dir)
     size = experiment.evaluation_batch_size
     logits = custom_model.check(name, model, dataset, batch_size=size)
-    subject = subject_of(custom_model.guard(name, model, dataset), dataset, name)
-    facts = {**subject.facts, "weights": f"{checksum(logits):08x}"}
-    return subject._replace(batch_size=size, facts=facts)
+    guarded = custom_model.guard(name, model, dataset)
+    # Its predictions for some images stand in for its weights, which are not known.
+    weights = f"{checksum(logits):08x}"
+    subject = new_subject(guarded, dataset, name, weights=weights, parameters=None)
+    return subject._replace(batch_size=size)
 
 
 def elsewhere(subject: Subject, test_data: str | None, limit: int, data_dir: str | None) -> Subject:
@@ -128,6 +130,8 @@ def elsewhere(subject: Subject, test_data: str | None, limit: int, data_dir: str
     Raises:
         UserError: if the other images cannot be read, or do not fit the model.
     """
+    if not (test_data or limit):
+        return subject
     dataset = subject.dataset
     if test_data:
         try:
