@@ -13,7 +13,7 @@ def make_votes(
     capsules: Num[ArrayLike, "batch in in_dim"],
     kernel: Num[ArrayLike, "..."],
 ) -> Float[Array, "batch in out out_dim"]:
-    """What each input capsule predicts for each output capsule.
+    """Predictions of each input capsule for each output capsule.
 
     u_hat of equation 2 in Sabour, Frosst and Hinton (2017). One product of matrices for each input
     capsule, forwards and backwards; the gradient is written out so that neither is the transpose

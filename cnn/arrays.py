@@ -26,7 +26,7 @@ def as_float(values: Any) -> jax.Array:
 
 
 def widened(values: Any) -> jax.Array:
-    """As `as_float`, and in float32 at least."""
+    """An array as `as_float` has it, and in float32 at least."""
     array = as_float(values)
     return array.astype(wide_type(array.dtype))
 

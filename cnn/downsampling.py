@@ -56,7 +56,7 @@ def downsample(
 def prefilter(
     features: Features, kind: str, *, edges: str = "zeros"
 ) -> Float[Array, "batch height width channels"]:
-    """What `downsample` takes every other pixel of: the maximum or the filter at every pixel.
+    """Computes what `downsample` subsamples: the maximum or the filter at every pixel.
 
     Args:
         features: As for `downsample`.
@@ -84,7 +84,7 @@ def prefilter(
 
 
 def _even(features, edges):
-    """An odd last row or column gets a neighbour."""
+    """Gives an odd last row or column a neighbour."""
     _, height, width, _ = features.shape
     widths = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
     return jnp.pad(features, widths, mode=_PAD_MODES[edges])

@@ -76,7 +76,7 @@ def number(least: float, most: float, *, beyond: bool = False, below: bool = Fal
 
 
 share = number(0.0, 1.0, below=True)
-"""What is dropped of something: not all of it."""
+"""The share of something that is dropped: in [0, 1), so not all of it."""
 weight = number(0.0, MAX_WEIGHT)
 """A factor of a term of the loss."""
 

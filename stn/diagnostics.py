@@ -1,4 +1,4 @@
-"""What a warp does, read off its grid and so in the same terms for every family of transforms.
+"""Effect of a warp, read off its grid and so in the same terms for every family of transforms.
 
 The numbers are those of the affine map that fits the grid best. It is split as in `BoundedAffine`:
 scales along the axes, then shear, then rotation, then the shift. All maps go from output to

@@ -76,7 +76,7 @@ def collapse_penalty(
     smallest_area: float = 0.05,
     align_corners: bool = False,
 ) -> Float[Array, ""]:
-    """How far the warp shrinks areas below a floor, anywhere in the image.
+    """Penalty on areas that the warp shrinks below a floor, anywhere in the image.
 
     The area of every quadrilateral of neighbouring points, which is |det| of the grid's Jacobian,
     is compared with its area under the identity. A mirrored warp counts as its mirror image.

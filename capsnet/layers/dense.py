@@ -74,7 +74,7 @@ class ClassCapsules(nnx.Module):
     def votes(
         self, capsules: Num[ArrayLike, "batch in in_dim"]
     ) -> Float[Array, "batch in out out_dim"]:
-        """What each input capsule predicts for each output capsule: u_hat of equation 2."""
+        """Predictions of each input capsule for each output capsule: u_hat of equation 2."""
         return make_votes(
             as_float(capsules).astype(self.dtype), self.kernel[...].astype(self.dtype)
         )

@@ -1,4 +1,4 @@
-"""The layers of a CapsNet as its configuration asks for them."""
+"""The layers of a CapsNet as its configuration describes them."""
 
 import functools
 from typing import TYPE_CHECKING

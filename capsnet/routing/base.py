@@ -1,4 +1,4 @@
-"""What every routing between capsule layers returns.
+"""Result of every routing between capsule layers.
 
 Axes, here and in every caller: b batch, i input capsule, j output capsule, d pose. A routing is a
 function of votes `[b, i, j, d]` that returns a `Routing`; a model takes any such function.
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 
 class Routing(NamedTuple):
-    """What a routing decides.
+    """Poses and coupling coefficients that a routing decides.
 
     Attributes:
         poses: Output capsules, squashed.

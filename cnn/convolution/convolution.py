@@ -96,7 +96,7 @@ def _check(images, kernel, strides, padding, lowering) -> None:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _fastest(images, kernel, strides, padding):
-    """By one lowering where only values are wanted, by another where derivatives are."""
+    """Convolves by one lowering where only values are wanted, by another for derivatives."""
     choose = functools.partial(
         lowerings.choose_for_values, layer_of(images, kernel, strides, padding)
     )
@@ -260,7 +260,7 @@ class Convolution(nnx.Module):
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    """For height and width, what is given for both or for each."""
+    """Values for height and width, given once for both or for each."""
     pair = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(pair) != 2:
         raise ValueError(f"{value}: must be one number, or two for height and width")

@@ -126,5 +126,5 @@ def _factors(waves: Waves) -> np.ndarray:
 
 
 def _from_products(waves: Waves) -> Waves:
-    """What the three products contribute to their complex sum times waves."""
+    """Contributions of the three products to their complex sum times waves."""
     return np.concatenate([waves * (1 - 1j), waves * (-1 - 1j), waves * 1j])

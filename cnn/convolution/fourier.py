@@ -39,7 +39,7 @@ Pair = tuple[int, int]
 
 
 class Tiling(NamedTuple):
-    """How a layer is cut up; pairs are for height and width.
+    """Cutting of a layer into tiles; pairs are for height and width.
 
     Attributes:
         outputs: Pixels of one tile of the output.
@@ -166,7 +166,7 @@ def _dot_each(matrix, values):
 
 
 def _join_tiles(outputs, batch, channels, tiling):
-    """NHWC, with what hangs over the edge."""
+    """Assembles the tiles to NHWC, with what hangs over the edge."""
     high, wide = tiling.outputs
     rows, columns = tiling.tiles
     outputs = outputs.reshape(high, wide, columns, rows, batch, channels)

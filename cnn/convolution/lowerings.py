@@ -1,4 +1,4 @@
-"""Which lowering of a convolution is the fastest for a shape on a backend, by a cost model.
+"""Choice of the fastest lowering of a convolution for a shape on a backend, by a cost model.
 
 The costs are those of a training step, forward and both gradients, each of which does the same
 work. They count multiplications and the numbers that go through memory, and weigh the two by what
@@ -109,7 +109,7 @@ def _fourier_cost(layer: Layer, tiling: Tiling) -> int:
 
 
 def _product_cost(count: int, rows: int, inner: int, columns: int) -> int:
-    """Of `count` products [rows, inner] x [inner, columns], in multiplications."""
+    """Cost of `count` products [rows, inner] x [inner, columns], in multiplications."""
     sides = (max(side, _SHORT_SIDE) for side in (rows, inner, columns))
     moved = rows * inner + inner * columns + rows * columns
     return count * (math.prod(sides) + _MULTIPLICATIONS_PER_MOVE * moved)

@@ -1,7 +1,7 @@
-"""A classifier that sees small windows only, and not where they lie: a control, not a rival.
+"""A classifier of small windows, whatever their places: a control, not a rival.
 
-Whatever differs between two images must differ within some 9x9 window for this network to tell
-them apart: it can know which parts an image has, but not how they are arranged.
+Whatever differs between two images must differ within some 9x9 window for this network to
+distinguish them: its features hold which parts an image has, but not how they are arranged.
 """
 
 import dataclasses

@@ -98,7 +98,7 @@ def small() -> ConvolutionalNetworkConfig:
 def wide_kernels() -> ConvolutionalNetworkConfig:
     """Three layers of CapsNet's 9x9 kernels with average pooling: 5,240,762 parameters.
 
-    The kernel's size alone changes how a CNN answers affine distortions, so a comparison with
+    The kernel's size alone changes how a CNN responds to affine distortions, so a comparison with
     CapsNet's 9x9 kernels needs a baseline that has them too.
     """
     return ConvolutionalNetworkConfig(
@@ -165,7 +165,7 @@ class ConvolutionalNetwork(nnx.Module):
         """The feature map behind every convolution and every pooling, in their order.
 
         Names are "convolution N" and "pooling N", counted from 1 by the convolutions. The images
-        may be of any size, for the dense layers are not asked.
+        may be of any size, for the dense layers are not used.
         """
         found, features = {}, as_float(images).astype(self.dtype)
         layers = zip(self.convolutions, self.pooling, strict=True)

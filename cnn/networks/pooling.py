@@ -1,7 +1,7 @@
 """Convolutional networks that differ in how they subsample, in depth, and in nothing else.
 
 Blocks of convolutions with ReLU, each block followed by one subsampling, then one vector for each
-image and a linear classifier. The family answers what makes a network's output jump when its input
+image and a linear classifier. The family isolates what makes a network's output jump when its input
 moves by a pixel: the kind of pooling, the stride, or the depth.
 """
 

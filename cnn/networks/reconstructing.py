@@ -1,8 +1,8 @@
-"""A plain convolutional classifier that also paints what it sees: a control for CapsNet's decoder.
+"""A plain convolutional classifier that also reconstructs: a control for CapsNet's decoder.
 
-Frosst, Sabour and Hinton (2018), "DARCCC", detect adversarial images by how badly a network paints
-them, in capsule networks and in CNNs that paint from a part of their last hidden layer. With the
-same decoder, told the class in the same way, what is left between the two is the capsules.
+Frosst, Sabour and Hinton (2018), "DARCCC", detect adversarial images by their reconstruction error,
+in capsule networks and in CNNs that reconstruct from a part of their last hidden layer. With the
+same decoder, given the class in the same way, what is left between the two is the capsules.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ class ReconstructingNetworkConfig:
     Attributes:
         network: The classifier; one more hidden layer follows its own, with `class_dim` units for
             each class. Its dropout is that of the classifier alone.
-        class_dim: Units that the decoder sees of a class.
+        class_dim: Units of each class that the decoder receives.
         reconstruction_weight: Of the summed squared pixel error, positive.
         decoder_widths: Of the decoder's hidden layers.
     """
@@ -69,7 +69,7 @@ def matched() -> ReconstructingNetworkConfig:
 
 
 class ReconstructingNetwork(nnx.Module):
-    """A `ConvolutionalNetwork` whose last hidden layer a decoder sees, one class at a time.
+    """A `ConvolutionalNetwork` and a decoder of its last hidden layer, one class at a time.
 
     Args:
         config: Architecture and loss.

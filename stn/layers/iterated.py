@@ -19,7 +19,7 @@ from stn.transforms import ComposableTransform, Transform
 
 
 class IteratedTransformed(NamedTuple):
-    """What an iterated spatial transformer did to a batch.
+    """A batch of images resampled by an iterated spatial transformer.
 
     Attributes:
         images: The images, resampled once through the last warp.
@@ -37,7 +37,7 @@ class IteratedTransformed(NamedTuple):
 class IteratedTransformer(nnx.Module):
     """A number of steps with one shared localisation network and regression.
 
-    Every step looks at the image as it is warped so far and predicts an update. All maps go from
+    Every step receives the image as it is warped so far and predicts an update. All maps go from
     output to input, so if W is the warp so far and U the update, the next image has at p what the
     present one has at U(p), which is the original at W(U(p)): the new warp is U first, then W.
 

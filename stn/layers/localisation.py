@@ -1,8 +1,8 @@
 """Localisation networks: from an image to the features that a transform is read off.
 
 Section 3.1 of Jaderberg et al. (2015); the sizes are those of its MNIST experiments. A
-localisation network is any module from images to `[batch, features]` that says how many features
-it has; the regression to the transform's parameters belongs to `SpatialTransformer`.
+localisation network is any module from images to `[batch, features]` with the number of its
+features; the regression to the transform's parameters belongs to `SpatialTransformer`.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from stn.sampling.grids import identity_grid
 
 @runtime_checkable
 class Localisation(Protocol):
-    """What a `SpatialTransformer` needs of a localisation network."""
+    """Interface of a localisation network, as a `SpatialTransformer` needs it."""
 
     num_features: int
 
@@ -112,8 +112,8 @@ class ConvolutionalLocalisation(nnx.Module):
         in_channels = image_shape[-1] + 2 * coordinates
         self.first = Convolution(in_channels, channels, 5, rngs=rngs)
         self.second = Convolution(channels, channels, 5, rngs=rngs)
-        seen = jax.eval_shape(self._convolve, jnp.zeros((1, *image_shape)))
-        self.dense = dense(seen.size, num_features, rngs=rngs)
+        features = jax.eval_shape(self._convolve, jnp.zeros((1, *image_shape)))
+        self.dense = dense(features.size, num_features, rngs=rngs)
         self.num_features = num_features
 
     def _convolve(self, images):

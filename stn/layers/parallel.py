@@ -1,7 +1,7 @@
 """Several spatial transformers side by side on one image.
 
-Appendix A.1 of Jaderberg et al. (2015) adds two digits so: every transformer sees all channels and
-warps all channels, and the results are stacked along the channels.
+Appendix A.1 of Jaderberg et al. (2015) adds two digits so: every transformer receives all channels
+and warps all channels, and the results are stacked along the channels.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from stn.sampling.grids import axis_coordinates
 
 
 class ParallelTransformed(NamedTuple):
-    """What parallel spatial transformers did to a batch.
+    """A batch of images resampled by parallel spatial transformers.
 
     Attributes:
         images: The resampled images of all transformers, one after the other.
@@ -32,10 +32,10 @@ class ParallelTransformed(NamedTuple):
 
 
 class ParallelTransformers(nnx.Module):
-    """Spatial transformers that see and warp the same image, each on its own.
+    """Spatial transformers that receive and warp the same image, each on its own.
 
-    Transformers of the same start are told apart only by the values of their localisation networks
-    at the start, so each needs its own. Different starting poses separate them from the first step
+    Transformers of the same start differ only by the initial values of their localisation networks,
+    so each needs its own. Different starting poses separate them from the first step
     on; the paper's bird classifiers (appendix A.6) let theirs tile the image: see `tiled_poses`.
 
     Args:

@@ -1,8 +1,8 @@
 """A spatial transformer of the input that is steered by the classifier's own first layers.
 
 Finnveden, Jansson and Lindeberg (2020), arXiv 2004.11678: deep features predict a pose better than
-pixels do, but warping the feature maps cannot undo a warp of the input. So the shared layers look
-twice: at the image, for the prediction, and then at the warped image, for the classifier.
+pixels do, but warping the feature maps cannot undo a warp of the input. So the shared layers run
+twice: on the image, for the prediction, and then on the warped image, for the classifier.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from stn.layers.transformer import SpatialTransformer
 
 
 class SharedLayersTransformed(NamedTuple):
-    """What a transformer with shared layers made of a batch.
+    """A batch of images warped by a transformer with shared layers, and their features.
 
     Attributes:
         features: The shared layers' output for the warped images; the classifier goes on from it.
@@ -41,7 +41,7 @@ class SharedLayersTransformer(nnx.Module):
     Args:
         layers: The shared layers, from images to features. They belong to this module: the
             classifier takes their output from here and holds no second reference to them.
-        transformer: Warps the images; its localisation network is shown the features instead of
+        transformer: Warps the images; its localisation network is given the features instead of
             the images. Both passes go through `layers`, which must take the output size too.
     """
 

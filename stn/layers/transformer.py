@@ -1,4 +1,4 @@
-"""The spatial transformer: a layer that looks at an image and resamples it.
+"""The spatial transformer: a layer that predicts a transform of its input and resamples it.
 
 Section 3 of Jaderberg et al. (2015).
 """
@@ -19,7 +19,7 @@ from stn.transforms import Transform
 
 
 class Transformed(NamedTuple):
-    """What a spatial transformer did to a batch.
+    """A batch of images resampled by a spatial transformer.
 
     Attributes:
         images: The resampled images.
@@ -100,9 +100,11 @@ class SpatialTransformer(nnx.Module):
         """
         return self.warp(images, self.predict(images))
 
-    def predict(self, seen: Num[ArrayLike, "batch *features"]) -> Float[Array, "batch parameters"]:
-        """The transform's parameters for what the localisation network is shown, in float32."""
-        return self.regression(self.localisation(as_float(seen)).astype(jnp.float32))
+    def predict(
+        self, inputs: Num[ArrayLike, "batch *features"]
+    ) -> Float[Array, "batch parameters"]:
+        """Predicts the transform's parameters from the localisation network's input, in float32."""
+        return self.regression(self.localisation(as_float(inputs)).astype(jnp.float32))
 
     def warp(
         self,

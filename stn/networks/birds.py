@@ -1,7 +1,7 @@
 """Fine-grained classification by several crops of fixed size, as for the paper's birds.
 
 Appendix A.6 of Jaderberg et al. (2015): one localisation network places all windows, which learn to
-look at parts of the bird. The paper's networks are Inception with batch normalisation, trained on
+attend to parts of the bird. The paper's networks are Inception with batch normalisation, trained on
 ImageNet beforehand. Those here are small residual networks (He et al., 2015) that start from
 nothing, so the paper's accuracies are out of their reach.
 """

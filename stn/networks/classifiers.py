@@ -86,7 +86,7 @@ class ConvolutionalClassifier(nnx.Module):
     ) -> tuple[
         Float[Array, "batch first"], Float[Array, "batch second"], Float[Array, "batch classes"]
     ]:
-        """What all three layers say of images: the pooled convolutions, and the logits."""
+        """Activations of all three layers: the pooled convolutions, and the logits."""
         first, second = self._pooled(images)
         return first, second, self.classifier(second)
 

@@ -1,4 +1,4 @@
-"""Spatial transformers that find what images have in common, without being told where it is.
+"""Spatial transformers that find what images have in common, without supervision of its place.
 
 Appendix A.2 of Jaderberg et al. (2015): a transformer attends to a window of each image; the
 windows of two images shall look more alike to an encoder than a window and a random crop do.
@@ -97,8 +97,8 @@ class WindowLocalisation(nnx.Module):
         layers = "the localisation network's 9x9 convolution of stride 4 and its pooling"
         validation.check_side(image_shape, self.smallest_side, layers)
         self.convolution = Convolution(image_shape[-1], 8, 9, strides=4, rngs=rngs)
-        seen = jax.eval_shape(self._convolve, jnp.zeros((1, *image_shape)))
-        self.first = dense(seen.size, 8, rngs=rngs)
+        features = jax.eval_shape(self._convolve, jnp.zeros((1, *image_shape)))
+        self.first = dense(features.size, 8, rngs=rngs)
         self.second = dense(8, 8, rngs=rngs)
 
     def _convolve(self, images):
@@ -114,18 +114,18 @@ class WindowLocalisation(nnx.Module):
 
 
 class CoLocaliser(nnx.Module):
-    """A transformer that attends to a window, and an encoder that says what it shows.
+    """A transformer that attends to a window, and an encoder that classifies it.
 
     The encoder learns from the classes of ordinary digits alone, the transformer from triplets of
     windows alone. In the paper the encoder is trained beforehand; here both train in one run, the
     transformer only after `warmup_steps`, and the triplets' gradients do not reach the encoder.
 
-    The triplets alone do not find the digits: windows look most alike where nothing is to be seen,
+    The triplets alone do not find the digits: windows look most alike where they are blank,
     and of aligned windows the larger ones look more alike. At the start, moreover, their gradient
     hardly points at the digits, unless the windows are large and read without aliasing. So the
-    windows start at `first_scale`, where they see the digits wherever these are and learn to centre
-    them, and a penalty then leads their scale to that of the image's own pixels. Each pixel of a
-    window is the mean of 3x3 points. The paper mentions neither.
+    windows start at `first_scale`, where they cover the digits wherever these are and learn to
+    centre them, and a penalty then leads their scale to that of the image's own pixels. Each pixel
+    of a window is the mean of 3x3 points. The paper mentions neither.
 
     Args:
         config: The architecture.
@@ -245,6 +245,6 @@ def triplet_hinge(
 
 
 def _unit(features):
-    # The square root has no derivative at zero, where an encoder sees nothing.
+    # The square root has no derivative at zero, where no unit of a layer is active.
     square = jnp.sum(features**2, axis=-1, keepdims=True)
     return features * jax.lax.rsqrt(jnp.maximum(square, 1e-12))

@@ -51,12 +51,11 @@ class TransformerNetworkConfig:
     Attributes:
         classifier: "fcn" or "cnn"; it decides the kind of the localisation networks too.
         transform: A name of `TRANSFORMS`.
-        transformers: How many transformers side by side look at the image; 0 for the classifier
-            alone.
+        transformers: Number of transformers side by side on the image; 0 for the classifier alone.
         steps: Updates of each transformer; more than one makes them `IteratedTransformer`s.
         pooling: Whether the transformers' output is halved by average pooling, as in the paper for
             the tasks RTS and TC.
-        coordinates: Whether convolutional localisation networks see the coordinates of the pixels.
+        coordinates: Whether convolutional localisation networks receive the pixels' coordinates.
         parameters: Of the whole network; the nearest width of the classifier is taken.
         identity_penalty: Weight of `stn.identity_penalty` in the loss.
         outside_penalty: Weight of `stn.outside_penalty`.
@@ -149,7 +148,7 @@ class ClassifierNetwork(nnx.Module):
     def activations(
         self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
-        """What every hidden layer says, by name and in their order."""
+        """Activations of every hidden layer, by name and in their order."""
         return self.classifier.layers(images)
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
@@ -200,11 +199,11 @@ class TransformerNetwork(nnx.Module):
         )
 
     def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
-        """Classifies images in [0, 1]; the features are what the classifier's last layer sees."""
+        """Classifies images in [0, 1]; the features are its last layer's input."""
         return self._read(self.transformers(images))
 
     def _read(self, transformed: ParallelTransformed) -> Output:
-        """The output for what the transformers made of images."""
+        """The output for the images that the transformers resampled."""
         warp = Warp(
             jnp.stack([one.images for one in transformed.each], axis=1),
             jnp.stack([one.grid for one in transformed.each], axis=1),
@@ -223,7 +222,7 @@ class TransformerNetwork(nnx.Module):
     def activations(
         self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
-        """What the transformers make of images, and what every hidden layer says of that."""
+        """The transformed images, and the activations of every hidden layer on them."""
         transformed = pool(self.transformers(images).images, self.pooling)
         return {"transformed": transformed, **self.classifier.layers(transformed)}
 

@@ -26,8 +26,8 @@ class VolumeNetworkConfig:
     """Architecture of a `VolumeNetwork`.
 
     Attributes:
-        output: Depth, height and width of the transformed volumes, in voxels; the classifier sees
-            that height and width.
+        output: Depth, height and width of the transformed volumes, in voxels; the classifier's
+            images have that height and width.
         shrink: Factor by which average pooling shrinks the volumes for the localisation network.
         width: Filters of the classifier's convolutions.
     """

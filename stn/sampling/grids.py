@@ -66,7 +66,7 @@ def affine_grid(
     *,
     align_corners: bool = False,
 ) -> Float[Array, "batch *out dims"]:
-    """Where an affine map sends every output pixel in the input.
+    """Grid of the points in the input to which an affine map sends every output pixel.
 
     Args:
         theta: `[batch, 2, 3]` for images, `[batch, 3, 4]` for volumes; rows in the order x, y(, z).

@@ -79,7 +79,7 @@ def sample(
 
 
 def _fastest(images, axes, method):
-    """By the fastest lowering for images of this shape on each backend, by measurement.
+    """Samples by the fastest lowering for images of this shape on each backend, by measurement.
 
     Measured with `python -m benchmarks.sampling` on two CPU cores: the gradients of images of up to
     four channels take about half the time packed, those of more as long or longer; values alone
@@ -98,7 +98,7 @@ _fastest_on_device = jax.jit(_fastest, static_argnames="method", inline=True)
 
 @jax.custom_jvp
 def _of_few_channels(images, axes):
-    """Bilinear: by one lowering where only values are wanted, by another where derivatives are."""
+    """Samples bilinearly, by one lowering for values alone and by another for derivatives."""
     return _of_any_channels(images, axes)
 
 

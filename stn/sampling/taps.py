@@ -1,4 +1,4 @@
-"""Which pixels a sampling method reads along one axis, and with what weights.
+"""Pixels that a sampling method reads along one axis, and their weights.
 
 A tap is a position and a weight for every point of the grid. Positions are whole pixels from -1 to
 the axis' size; these two ends stand for everything outside of the image and read as zero, so no
@@ -48,7 +48,7 @@ def axis_taps(
 
 
 def _to_pixels(coordinates, size: int, align_corners: bool):
-    """Normalised coordinates to pixel units, where pixel k has its centre at k."""
+    """Converts normalised coordinates to pixel units, where pixel k has its centre at k."""
     wide = coordinates.astype(wide_type(coordinates.dtype))
     if align_corners:
         return (wide + 1.0) * ((size - 1) / 2.0)

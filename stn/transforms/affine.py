@@ -31,7 +31,7 @@ SentPoints = Float[Array, "batch points dims"]
 
 @runtime_checkable
 class Transform(Protocol):
-    """What a spatial transformer needs of a family of transforms."""
+    """Interface of a family of transforms, as a spatial transformer needs it."""
 
     @property
     def num_parameters(self) -> int:
@@ -48,7 +48,7 @@ class Transform(Protocol):
         ...
 
     def apply(self, theta: Theta, points: Points) -> SentPoints:
-        """Where the maps send any points, `[batch, points, dims]`."""
+        """Sends any points through the maps, `[batch, points, dims]`."""
         ...
 
 
@@ -105,7 +105,7 @@ def checked_points(
 
 
 class _AffineFamily:
-    """Transforms that are affine maps; a family says what its matrices are."""
+    """Transforms that are affine maps; a family defines its matrices."""
 
     def matrix(self, theta: Theta) -> Matrix:
         """The maps as matrices `[batch, dims, dims + 1]`, rows in the order x, y(, z)."""
@@ -116,7 +116,7 @@ class _AffineFamily:
         return affine_grid(self.matrix(theta), size, align_corners=align_corners)
 
     def apply(self, theta: Theta, points: Points) -> SentPoints:
-        """Where the maps send points of their own, `[batch, points, dims]`."""
+        """Sends each map's own points through it, `[batch, points, dims]`."""
         dims = getattr(self, "dims", 2)
         theta, points = checked_points(self, theta, points, dims=dims)
         matrix, points = same_type(self.matrix(theta), points)

@@ -49,7 +49,7 @@ class ThinPlateSpline:
         return identity_grid(side, align_corners=True).reshape(-1, 2)
 
     def basis(self, points: np.ndarray) -> np.ndarray:
-        """How much of each control point's displacement reaches each point.
+        """Weight of each control point's displacement at each point.
 
         Args:
             points: `[..., 2]`, normalised.
@@ -83,7 +83,7 @@ class ThinPlateSpline:
         return jnp.asarray(rest, theta.dtype) + bend
 
     def apply(self, theta: Theta, points: Points) -> SentPoints:
-        """Where the splines send points of their own, `[batch, points, 2]`."""
+        """Sends each spline's own points through it, `[batch, points, 2]`."""
         theta, points = checked_points(self, theta, points)
         displacements = theta.reshape(theta.shape[0], self.points_per_side**2, 2)
         solution = jnp.asarray(self._solution, points.dtype)
@@ -152,7 +152,7 @@ class DisplacementField:
         return field
 
     def apply(self, theta: Theta, points: Points, *, align_corners: bool = False) -> SentPoints:
-        """Where the maps send points of their own, `[batch, points, 2]`."""
+        """Sends each map's own points through it, `[batch, points, 2]`."""
         theta, points = map(widened, checked_points(self, theta, points))
         return points + _read(self._displacements(theta, align_corners), points, align_corners)
 

@@ -57,7 +57,7 @@ class Projective:
         return _divide(numerators, tilt + 1.0)
 
     def apply(self, theta: Theta, points: Points) -> SentPoints:
-        """Where the maps send points of their own, `[batch, points, 2]`."""
+        """Sends each map's own points through it, `[batch, points, 2]`."""
         theta, points = checked_points(self, theta, points)
         matrix = self.matrix(theta)
         homogeneous = jnp.concatenate([points, jnp.ones_like(points[..., :1])], axis=-1)
