@@ -1,1 +1,1 @@
-"""Datasets: where images come from, and how batches of them are drawn on the device."""
+"""Datasets: the sources of images, and the drawing of batches of them on the device."""

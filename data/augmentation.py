@@ -93,7 +93,7 @@ def random_phase(
     Args:
         key: Decides the phases.
         images: NHWC, of any type.
-        count: From 1, which leaves images as they are, to stride^2.
+        count: From 1, which shifts no image, to stride^2.
         stride: See `phase_offsets`.
 
     Raises:

@@ -15,14 +15,14 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 
 
 class Batch(NamedTuple):
-    """What a model's loss takes.
+    """Input of a model's loss.
 
     Attributes:
         images: In [0, 1]; volumes have a depth before their height.
         labels: Their classes.
         poses: Parameters of the transform that rendered each object of an image (see
             `data.distortions`), where the dataset knows them. They are for measurements; a model
-            that learns from them is told the answer.
+            that learns from them is given the ground truth.
     """
 
     images: Float[Array, "batch *shape channels"]
@@ -68,7 +68,7 @@ def epoch_order(key: Key[Array, ""], epoch: Int[Array, ""], count: int) -> Int[A
 AnyBatch = TypeVar("AnyBatch", bound=tuple)
 """A `Batch`, or another named tuple with images and labels, for models that learn from more."""
 Generate = Callable[[Key[Array, ""], DeviceSplit, Int[Array, "batch"]], AnyBatch]
-"""(key, split, numbers of the chosen images) -> the batch that a model sees of them."""
+"""(key, split, numbers of the chosen images) -> the batch of them that a model receives."""
 
 
 def draw(

@@ -31,7 +31,7 @@ class Split:
         return len(self.labels)
 
     def sample(self, count: int) -> "Split":
-        """So many of the images, the same ones every time, drawn at random but kept in order.
+        """Draws so many of the images at random, the same ones every time, and keeps their order.
 
         Not the first ones: many datasets are sorted, and MNIST's first 5,000 test images are
         easier than the others. All of them if there are no more.
@@ -63,9 +63,9 @@ class Dataset:
     Attributes:
         name: For records and messages.
         num_classes: Labels are in [0, num_classes), which is checked.
-        train: What batches are drawn from; a generated dataset renders its images of these.
-        validation: As the model sees them.
-        test: As the model sees them.
+        train: Images that batches are drawn from; a generated dataset renders its images of these.
+        validation: In the form that the model receives.
+        test: Likewise.
         pose_transform: The family of the splits' `poses`, where there are any.
         generator: What rendered the images, for suites that render more of their kind; None for
             stored images.
@@ -86,5 +86,5 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Height, width, channels of what a model sees."""
+        """Height, width, channels of the images that a model receives."""
         return self.test.images.shape[1:]

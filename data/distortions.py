@@ -30,7 +30,7 @@ Images = Float[Array, "batch height width channels"]
 Canvas = Float[Array, "batch canvas canvas channels"]
 
 CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], np.float32)
-"""Of an image, (x, y), clockwise from the top left as seen."""
+"""Corners of an image, (x, y), clockwise from the top left as displayed."""
 
 
 class Distorted(NamedTuple):
@@ -42,7 +42,7 @@ class Distorted(NamedTuple):
 
 @runtime_checkable
 class Distortion(Protocol):
-    """What a generated dataset needs of a distortion."""
+    """Interface of a distortion, as a generated dataset needs it."""
 
     @property
     def transform(self) -> Transform:

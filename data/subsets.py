@@ -37,7 +37,7 @@ def stratified_order(labels: Int[np.ndarray, "count"]) -> Int[np.ndarray, "count
 
 
 def first_images(labels: Int[np.ndarray, "count"], wanted: int) -> Int[np.ndarray, "wanted"]:
-    """Which images a small training set consists of, in the order in which they are stored.
+    """Positions of the images of a small training set, in the order in which they are stored.
 
     Kept in that order, the set of all images is the training split itself, batch by batch.
 

@@ -1,4 +1,4 @@
-"""Which part of a face is pasted at which slot: faces, scrambles and their controls.
+"""Arrangements of the parts of a face over its slots: faces, scrambles and their controls.
 
 An arrangement says for each slot, in the order of the parts that belong there (left eye, right
 eye, nose, mouth), what lies in it: a part, nothing, or clutter. Scrambles are the 12 of the 24

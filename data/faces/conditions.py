@@ -29,7 +29,7 @@ INVERT = -KEEP
 
 @dataclasses.dataclass(frozen=True)
 class Renderer:
-    """Shows the same faces in any arrangement; all images are `[count, 32, 32, 1]`, uint8.
+    """Renders the same faces in any arrangement; all images are `[count, 32, 32, 1]`, uint8.
 
     Called as `show(contents, *, progress=1.0, change=KEEP)`. `contents` is an arrangement or
     several, which images show in turn. `progress` is how far each part has slid from where it
@@ -37,9 +37,9 @@ class Renderer:
     `[1 or count, 4]`, a similarity of the face's own coordinates.
 
     Attributes:
-        arrange: What is called.
-        whole: Shows the faces as they are.
-        sham: Shows them with all parts cut out and pasted again where they were.
+        arrange: The function that is called.
+        whole: Renders the intact faces.
+        sham: Renders them with all parts cut out and pasted again where they were.
     """
 
     arrange: Callable[..., np.ndarray]
@@ -71,7 +71,7 @@ def small_moves(count: int) -> np.ndarray:
 
 @functools.lru_cache
 def _compiled(fields: tuple) -> Callable[..., jax.Array]:
-    """Compiled once for each configuration, whichever model is asked and however often."""
+    """Compiles once for each configuration, whichever model is evaluated and however often."""
     config = FacesConfig(*fields)
 
     def one(key, contents, change, progress):
@@ -89,7 +89,7 @@ def slide(
     slots: Float[Array, "4 2"],
     progress: Float[Array, ""],
 ) -> Float[Array, "4 2"]:
-    """Where parts are on their way from where they belong to the slots that they are to lie in."""
+    """Places of parts on their way from where they belong to the slots that they are to lie in."""
     # What is no part has no place of its own to come from.
     start = jnp.where(contents[:, None] < NOTHING, homes[contents % 4], slots)
     return start + progress * (slots - start)
@@ -98,7 +98,7 @@ def slide(
 def arranger(
     render_all: Callable[..., jax.Array], count: int, *faces: np.ndarray | jax.Array
 ) -> Callable[..., np.ndarray]:
-    """What `Renderer.arrange` is.
+    """Builds `Renderer.arrange`.
 
     Args:
         render_all: From batches of `faces`, of contents, of changes and of progress to images.
@@ -121,10 +121,10 @@ def arranger(
 
 @functools.singledispatch
 def renderer(faces: Any, role: str, count: int) -> Renderer:
-    """What shows the same faces in any arrangement.
+    """Builds the renderer of the same faces in any arrangement.
 
     Args:
-        faces: What the faces are like: a dataset's `generator`, if it is of a kind that is
+        faces: The kind of the faces: a dataset's `generator`, if it is of a kind that is
             registered here.
         role: Which faces: "validation pairs" or "test pairs".
         count: How many.

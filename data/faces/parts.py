@@ -71,7 +71,7 @@ def pose_of(x, y, angle, log_scale) -> Float[Array, "4"]:
 
 
 def face_points(pose: Float[Array, "4"]) -> Float[Array, "2 pixels"]:
-    """Where each pixel of an image lies in the face: x and y in pixels from its middle."""
+    """Place of each pixel of an image in the face: x and y in pixels from its middle."""
     return Similarity().grid(pose[None], (SIZE, SIZE)).reshape(-1, 2).T * (SIZE / 2)
 
 
@@ -175,7 +175,7 @@ def _head(head, points):
 
 
 def _blobs(blobs, centres, points):
-    """What things add to the grey of their ground; negative where they are dark."""
+    """Grey that things add to that of their ground; negative where they are dark."""
     middles = (centres[:, None] + blobs[..., :2]).reshape(-1, 2, 1)
     widths = blobs[..., 2:4].reshape(-1, 2, 1)
     x, y = points

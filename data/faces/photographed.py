@@ -96,7 +96,7 @@ class PhotographedFacesConfig(FaceTask):
         return Batch(images, labels, look.pose[:, None])
 
     def draw(self, keys: Key[Array, "batch"]) -> Look:
-        """What is random of images, each a function of its own key."""
+        """Draws all that is random of images, each a function of its own key."""
         numbers = jax.vmap(lambda key: jax.random.uniform(key, (13,), minval=-1.0))(keys)
         jitter, pose, choice = jnp.split(numbers, (8, 12), axis=1)
         spread = self.task == "configuration"
@@ -119,7 +119,7 @@ class PhotographedFacesConfig(FaceTask):
 
     @property
     def places(self) -> Float[np.ndarray, "kinds 2"]:
-        """Where each kind of thing is cut from; nothing is cut from anywhere."""
+        """Places that each kind of thing is cut from; nothing is cut from anywhere."""
         return np.concatenate([LAYOUTS[self.name].homes, np.zeros((1, 2), np.float32), _CORNERS])
 
 
@@ -144,7 +144,7 @@ class PhotographedFaces:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """For records."""
+        """Fields of the configuration, for records."""
         return self.config.parameters
 
     def split(self, role: str, count: int) -> Split:
@@ -212,7 +212,7 @@ def _(faces: PhotographedFaces) -> PhotographedFaces:
 
 @functools.lru_cache
 def _compiled(fields: tuple) -> tuple[Callable[..., jax.Array], Callable[..., jax.Array]]:
-    """What arranges faces and what shows them whole, compiled once for each configuration."""
+    """Renderers of arranged and of whole faces, compiled once for each configuration."""
     config = PhotographedFacesConfig(*fields)
 
     @jax.jit

@@ -4,7 +4,7 @@ A photograph is kept as 48x48 pixels of grey in the coordinates of `data.faces.p
 where they lie on the average of the dataset, are 11 pixels apart and 5 above the middle. CelebA is
 aligned by its eyes. LFW is not, and its places are an estimate, from the proportions of the 100
 faces in `skimage.data.lfw_subset` and from where they are usually cropped. Around the 32x32 pixels
-that a model sees is room for moved and turned ones.
+of a model's input is room for moved and turned ones.
 """
 
 from collections.abc import Callable
@@ -30,11 +30,11 @@ _BLUR = 4.0
 
 
 class Layout(NamedTuple):
-    """Where parts lie on the average photograph of a dataset, and its splits.
+    """Places of the parts on the average photograph of a dataset, and its splits.
 
     Attributes:
         parts: x and y in pixels from the left upper corner of the photograph: left eye, right eye
-            (as seen), nose, mouth.
+            (as displayed), nose, mouth.
         splits: For training, validation and testing, in TFDS's slicing notation.
     """
 
@@ -49,7 +49,7 @@ class Layout(NamedTuple):
 
     @property
     def middle(self) -> tuple[float, float]:
-        """What of the photograph becomes the middle of the face: x and y in pixels."""
+        """Point of the photograph that becomes the middle of the face: x and y in pixels."""
         x = (self.parts[LEFT_EYE][0] + self.parts[RIGHT_EYE][0]) / 2.0
         return x, self.parts[LEFT_EYE][1] - float(FACE_SLOTS[LEFT_EYE, 1]) * self.scale
 
@@ -161,6 +161,6 @@ def with_parts_cut(faces: np.ndarray, homes: np.ndarray) -> np.ndarray:
 
 
 def window(offsets: Float[Array, "*points 2"]) -> Float[Array, "*points"]:
-    """How much of a part's patch counts at points about its middle, in pixels: from 1 to 0."""
+    """Weight of a part's patch at points about its middle, in pixels: from 1 to 0."""
     within = (np.array(HALF_PART, np.float32) + FEATHER / 2.0 - jnp.abs(offsets)) / FEATHER
     return jnp.prod(jnp.clip(within, 0.0, 1.0), axis=-1)

@@ -1,4 +1,4 @@
-"""Faces of four parts, whole and scrambled: does a model see how parts are arranged?
+"""Faces of four parts, whole and scrambled: tests of sensitivity to how parts are arranged.
 
 Three tasks, never to be averaged. "presence": faces against heads without parts or with clutter in
 their places; how parts lie is never needed. "relation": faces against scrambles of the training
@@ -47,7 +47,7 @@ ROLES = ("train", "validation", "test", "validation pairs", "test pairs")
 _EPOCH = 12_000
 # Images that are rendered at once outside of training.
 _CHUNK = 500
-# Of a head's move, and of its parts': farther, nothing of it is left to see.
+# Of a head's move, and of its parts': farther, nothing of it is left in the image.
 _PIXELS = Limits(0.0, SIZE)
 _MAX_LOG_SCALE = 3.0
 _MAX_CLUTTER = 1000
@@ -73,11 +73,11 @@ class Rendered(NamedTuple):
 
 @dataclasses.dataclass
 class FaceTask:
-    """What is to be learnt of faces, rendered or photographed, and what is random of them.
+    """A task on faces, rendered or photographed, and the ranges of what is random of them.
 
     Attributes:
         task: One of `TASKS`.
-        train_images: How many there are to learn from, to see how few suffice; 0 for all.
+        train_images: Number of images to learn from, to find how few suffice; 0 for all.
         validation_images: Made once.
         test_images: Likewise.
         shift: Largest move of a whole face along each axis, in pixels.
@@ -99,12 +99,12 @@ class FaceTask:
 
     @property
     def num_classes(self) -> int:
-        """Labels are below it."""
+        """Number of classes; labels are below it."""
         return len(arrangements.CONFIGURATIONS) if self.task == "configuration" else 2
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """For records."""
+        """Fields of the configuration, for records."""
         return dataclasses.asdict(self)
 
     def check(self) -> None:
@@ -175,7 +175,7 @@ class FacesConfig(FaceTask):
 
     @property
     def name(self) -> str:
-        """Of the dataset, for records."""
+        """Name of the dataset, for records."""
         return f"faces {self.task}"
 
     def load(self, data_dir: str | None = None) -> Dataset:

@@ -1,1 +1,1 @@
-"""Where images come from: the bundled MNIST, files, and data prepared by TFDS."""
+"""Sources of images: the bundled MNIST, files, and data prepared by TFDS."""

@@ -1,4 +1,4 @@
-"""From the examples of prepared TFDS data to images and labels."""
+"""Conversion of the examples of prepared TFDS data to images and labels."""
 
 from typing import Any
 

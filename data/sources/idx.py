@@ -26,7 +26,7 @@ _HIGHEST_COMPRESSION = 1032
 
 
 def missing_files(folder: pathlib.Path) -> list[str]:
-    """Which of the four files of a dataset a folder has neither plain nor compressed."""
+    """Names of those of a dataset's four files that a folder has neither plain nor compressed."""
     return [
         name
         for pair in FILES.values()

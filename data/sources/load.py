@@ -1,4 +1,4 @@
-"""Datasets of stored images: what a run may ask for, and what it gets.
+"""Datasets of stored images: their configuration, and their splits in memory.
 
 `data.sources.opening` says where they come from.
 """
@@ -30,7 +30,7 @@ _FRACTIONS = {"train": "train[:90%]", "validation": "train[90%:]"}
 
 @dataclasses.dataclass
 class DatasetConfig:
-    """Which images a run sees.
+    """The images of a run: their source, splits and augmentation.
 
     Attributes:
         name: "mnist" (bundled), the name of a folder of IDX files, of any TFDS dataset of images
@@ -50,8 +50,8 @@ class DatasetConfig:
         distortion: Training images then go through it on a canvas of their own size; one of
             `data.distortions`, or None. Validation and test images stay as they are.
         size: Height and width that every image is brought to while it is read, in pixels: the
-            largest square in its middle, resized. 0 leaves the images as they are, which must then
-            all be of one size.
+            largest square in its middle, resized. 0 keeps the sizes of the images, which must then
+            all be the same.
         pad: Blank pixels that every image then gets on each of its sides.
     """
 
@@ -184,10 +184,10 @@ def _check_shapes(config: DatasetConfig, dataset: Dataset) -> None:
 
 
 def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> Dataset:
-    """A dataset with the test images of another one, to ask a model about what it was not shown.
+    """A dataset with the test images of another one, which a model was not trained on.
 
     Args:
-        dataset: What the model was trained on.
+        dataset: The one that the model was trained on.
         name: Of a dataset with a split "test"; see `DatasetConfig.name`.
         data_dir: See `load`.
 
@@ -215,7 +215,7 @@ def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> 
 
 @functools.lru_cache(maxsize=1)
 def _test_images(name: str, folder: pathlib.Path) -> Split:
-    """Read once for all models; affNIST has 320,000."""
+    """Reads test images once for all models; affNIST has 320,000."""
     source = open_source(name, folder, 0)
     _check_split(source, name, "test", "its split 'test'")
     return Split(*source.read("test"))

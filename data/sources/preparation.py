@@ -151,7 +151,7 @@ def public_names() -> list[str]:
 
 
 def is_public(name: str) -> bool:
-    """Whether TFDS knows how to download a dataset, whatever its configuration and version."""
+    """True if TFDS knows how to download a dataset, whatever its configuration and version."""
     return bool(_PUBLIC_NAME.fullmatch(name)) and re.split("[/:]", name)[0] in public_names()
 
 
@@ -176,7 +176,7 @@ def prepare_public(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
             "TensorFlow once: pip install -e '.[train,tfds]'"
         )
     host = _first_host(builder)
-    if host and not _answers(host):
+    if host and not _responds(host):
         raise UserError(
             f"dataset.name={name!r} is not prepared in {folder}, and {host}, where it is "
             "downloaded from, does not answer; prepare it where there is a network and copy "
@@ -198,7 +198,7 @@ def read_examples(
     *,
     most: int | None = None,
 ) -> list[Any]:
-    """What is made of each example of prepared data, in order.
+    """Reads the examples of prepared data, in order, each converted.
 
     Args:
         builder: Of data that is prepared.
@@ -221,7 +221,7 @@ def read_examples(
 
 
 def _readable(builder: Any, read: Callable[[], Any]) -> Any:
-    """What is read of prepared data; any error is one of its files."""
+    """Reads prepared data; any error is one of its files."""
     try:
         return read()
     except Exception as error:  # those of array_record, protobuf, Pillow and TFDS
@@ -240,17 +240,17 @@ def _first_host(builder) -> str | None:
     return None
 
 
-def _answers(host: str) -> bool:
-    """Whether a host answers within seconds, whatever it says, by way of a proxy if one is set."""
-    answered = threading.Event()
+def _responds(host: str) -> bool:
+    """True if a host responds within seconds, by any status, through a proxy if one is set."""
+    responded = threading.Event()
 
     def probe():
         with contextlib.suppress(requests.RequestException):
             requests.head(host, timeout=_PROBE_SECONDS)
-            answered.set()
+            responded.set()
 
     # A thread, for the look-up of a name has no time limit of its own.
     thread = threading.Thread(target=probe, daemon=True)
     thread.start()
     thread.join(_PROBE_SECONDS + 1.0)
-    return answered.is_set()
+    return responded.is_set()

@@ -124,7 +124,7 @@ class CoLocalisationConfig:
         )
 
     def _renderer(self) -> DistortedConfig:
-        """What renders digits on canvases."""
+        """Builds the configuration that renders digits on canvases."""
         return DistortedConfig(
             f"mnist co-localisation of {self.digit}" + " cluttered" * (self.distractors > 0),
             Placement(),
