@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _subjects(request: configs.Request) -> Iterator[Callable[[], Subject]]:
-    """What makes each subject, of runs first."""
+    """Functions that make the subjects, those of runs first."""
     common = {"data_dir": request.data_dir, "configurations": configs.load}
     chosen = {"checkpoint": request.checkpoint, "match_accuracy": request.match_accuracy}
 

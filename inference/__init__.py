@@ -1,4 +1,4 @@
-"""From a run's folder to a model that can be used, or evaluated."""
+"""Loading of a run's folder as a model that can be used, or evaluated."""
 
 from inference.restore import RestoredRun, restore_run
 from inference.subjects import of_custom_model, of_run

@@ -1,4 +1,4 @@
-"""What a model costs on this machine: size, arithmetic, compile time, speed and memory."""
+"""Cost of a model on this machine: size, arithmetic, compile time, speed and memory."""
 
 import contextlib
 from typing import Any
@@ -68,14 +68,14 @@ def _compile(function, *arguments, donate_argnums=()) -> tuple[Any, float]:
 
 
 def _planned_bytes(plan) -> int:
-    """A donated state is an argument and a result in the same place."""
+    """Bytes of a program; a donated state is an argument and a result in the same place."""
     whole = plan.argument_size_in_bytes + plan.output_size_in_bytes + plan.temp_size_in_bytes
     return whole - plan.alias_size_in_bytes
 
 
 @contextlib.contextmanager
 def _without_cache():
-    """JAX looks at its setting once and remembers, so it has to be told to forget."""
+    """Disables JAX's cache, whose setting JAX reads once, so that it has to be reset too."""
     enabled = jax.config.values["jax_enable_compilation_cache"]
     jax.config.update("jax_enable_compilation_cache", False)
     compilation_cache.reset_cache()
@@ -96,7 +96,7 @@ def _seconds_a_call(call) -> float:
 
 
 def _seconds_a_step(setup: Setup, state: TrainState, train, split) -> float:
-    """Steps in one dispatch, as in training; the state is copied, for training donates it."""
+    """Times steps in one dispatch, as in training; the state is copied, for training donates it."""
     state, count = jax.tree.map(lambda leaf: leaf.copy(), state), 1
     while True:
         watch = Stopwatch()

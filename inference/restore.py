@@ -39,7 +39,7 @@ class RestoredRun:
 
     @property
     def predictor(self) -> Predictor:
-        """The model as evaluations see it, which can be asked for its cost too."""
+        """The model as evaluations use it, with a measurement of its cost too."""
         cost = functools.partial(measure, self.setup, self.state)
         return dataclasses.replace(self.setup.predictor(self.state), cost=cost)
 

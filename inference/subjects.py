@@ -15,7 +15,7 @@ from training.experiment import Experiment, to_json
 from training.run.directory import Configurations
 
 Describe = Callable[[str, Experiment], str]
-"""From a configuration's name and an experiment to what runs of other seeds have in common."""
+"""Function of a configuration's name and an experiment: what runs of other seeds share."""
 
 
 @subject_of.register
@@ -47,7 +47,7 @@ def _(folder: str | pathlib.Path, dataset: Dataset | None, name: str) -> Subject
 
 
 def _train_images(experiment: Experiment, dataset: Dataset) -> int | None:
-    """How many images a run learnt from; None if they were rendered and never repeated."""
+    """Number of images that a run learnt from; None if they were rendered and never repeated."""
     asked = getattr(experiment.dataset, "train_images", 0)
     return asked or (len(dataset.train) if dataset.generator is None else None)
 
@@ -94,7 +94,7 @@ def of_run(
 def of_custom_model(
     name: str, data: str, *, data_dir: str | None, configurations: Configurations
 ) -> Subject:
-    """A custom model, asked about the images of a configuration.
+    """A custom model, to be evaluated on the images of a configuration.
 
     Args:
         name: MODULE:FUNCTION.

@@ -16,7 +16,7 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """What it has added up so far, never negative and never less than before."""
+        """Seconds that it has added up so far, never negative and never less than before."""
         if self._last is not None:
             now = time.perf_counter()
             self._seconds += max(now - self._last, 0.0)

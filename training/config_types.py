@@ -229,8 +229,8 @@ def _find(name: Any, known: Known, path: str) -> type:
     others = known()
     if name not in others:
         raise UserError(
-            f"{path or TAG}: {shown(name)} is no type of configuration that is known here; one of "
-            "your own is found through the configuration of the run's name"
+            f"{path or TAG}: {shown(name)} is no type of configuration that is known here; a "
+            "custom one is found through the configuration of the run's name"
         )
     return others[name]
 
@@ -256,7 +256,7 @@ def _takes_tuples(origin: Any) -> bool:
 
 
 def _may_be(config: Any, hint: Any) -> bool:
-    """Whether a dataclass is of a declared type; of a protocol, `Experiment.check` sees it."""
+    """True if a dataclass is of a declared type; `Experiment.check` checks those of protocols."""
     if hint is Any or getattr(hint, "_is_protocol", False):
         return True
     return isinstance(hint, type) and isinstance(config, hint)

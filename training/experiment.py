@@ -1,4 +1,4 @@
-"""What a run is: the typed configuration that `configs/` fills in and a run directory stores."""
+"""An experiment: the typed configuration that `configs/` fills in and a run directory stores."""
 
 import dataclasses
 from typing import Any, Protocol

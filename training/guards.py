@@ -1,4 +1,4 @@
-"""What a start of a run is held in: a claim on its folder, and words for too little memory."""
+"""Guards around a start of a run: a claim on its folder, and words for too little memory."""
 
 import contextlib
 from collections.abc import Iterator

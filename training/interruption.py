@@ -59,7 +59,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """While this lasts, SIGINT, SIGTERM and SIGHUP only leave a note.
+    """Makes SIGINT, SIGTERM and SIGHUP only leave a note while this lasts.
 
     A signal that was ignored stays ignored, as SIGINT is for a script's background jobs and SIGHUP
     under nohup.

@@ -25,7 +25,7 @@ from training.run.checkpoints import Checkpoints
 from training.run.damage import TRAIN_SECONDS, VALIDATION_ACCURACY, WINDOW
 from training.run.directory import RunDirectory
 from training.run.logging import Reporter, say, say_results
-from training.run.metrics import MetricsWindow, NonFiniteError, constant_answer
+from training.run.metrics import MetricsWindow, NonFiniteError, constant_prediction
 from training.setup import Setup, prepare
 from training.step import TrainState
 
@@ -181,7 +181,7 @@ class _Training:
             raise Interrupted(asked)
 
     def _next_block(self, seconds_per_step: float, last: int) -> tuple[int, bool]:
-        """How many steps to dispatch, and whether to stop instead; the same on every process."""
+        """Number of steps to dispatch, and True to stop instead; the same on every process."""
         # At most twice the last: on a busy machine steps may seem to take no time at all.
         limit = min(
             2 * last,
@@ -225,7 +225,7 @@ class _Training:
             self._warn_once(step, diagnose(means))
 
     def _warn_once(self, step: int, finding: str | None) -> None:
-        """Says what is wrong with the training, unless it has only begun."""
+        """Reports once what is wrong with the training, unless it has only begun."""
         if finding and not self.diagnosed and step >= _STEPS_BEFORE_DIAGNOSIS:
             self.diagnosed = True
             self.reporter.say(f"warning: at step {step} {finding}")
@@ -247,9 +247,9 @@ class _Training:
             batch_size=self.setup.evaluation_batch_size,
             name="validation",
         )
-        answers = np.argmax(logits, axis=-1)
-        self._warn_once(self.step, constant_answer(answers, split.labels))
-        return float(np.mean(answers == split.labels))
+        predictions = np.argmax(logits, axis=-1)
+        self._warn_once(self.step, constant_prediction(predictions, split.labels))
+        return float(np.mean(predictions == split.labels))
 
     def _observe(self) -> dict[str, float]:
         """Numbers of the experiment's monitors, and a picture by each."""
@@ -313,7 +313,7 @@ class _Training:
         return dataclasses.replace(predictor, read=read)
 
     def _evaluate(self, name: str, predictor: Predictor) -> list[Result]:
-        """Measures a suite, or says why it cannot be measured."""
+        """Measures a suite, or reports why it cannot be measured."""
         size = self.setup.evaluation_batch_size
         try:
             return suites.run(suites.load(name), predictor, self.setup.dataset, batch_size=size)

@@ -22,7 +22,7 @@ Outputs = Mapping[str, Any]
 
 
 class Monitor(NamedTuple):
-    """One way to look at a model while it trains.
+    """One kind of measurement and picture of a model while it trains.
 
     Attributes:
         requires: Fields of the output (see `cnn.Output`); without one of them there is nothing to

@@ -17,7 +17,7 @@ class ConstantSchedule:
     """The base learning rate throughout."""
 
     def check(self, learning_rate: float) -> None:
-        """Nothing can be wrong with it."""
+        """Accepts every learning rate."""
 
     def build(self, learning_rate: float, steps: int) -> optax.Schedule:
         """Returns the learning rate as a function of the step."""
@@ -195,7 +195,7 @@ def _check(config: AdamConfig | MomentumConfig) -> None:
 def _around(
     transforms: list[optax.GradientTransformation], config: AdamConfig | MomentumConfig, steps: int
 ) -> optax.GradientTransformation:
-    """What every optimizer has before and behind its own transforms of the gradient."""
+    """Chains what every optimizer has before and behind its own transforms of the gradient."""
     schedule = config.schedule.build(config.learning_rate, steps)
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
     return optax.chain(

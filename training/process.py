@@ -1,4 +1,4 @@
-"""What the commands ask of their process before they compute anything: memory and a cache.
+"""Set-up of a command's process before it computes anything: memory and a cache.
 
 Nothing here may end a command: what a machine does not offer is done without.
 """

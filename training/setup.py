@@ -1,4 +1,4 @@
-"""From a configuration to what a run works with: data, mesh, program and a place for the state."""
+"""Set-up of a run from its configuration: data, mesh, program and a place for the state."""
 
 import dataclasses
 from typing import Any
@@ -92,7 +92,7 @@ class Setup:
         )
 
     def predictor(self, state: TrainState) -> Predictor:
-        """The model at a state, as evaluations see it."""
+        """The model at a state, as evaluations use it."""
         variables = (state.evaluated_params, state.other)
 
         outputs, activations = self.program.outputs, self.program.activations
@@ -116,7 +116,7 @@ class Setup:
         )
 
     def evaluate(self, suite: Any, state: TrainState) -> list[Result]:
-        """What a suite measures of the model at a state; see `evaluation.suites.run`."""
+        """Measures a suite on the model at a state; see `evaluation.suites.run`."""
         return suites.run(
             suite, self.predictor(state), self.dataset, batch_size=self.evaluation_batch_size
         )

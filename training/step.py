@@ -45,7 +45,7 @@ class TrainState(NamedTuple):
 
     @property
     def evaluated_params(self):
-        """The parameters that evaluations see: the average if there is one."""
+        """The parameters that evaluations use: the average if there is one."""
         return self.params if self.average is None else self.average
 
     @property

@@ -375,7 +375,8 @@ def test_a_network_with_one_answer_for_all_images_is_named_once(train, capsys, m
     monkeypatch.setattr(loop, "_STEPS_BEFORE_DIAGNOSIS", 7)
     train(model=TinyConfig(dead=True))
     (warning,) = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
-    assert warning.startswith("warning: at step 12 every validation image is taken for class ")
+    finding = "every validation image is predicted to be class "
+    assert warning.startswith(f"warning: at step 12 {finding}")
     train("alive")
     assert "warning" not in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""What is wrong with a checkpoint, in the words of one line.
+"""Faults of a checkpoint, in the words of one line.
 
 Orbax and tensorstore raise and log many kinds of errors, most of them as tracebacks of threads.
 """

@@ -185,7 +185,7 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def figure(self, name: str) -> Iterator[pathlib.Path]:
-        """Where a picture of that name goes, while it is drawn."""
+        """Yields the path of a picture of that name, while it is drawn."""
         path = self.path / "figures" / f"{name}.png"
         with self._writing(path):
             yield path
@@ -214,7 +214,7 @@ class RunDirectory:
 
 
 def _read_json(path: pathlib.Path) -> Any:
-    """What a file of a run holds, which may be anything.
+    """Reads the content of a JSON file of a run, which may be anything.
 
     Raises:
         UserError: if it is no file, or holds no JSON.

@@ -1,4 +1,4 @@
-"""Finished runs by the folders that a user names, and names that tell them apart."""
+"""Finished runs by the folders that a user names, and unique names for them."""
 
 import pathlib
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def _inside(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _is_of_a_run(file: pathlib.Path) -> bool:
-    """Whether a config.json is one of ours, as other programs leave such files too."""
+    """True if a config.json is one of ours, as other programs leave such files too."""
     try:
         config = read_object(file)
     except UserError:
@@ -45,7 +45,7 @@ def _is_of_a_run(file: pathlib.Path) -> bool:
 
 
 def name_runs(workdirs: Sequence[pathlib.Path]) -> list[str]:
-    """A name for each run: its folder's, after those of as many parents as tell it apart."""
+    """A name for each run: its folder's, after those of as many parents as make it unique."""
     names = [path.name for path in workdirs]
     for depth in range(2, 1 + max((len(path.parts) for path in workdirs), default=0)):
         names = [

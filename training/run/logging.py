@@ -1,4 +1,4 @@
-"""What a person sees of a run while it goes on, and the metrics that it writes down."""
+"""Progress reports of a run while it goes on, and the metrics that it writes down."""
 
 import contextlib
 import sys

@@ -72,11 +72,11 @@ def _check_finite(step: int, row: dict[str, float]) -> None:
             )
 
 
-def constant_answer(answers: np.ndarray, labels: np.ndarray) -> str | None:
-    """What is wrong with a network that looks at no image."""
-    if np.ptp(answers) > 0 or np.ptp(labels) == 0:
+def constant_prediction(predictions: np.ndarray, labels: np.ndarray) -> str | None:
+    """Names what is wrong with a network that predicts one class for all images; else None."""
+    if np.ptp(predictions) > 0 or np.ptp(labels) == 0:
         return None
     return (
-        f"every validation image is taken for class {answers[0]}: the layers before the answer may "
-        "be dead. Try another seed or a lower learning rate"
+        f"every validation image is predicted to be class {predictions[0]}: the layers before the "
+        "logits may be dead. Try another seed or a lower learning rate"
     )
