@@ -1,6 +1,6 @@
 """The page of all configurations: `python -m configs > docs/configurations.md`.
 
-Everything that it says of a configuration is its file's docstring.
+Its text on a configuration is the docstring of that configuration's file.
 """
 
 import re

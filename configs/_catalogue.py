@@ -16,7 +16,7 @@ from training.experiment import Experiment, differences
 
 _FOLDER = pathlib.Path(__file__).parent
 LIST = "list"
-"""What `--config` takes in the place of a name, to have them all listed."""
+"""The word that `--config` takes in the place of a name, to have them all listed."""
 
 
 def names() -> list[str]:
@@ -86,7 +86,7 @@ def documentation(name: str) -> str:
 
 
 def nearest(name: str, choices: Sequence[str]) -> str:
-    """What may have been meant, or all that there is."""
+    """Suggests what may have been meant, or all that there is."""
     near = difflib.get_close_matches(name, choices, n=3)
     if near:
         return f"did you mean {' or '.join(near)}?"

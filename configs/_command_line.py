@@ -1,4 +1,4 @@
-"""From a command line to an experiment, and to one line that says what is wrong with it."""
+"""Parsing of a command line to an experiment, or to one line that names its fault."""
 
 import difflib
 import sys
@@ -151,7 +151,7 @@ def _unknown_flag(name: str, experiment: Experiment) -> str:
 
 
 def _help(name: str | None, *, full: bool) -> str:
-    """What the program does, its flags and, of a configuration, all fields with their values."""
+    """Help on the program, its flags and, of a configuration, all fields with their values."""
     parts = [(sys.modules["__main__"].__doc__ or "").strip()]
     parts.append(flags.FLAGS.get_help() if full else flags.FLAGS.main_module_help())
     if name is None or name == LIST:

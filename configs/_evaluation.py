@@ -1,4 +1,4 @@
-"""From a command line to what `evaluate.py` is to measure."""
+"""Parsing of a command line to a request of what `evaluate.py` is to measure."""
 
 import dataclasses
 import difflib
@@ -46,12 +46,12 @@ _MODELS = flags.DEFINE_multi_string(
     flag_values=_GIVEN,
 )
 _DATA = flags.DEFINE_string(
-    "data", "mnist", "Configuration whose dataset --model is asked about.", flag_values=_GIVEN
+    "data", "mnist", "Configuration whose dataset --model is evaluated on.", flag_values=_GIVEN
 )
 _TEST_DATA = flags.DEFINE_string(
     "test_data",
     None,
-    "Dataset whose test images are asked about, in place of each run's own.",
+    "Dataset whose test images are used, in place of each run's own.",
     flag_values=_GIVEN,
 )
 _DATA_DIR = flags.DEFINE_string(
@@ -66,7 +66,7 @@ _LIST = ["list"]
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What an evaluation is of.
+    """The runs, models, suites and data of an evaluation.
 
     Attributes:
         runs: Folders of runs, or of several, as they were typed.
@@ -76,7 +76,7 @@ class Request:
         match_accuracy: On validation, in [0, 1]; None for none.
         limit: Test images to score; 0 for all.
         out: Folder for records and report, which can be written; None for none.
-        data: Configuration whose dataset custom models are asked about.
+        data: Configuration whose dataset custom models are evaluated on.
         test_data: Dataset of other test images; None for each run's own.
         data_dir: Of prepared data; None for the usual one.
     """

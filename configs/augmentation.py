@@ -1,4 +1,4 @@
-"""Networks that were trained with one kind of distortion: which others does it help against?
+"""Networks trained with one kind of distortion, and their robustness to the others.
 
     python train.py --config augmentation:cnn,none --seeds 0,1,2
     python train.py --config augmentation:cnn,rotation --seeds 0,1,2

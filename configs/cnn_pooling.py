@@ -6,8 +6,8 @@
 The argument is a way to halve a feature map (`cnn.downsampling`): `max2`, `max3s2`, `avg2`,
 `stride2`, `max_blur3`, `max_blur5`, `blur3` or `aps`; or `all_conv_global`, which never subsamples
 and takes one maximum over all places at its end; or `dense`, which has `max2` and a dense layer
-that sees every place by itself. Depth and stride are fields: `--config.model.layers=8` at the same
-cumulative stride, `--config.model.downsamplings=1` at the same depth.
+with weights of its own for every place. Depth and stride are fields: `--config.model.layers=8` at
+the same cumulative stride, `--config.model.downsamplings=1` at the same depth.
 
 Expected: see docs/results/pooling.md.
 Cost: 165,000 images; one to three minutes on two CPU cores.

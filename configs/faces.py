@@ -1,4 +1,4 @@
-"""Faces and their scrambles: which networks see how parts are arranged?
+"""Faces and their scrambles: sensitivity of networks to how parts are arranged.
 
 The argument is NETWORK,TASK; a task that is left out is configuration. See `data.faces.tasks` for
 what the tasks are and `evaluation.suites.representation.faces` for what is measured.
@@ -8,13 +8,13 @@ what the tasks are and `evaluation.suites.representation.faces` for what is meas
     python train.py --config faces:cnn_400k,presence --seeds 0,1,2
 
 Networks: capsnet, stn_cnn, cnn, cnn_matched, cnn_9x9 and cnn_400k are those of the configuration
-`mnist`, all with the same 858 steps of 128 images; bag_of_parts sees windows of 9x9 pixels only
-and not where they lie, so it has to be at chance, 1/6, on configuration. How few images suffice
+`mnist`, all with the same 858 steps of 128 images; bag_of_parts averages over windows of 9x9
+pixels, wherever they lie, so it has to be at chance, 1/6, on configuration. How few images suffice
 is measured with `--config.dataset.train_images=1000`.
 
 Learning rates are those, of two or three between 3e-4 and 3e-3, with which the validation accuracy
 of seed 0 was highest after 286 steps on configuration. CapsNet with two classes has 2e-4: at 5e-4,
-1e-3 and 2e-3 its capsules all grow to length 1 before they tell anything apart. cnn_9x9 does not
+1e-3 and 2e-3 its capsules all grow to length 1 before they separate the classes. cnn_9x9 does not
 learn configuration at 3e-5, 1e-4, 3e-4, 1e-3 or 3e-3 in 286 steps: averages over so large windows
 leave grey images nearly alike, and at all rates but the first only biases have a gradient by then.
 

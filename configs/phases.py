@@ -1,4 +1,4 @@
-"""How many shifts must a network that subsamples be shown until it knows them all?
+"""Number of shifts that a network with subsampling must train on to generalise to them all.
 
     python train.py --config phases:1 --seeds 0,1,2
     python train.py --config phases:4 --seeds 0,1,2

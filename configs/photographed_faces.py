@@ -1,4 +1,4 @@
-"""Photographed faces and their scrambles: what `faces` asks, asked of photographs.
+"""Photographed faces and their scrambles: the tasks of `faces`, on photographs.
 
 The argument is NETWORK,TASK, as in `faces`; the photographs are LFW's, or CelebA's:
 

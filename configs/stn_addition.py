@@ -2,7 +2,7 @@
 
 Paper: Jaderberg, Simonyan, Zisserman and Kavukcuoglu, "Spatial transformer networks" (2015),
 appendix A.1 and table 4: 42x42x2 images of two digits that are turned, scaled and moved on their
-own (RTS), 19 classes, a fully connected classifier. Every transformer sees and warps both channels.
+own (RTS), 19 classes, a fully connected classifier. Each transformer reads and warps both channels.
 The argument is NUMBER,TRANSFORM; a part that is left out is the default's.
 
     python train.py --config stn_addition
@@ -25,7 +25,7 @@ from training.optimizers import AdamConfig, CosineSchedule
 
 
 def get_config(argument: str = "") -> Experiment:
-    """So many transformers, 0 to 4, of the family that the argument names."""
+    """A network with 0 to 4 transformers of a family, both as the argument names them."""
     number, _, transform = argument.partition(",")
     if (number or "2") not in tuple("01234"):
         raise ValueError(f"{number!r} is not a number of transformers from 0 to 4")

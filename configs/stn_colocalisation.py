@@ -1,4 +1,4 @@
-"""Digits of one class found on large canvases, with nothing that says where they are.
+"""Digits of one class found on large canvases, without supervision of their places.
 
 Paper: Jaderberg, Simonyan, Zisserman and Kavukcuoglu, "Spatial transformer networks" (2015),
 appendix A.2. The argument is TASK,DIGIT: task "t" (digits anywhere) or "tc" (among 16 patches of

@@ -1,4 +1,4 @@
-"""Birds of 200 kinds: windows of half the image's size find the parts that tell them apart.
+"""Birds of 200 kinds: windows of half the image's size find the parts that distinguish them.
 
 Paper: Jaderberg, Simonyan, Zisserman and Kavukcuoglu, "Spatial transformer networks" (2015),
 section 4.3 and appendix A.6. The argument is the number of windows: 1, 2 or 4. Images are cut to
