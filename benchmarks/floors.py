@@ -16,7 +16,7 @@ _STREAM_BYTES = 256 * 2**20  # far more than a cache holds
 
 
 def measure_machine(rounds: int) -> dict[str, float]:
-    """What this machine can do at best.
+    """Measures the highest arithmetic and memory rates of this machine.
 
     Args:
         rounds: How often each measurement is taken; the fastest counts.

@@ -27,16 +27,16 @@ TASKS = {
 
 
 def make_contender(task: str):
-    """A compiled call that paints a batch."""
+    """A compiled call that renders a batch."""
     random = np.random.default_rng(0)
     split = DeviceSplit(
         jnp.asarray(random.integers(0, 256, (10_000, 28, 28, 1), np.uint8)),
         jnp.asarray(random.integers(0, 6, 10_000), jnp.int32),
     )
     chosen = jnp.asarray(random.integers(0, 10_000, BATCH), jnp.int32)
-    paint = jax.jit(TASKS[task]().generate)
+    render = jax.jit(TASKS[task]().generate)
     key = jax.random.key(0)
-    return lambda: jax.block_until_ready(paint(key, split, chosen))
+    return lambda: jax.block_until_ready(render(key, split, chosen))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What the benchmarks have in common: their arguments, and the file that their figures go to.
+"""Arguments that the benchmarks have in common, and the file that their figures go to.
 
 A place for figures is looked at while arguments are parsed, for what is timed takes minutes.
 """
@@ -71,7 +71,7 @@ def write_figures(
 
 
 def has_torch() -> bool:
-    """Whether PyTorch, the optional peer, is installed."""
+    """True if PyTorch, the optional peer, is installed."""
     return importlib.util.find_spec("torch") is not None
 
 

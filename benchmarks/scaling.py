@@ -1,9 +1,9 @@
-"""How the cost of a capsule network's training step grows.
+"""Growth of the cost of a capsule network's training step.
 
     python -m benchmarks.scaling --json scaling.json
 
 With the batch, the image, the number of primary capsules, and the number of devices (simulated on
-the same cores, so that what is seen is the cost of sharing, not a gain). Each measurement runs in
+the same cores, so the figure is the cost of sharing, not a gain). Each measurement runs in
 a process of its own, as devices can only be simulated from the start and peak memory is the
 process's.
 """

@@ -71,7 +71,7 @@ def compare(task: str, budgets: dict[str, dict[str, int]], workdir: pathlib.Path
 
 
 def run_folder(workdir: pathlib.Path, task: str, network: str, steps: int) -> pathlib.Path:
-    """Where a run of the comparison lives."""
+    """Folder of a run of the comparison."""
     return workdir / f"{task}_{network}_{steps}"
 
 

@@ -1,1 +1,1 @@
-"""What every room needs and none owns: errors, files, tables. Imports neither JAX nor TFDS."""
+"""Tools of every room: errors, files, tables. Imports neither JAX nor TFDS."""

@@ -1,4 +1,4 @@
-"""How every command runs: nothing that it prints can end it, and what a user causes is one line."""
+"""Frame of every command: nothing that it prints can end it; what a user causes is one line."""
 
 import contextlib
 import importlib.util

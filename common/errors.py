@@ -23,5 +23,5 @@ def printable(text: object) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of a library says, in one line; its type if it says nothing."""
+    """First line of the message of a library's error; its type if there is no message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

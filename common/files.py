@@ -9,7 +9,7 @@ from typing import Any
 from common.errors import UserError
 
 PARTIAL = ".partial"
-"""Ends the name of a file that is being written."""
+"""Ending of the name of a file that is being written."""
 
 
 def expand(path: str | os.PathLike[str], flag: str) -> pathlib.Path:

@@ -17,7 +17,7 @@ MIN_POSITIVE = float(np.finfo(np.float32).tiny)
 
 
 class Limits(NamedTuple):
-    """What a number must be.
+    """Limits of a number.
 
     Attributes:
         least: The smallest one.
@@ -32,7 +32,7 @@ class Limits(NamedTuple):
     below: bool = False
 
     def broken_by(self, value: Any) -> str | None:
-        """What a value must be, where it is not that; None where it is."""
+        """Names the limit that a value breaks, as "must be ..."; None if it breaks none."""
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             return f"must be a {'whole ' * self.whole}number"
         if isinstance(value, float) and not math.isfinite(value):

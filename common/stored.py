@@ -22,7 +22,7 @@ _MAX_ARRAY_BYTES = 256 << 20
 _MAX_ARRAYS = 20_000
 _MAX_TEXT = 100_000
 MAX_NUMBER = 1e30
-"""Of all numbers: nothing here measures more, and squares of larger ones overflow in float32."""
+"""Bound of all numbers: nothing here measures more; squares of larger ones overflow float32."""
 
 Kinds = type | tuple[type, ...]
 Number = (int, float)
@@ -82,7 +82,7 @@ def _refuse(constant: str) -> None:
 
 
 def _check_values(content: Any) -> None:
-    """Without recursion, which a nested file would drive too deep."""
+    """Checks values without recursion, which a nested file would drive too deep."""
     left = [content]
     while left:
         value = left.pop()

@@ -9,7 +9,7 @@ Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Network(Protocol):
-    """What a step needs of a network."""
+    """Interface of a network, as a step needs it."""
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The mean loss of a batch, a scalar."""

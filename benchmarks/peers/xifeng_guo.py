@@ -16,7 +16,7 @@ RECONSTRUCTION_WEIGHT = 0.0005 * 784  # the default of its command line
 
 
 class XifengGuo(torch.nn.Module):
-    """Its network for 28x28 images and ten classes, with its loss.
+    """The checkout's network for 28x28 images and ten classes, with its loss.
 
     Its inference decodes too, as there is no way around it.
 
@@ -34,7 +34,7 @@ class XifengGuo(torch.nn.Module):
         return self.network(images)[0]
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Its loss of images `[batch, 1, 28, 28]` and int64 labels."""
+        """The checkout's loss of images `[batch, 1, 28, 28]` and int64 labels."""
         one_hot = torch.nn.functional.one_hot(labels, 10).to(images.dtype)
         lengths, decoded = self.network(images, one_hot)
         return self.module.caps_loss(one_hot, lengths, images, decoded, RECONSTRUCTION_WEIGHT)
