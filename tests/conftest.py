@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 
+import jax
 import jaxtyping
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 # Most of a test's time goes into compiling what runs for milliseconds. Commands are compiled as
 # for users (see `command`).
@@ -46,9 +48,16 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_programs(tmp_path_factory):
-    """The commands keep what they compile in a folder of this test session's own."""
+    """What took any time to compile is kept in folders of this test session's own.
+
+    Tests make the same programs again and again, each in a function of its own; so do commands.
+    """
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    compilation_cache.reset_cache()  # or it would stay as it was when modules were imported
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         yield
 
 
