@@ -65,6 +65,12 @@ def whole(data_dir, tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def trained(whole, tmp_path):
+    """The folder in which `train` trains, with a run in it that nothing disturbed."""
+    return shutil.copytree(whole, tmp_path / "run")
+
+
 def final_state(tmp_path, workdir, data_dir):
     return jax.device_get(
         restore_run(tmp_path / workdir, data_dir=data_dir, configurations=known).state
@@ -123,17 +129,16 @@ def test_an_optimizer_for_a_part_that_is_not_there_is_one_line(train):
         train(optimizer=AdamConfig(slow_part="transformers"))
 
 
-def test_a_complete_run_is_not_trained_again(train, capsys):
-    record = train()
-    capsys.readouterr()
+def test_a_complete_run_is_not_trained_again(train, trained, capsys):
+    record = json.loads((trained / "record.json").read_text())
     again = train()
     assert again["results"][0]["value"] == record["results"][0]["value"]
     assert "is complete" in capsys.readouterr().out
 
 
-def test_a_run_that_is_older_than_a_field_goes_on(train, tmp_path):
-    record = train()
-    path = tmp_path / "run" / "config.json"
+def test_a_run_that_is_older_than_a_field_goes_on(train, trained):
+    record = json.loads((trained / "record.json").read_text())
+    path = trained / "config.json"
     stored = json.loads(path.read_text())
     del stored["experiment"]["milestones"], stored["experiment"]["dataset"]["size"]
     path.write_text(json.dumps(stored))
@@ -144,8 +149,9 @@ def test_a_run_that_is_older_than_a_field_goes_on(train, tmp_path):
         train()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("stop_at", [2, 8, 10])
+@pytest.mark.parametrize(
+    ("number", "stop_at"), [(signal.SIGTERM, 2), (signal.SIGINT, 8), (signal.SIGTERM, 10)]
+)
 def test_a_stopped_and_resumed_run_ends_bit_identical(
     train, whole, tmp_path, data_dir, monkeypatch, number, stop_at
 ):
@@ -381,12 +387,11 @@ def test_a_network_with_one_answer_for_all_images_is_named_once(train, capsys, m
     assert "warning" not in capsys.readouterr().out
 
 
-def test_another_experiment_in_the_folder_is_left_alone(train, tmp_path):
-    train()
-    before = (tmp_path / "run" / "record.json").read_bytes()
+def test_another_experiment_in_the_folder_is_left_alone(train, trained):
+    before = (trained / "record.json").read_bytes()
     with pytest.raises(UserError, match=r"holds another experiment \(experiment.seed: 0 -> 1\)"):
         train(seed=1)
-    assert (tmp_path / "run" / "record.json").read_bytes() == before
+    assert (trained / "record.json").read_bytes() == before
 
 
 def test_a_folder_of_other_files_is_left_alone(train, tmp_path):
@@ -445,17 +450,14 @@ def test_a_damaged_metrics_line_does_not_stop_a_resumed_run(train, tmp_path, mon
         json.loads(line)
 
 
-def test_tensorboard_gets_the_metrics(train, tmp_path):
-    train()
-    (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+def test_tensorboard_gets_the_metrics(whole):
+    (events,) = (whole / "tensorboard").iterdir()
     assert b"validation/accuracy" in events.read_bytes()
 
 
-def test_the_best_checkpoint_can_be_restored(train, tmp_path, data_dir):
-    train()
-    rows = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    scores = {r["step"]: r["accuracy"] for r in rows if r["split"] == "validation"}
-    best = restore_run(tmp_path / "run", checkpoint="best", data_dir=data_dir, configurations=known)
+def test_the_best_checkpoint_can_be_restored(whole, tmp_path, data_dir):
+    scores = {r["step"]: r["accuracy"] for r in metrics(whole) if r["split"] == "validation"}
+    best = restore_run(whole, checkpoint="best", data_dir=data_dir, configurations=known)
     assert scores[best.step] == max(scores.values())
     with pytest.raises(UserError, match="holds no run"):
         restore_run(tmp_path / "nothing", data_dir=data_dir)
