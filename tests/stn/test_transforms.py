@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,7 +33,7 @@ PLANAR = [
     ThinPlateSpline(),
     ThinPlateSpline(3),
     DisplacementField((5, 6)),
-    DisplacementField((5, 6), squarings=5),
+    DisplacementField((5, 6), squarings=2),
 ]
 GROUPS = [Translation(), Attention(), Similarity(), Affine(), Projective()]
 NAMES = {"ids": lambda transform: repr(transform)}
@@ -47,31 +49,51 @@ def identity(transform, batch=1):
     return jnp.asarray(np.tile(transform.identity, (batch, 1)), jnp.float32)
 
 
+def compiled(transform, size, **options):
+    """The grid as a function of the parameters, compiled at once: one by one takes far longer."""
+    return jax.jit(lambda theta: transform.grid(theta, size, **options))
+
+
+def random_images(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
 @pytest.mark.parametrize("transform", PLANAR, **NAMES)
-@pytest.mark.parametrize("size", [(6, 6), (5, 8), (9, 4)], ids=str)
 @pytest.mark.parametrize("corners", [False, True])
-def test_the_identity_returns_the_image(transform, size, corners):
+def test_the_identity_returns_the_image(transform, corners):
     assert transform.identity.shape == (transform.num_parameters,)
-    images = jax.random.normal(jax.random.key(0), (1, *size, 2))
-    grid = transform.grid(identity(transform), size, align_corners=corners)
-    assert grid.shape == (1, *size, 2)
-    np.testing.assert_allclose(sample(images, grid, align_corners=corners), images, atol=1e-5)
+    sizes = (6, 6), (5, 8), (9, 4)
+
+    @jax.jit
+    def run(theta, *images):
+        grids = [transform.grid(theta, size, align_corners=corners) for size in sizes]
+        return grids, [
+            sample(*pair, align_corners=corners) for pair in zip(images, grids, strict=True)
+        ]
+
+    images = [random_images(0, 1, *size, 2) for size in sizes]
+    for size, grid, *pair in zip(sizes, *run(identity(transform), *images), images, strict=True):
+        assert grid.shape == (1, *size, 2)
+        np.testing.assert_allclose(*pair, atol=1e-5)
 
 
 def test_the_identity_returns_the_volume():
     transform = Affine(dims=3)
-    volumes = jax.random.normal(jax.random.key(0), (1, 3, 4, 5, 2))
-    grid = transform.grid(identity(transform), (3, 4, 5))
-    np.testing.assert_allclose(sample(volumes, grid), volumes, atol=1e-5)
+    volumes = random_images(0, 1, 3, 4, 5, 2)
+    grid = compiled(transform, (3, 4, 5))(identity(transform))
+    np.testing.assert_allclose(jax.jit(sample)(volumes, grid), volumes, atol=1e-5)
 
 
 @pytest.mark.parametrize("transform", PLANAR, **NAMES)
 def test_every_parameter_moves_the_image_at_the_identity(transform):
-    images = jax.random.normal(jax.random.key(0), (1, 12, 12, 1))
-    target = jax.random.normal(jax.random.key(1), (1, 12, 12, 1))
-    gradient = jax.grad(
-        lambda theta: jnp.sum(sample(images, transform.grid(theta, (12, 12))) * target)
-    )(identity(transform))
+    images, target = random_images(0, 2, 1, 12, 12, 1)
+
+    @jax.jit
+    @jax.grad
+    def gradient_at(theta):
+        return jnp.sum(sample(images, transform.grid(theta, (12, 12))) * target)
+
+    gradient = gradient_at(identity(transform))
     assert np.all(np.isfinite(gradient))
     assert np.all(gradient != 0)
 
@@ -80,9 +102,9 @@ def test_every_parameter_moves_the_image_at_the_identity(transform):
 def test_jit_and_single_images_agree_with_a_batch(transform):
     theta = near_identity(transform)
     grid = transform.grid(theta, (7, 6))
-    compiled = jax.jit(lambda t: transform.grid(t, (7, 6)))(theta)
-    np.testing.assert_allclose(compiled, grid, atol=1e-5)
-    np.testing.assert_allclose(transform.grid(theta[1:], (7, 6)), grid[1:], atol=1e-5)
+    run = compiled(transform, (7, 6))
+    np.testing.assert_allclose(run(theta), grid, atol=1e-5)
+    np.testing.assert_allclose(run(theta[1:]), grid[1:], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +134,12 @@ def test_the_groups_and_no_others_can_be_composed():
 
 @pytest.mark.parametrize("transform", GROUPS, **NAMES)
 def test_composition_is_one_map_after_the_other(transform):
-    first, second = near_identity(transform), near_identity(transform, seed=1)
-    both = np.asarray(transform.grid(transform.compose(first, second), (5, 6)))
+    @jax.jit
+    def run(first, second):
+        both = transform.grid(transform.compose(first, second), (5, 6))
+        return both, transform.grid(first, (5, 6)), transform.matrix(second)
+
+    both, firsts, matrices = run(near_identity(transform), near_identity(transform, seed=1))
 
     def send(matrix, points):
         square = np.eye(3)
@@ -122,16 +148,20 @@ def test_composition_is_one_map_after_the_other(transform):
         return points[..., :2] / points[..., 2:]
 
     for image in range(2):
-        once = np.asarray(transform.grid(first, (5, 6))[image], np.float64)
-        expected = send(np.asarray(transform.matrix(second)[image], np.float64), once)
+        once = np.asarray(firsts[image], np.float64)
+        expected = send(np.asarray(matrices[image], np.float64), once)
         np.testing.assert_allclose(both[image], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("transform", GROUPS, **NAMES)
 def test_a_map_and_its_inverse_cancel(transform):
-    theta = near_identity(transform)
-    for pair in ((theta, transform.inverse(theta)), (transform.inverse(theta), theta)):
-        grid = transform.grid(transform.compose(*pair), (5, 6))
+    @jax.jit
+    def run(theta):
+        inverse = transform.inverse(theta)
+        pairs = (theta, inverse), (inverse, theta)
+        return [transform.grid(transform.compose(*pair), (5, 6)) for pair in pairs]
+
+    for grid in run(near_identity(transform)):
         np.testing.assert_allclose(grid, np.stack([identity_grid((5, 6))] * 2), atol=1e-5)
 
 
@@ -170,13 +200,14 @@ def test_a_flat_homography_is_the_affine_map_bit_for_bit():
 def test_points_behind_the_horizon_leave_the_image():
     # The homogeneous coordinate is 1 + 2x: zero at x = -0.5, negative left of it.
     theta = jnp.array([[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 2.0, 0.0]])
-    grid = Projective().grid(theta, (5, 9), align_corners=True)
-    out = sample(jnp.ones((1, 5, 9, 1)), grid, align_corners=True)[0, :, :, 0]
+    grid = compiled(Projective(), (5, 9), align_corners=True)(theta)
+    run = jax.jit(functools.partial(sample, align_corners=True))
+    out = run(jnp.ones((1, 5, 9, 1)), grid)[0, :, :, 0]
     x = identity_grid((5, 9), align_corners=True)[..., 0]
     assert np.all(np.asarray(out)[x <= -0.5] == 0)
     assert np.all(np.asarray(out)[x >= 0] == 1)
-    gradient = jax.grad(
-        lambda t: jnp.sum(sample(jnp.ones((1, 5, 9, 1)), Projective().grid(t, (5, 9))))
+    gradient = jax.jit(
+        jax.grad(lambda t: jnp.sum(sample(jnp.ones((1, 5, 9, 1)), Projective().grid(t, (5, 9)))))
     )(theta)
     assert np.all(np.isfinite(gradient))
 
@@ -184,8 +215,8 @@ def test_points_behind_the_horizon_leave_the_image():
 def test_four_corners_fix_a_homography():
     transform, theta = Projective(), near_identity(Projective())
     sources = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float64)
-    for one in np.asarray(theta, np.float64):
-        grid = np.asarray(transform.grid(jnp.asarray([one]), (2, 2), align_corners=True))[0]
+    grids = np.asarray(compiled(transform, (2, 2), align_corners=True)(theta))
+    for one, grid in zip(np.asarray(theta, np.float64), grids, strict=True):
         rows, values = [], []
         for (x, y), (u, v) in zip(sources, grid.reshape(4, 2), strict=True):
             rows += [
@@ -200,7 +231,7 @@ def test_four_corners_fix_a_homography():
 def test_a_spline_sends_its_control_points_where_it_is_told(points):
     transform = ThinPlateSpline(points)
     theta = near_identity(transform)
-    grid = transform.grid(theta, (points, points), align_corners=True)
+    grid = compiled(transform, (points, points), align_corners=True)(theta)
     expected = transform.control_points + np.asarray(theta).reshape(2, -1, 2)
     np.testing.assert_allclose(grid.reshape(2, -1, 2), expected, atol=1e-5)
 
@@ -210,7 +241,7 @@ def test_a_spline_of_affine_displacements_is_affine():
     matrix = np.array([[0.9, 0.2, 0.1], [-0.3, 1.1, 0.05]])
     controls = transform.control_points
     targets = controls @ matrix[:, :2].T + matrix[:, 2]
-    grid = transform.grid(jnp.asarray((targets - controls).reshape(1, -1), jnp.float32), (9, 7))
+    grid = compiled(transform, (9, 7))(np.float32(targets - controls).reshape(1, -1))
     expected = identity_grid((9, 7)) @ matrix[:, :2].T + matrix[:, 2]
     np.testing.assert_allclose(grid[0], expected, atol=1e-5)
 
@@ -218,7 +249,8 @@ def test_a_spline_of_affine_displacements_is_affine():
 def test_a_bent_spline_is_not_affine():
     transform = ThinPlateSpline()
     theta = jnp.zeros((1, 32)).at[0, 10].set(0.3)
-    offsets = np.asarray(transform.grid(theta, (15, 15))[0], np.float64) - identity_grid((15, 15))
+    grid = compiled(transform, (15, 15))(theta)
+    offsets = np.asarray(grid[0], np.float64) - identity_grid((15, 15))
     design = np.concatenate([np.ones((225, 1)), identity_grid((15, 15)).reshape(-1, 2)], axis=1)
     fit = design @ np.linalg.lstsq(design, offsets.reshape(-1, 2), rcond=None)[0]
     assert np.abs(fit - offsets.reshape(-1, 2)).max() > 0.05
@@ -237,7 +269,7 @@ def test_a_constant_field_is_a_shift_at_every_size():
     for squarings in (0, 4):
         field = DisplacementField((4, 5), squarings=squarings)
         theta = jnp.tile(jnp.array([0.1, -0.2]), 20)[None]
-        grid = field.grid(theta, (9, 7))
+        grid = compiled(field, (9, 7))(theta)
         np.testing.assert_allclose(
             grid[0], identity_grid((9, 7)) + np.array([0.1, -0.2]), atol=1e-5
         )
@@ -250,22 +282,24 @@ def test_a_velocity_field_is_invertible_where_a_displacement_folds():
     theta = jnp.asarray((bump * np.array([0.9, 0.0])).reshape(1, -1), jnp.float32)
 
     def smallest_step(grid):
-        return float(jnp.min(grid[0, :, 1:, 0] - grid[0, :, :-1, 0]))
+        return float(np.min(np.diff(grid[0, :, :, 0])))
 
-    flow = DisplacementField(size, squarings=8)
-    forth, back = flow.grid(theta, size), flow.grid(-theta, size)
-    assert smallest_step(DisplacementField(size).grid(theta, size)) < 0 < smallest_step(forth)
+    flow = compiled(DisplacementField(size, squarings=8), size)
+    forth, back = flow(theta), flow(-theta)
+    folded = compiled(DisplacementField(size), size)(theta)
+    assert smallest_step(folded) < 0 < smallest_step(forth)
     # Reading the inverse map through the map gives the identity back.
-    around = forth + sample(back - points, forth, padding="border")
+    read = jax.jit(functools.partial(sample, padding="border"))
+    around = forth + read(np.asarray(back) - np.float32(points), forth)
     np.testing.assert_allclose(around[0, 8:-8, 8:-8], points[8:-8, 8:-8], atol=0.02)
 
 
 @pytest.mark.parametrize("transform", PLANAR, **NAMES)
 def test_points_go_where_the_grid_says(transform):
     theta = near_identity(transform)
-    grid = transform.grid(theta, (4, 5)).reshape(2, -1, 2)
-    points = jnp.asarray(np.tile(identity_grid((4, 5)).reshape(1, -1, 2), (2, 1, 1)), jnp.float32)
-    np.testing.assert_allclose(transform.apply(theta, points), grid, atol=1e-5)
+    grid = np.reshape(compiled(transform, (4, 5))(theta), (2, -1, 2))
+    points = np.tile(np.float32(identity_grid((4, 5))).reshape(1, -1, 2), (2, 1, 1))
+    np.testing.assert_allclose(jax.jit(transform.apply)(theta, points), grid, atol=1e-5)
 
 
 def test_a_window_of_fixed_scale_is_attention_of_that_scale():
