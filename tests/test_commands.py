@@ -266,7 +266,7 @@ def test_bundled_data_with_a_wrong_checksum(command, tmp_path):
     for room in rooms:
         source = ROOT / room
         (shutil.copytree if source.is_dir() else shutil.copy)(source, _parent(checkout) / room)
-    victim = checkout / "data" / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    victim = checkout / "data" / "mnist" / "train-labels-idx1-ubyte.gz"
     labels = bytearray(gzip.decompress(victim.read_bytes()))
     labels[100] ^= 1
     victim.write_bytes(gzip.compress(bytes(labels)))
