@@ -60,14 +60,29 @@ def read_object(path: pathlib.Path) -> dict[str, Any]:
     """
     with damaged(path):
         _check_size(path, _MAX_JSON_BYTES)
+        return _object(path.read_text(encoding="utf-8"))
+
+
+def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The JSON objects in the lines of a file, each as `read_object` wants one.
+
+    Raises:
+        UserError: if the file cannot be read or a line holds something else.
+    """
+    with damaged(path):
+        _check_size(path, _MAX_JSON_BYTES)
         text = path.read_text(encoding="utf-8")
-        if not text.strip():
-            raise ValueError("it is empty")
-        content = json.loads(text, parse_constant=_refuse)
-        if not isinstance(content, dict):
-            raise TypeError(f"it holds a {type(content).__name__} in place of an object")
-        _check_values(content)
-        return content
+        return [_object(line) for line in text.split("\n") if line.strip()]
+
+
+def _object(text: str) -> dict[str, Any]:
+    if not text.strip():
+        raise ValueError("it is empty")
+    content = json.loads(text, parse_constant=_refuse)
+    if not isinstance(content, dict):
+        raise TypeError(f"it holds a {type(content).__name__} in place of an object")
+    _check_values(content)
+    return content
 
 
 def _check_size(path: pathlib.Path, most: int) -> None:

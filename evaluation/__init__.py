@@ -1,4 +1,4 @@
-"""What models do with images that are said to be hard, and comparisons of them.
+"""Measurements of models on images that are said to be hard, and comparisons of them.
 
 tables = evaluation.evaluate({"mine": module}, dataset, suites=["clean", "rotation"])
 """

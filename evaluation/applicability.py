@@ -19,7 +19,7 @@ def check(requires: Sequence[str], model: Predictor, dataset: Dataset) -> None:
     Args:
         requires: Names of fields of the model's output, "activations", "differentiable", "cost",
             or "images" (not volumes).
-        model: Is asked for nothing but what it has.
+        model: Its fields are looked up, and none is computed.
         dataset: Its test images are looked at.
     """
     for name in requires:

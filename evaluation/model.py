@@ -1,4 +1,4 @@
-"""A model as evaluations see it, and its outputs for every image of a split."""
+"""Models for evaluation, and their outputs for every image of a split."""
 
 import dataclasses
 from collections import OrderedDict
@@ -19,7 +19,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 """float32 images `[batch, height, width, channels]` in [0, 1] to logits `[batch, classes]`."""
 
 Activations = Callable[[np.ndarray], Mapping[str, np.ndarray]]
-"""Images to what each layer of a model says of them, by name, in the model's order."""
+"""From images to the output of each layer of a model, by name, in the model's order."""
 
 PROBABILITIES = "probabilities"
 # Outputs for whole splits that a model keeps; warps of 10,000 digits take 90 MB.
@@ -43,14 +43,14 @@ class Differentiable(NamedTuple):
 
 
 class Kept:
-    """Outputs for whole splits, which several suites ask for; the oldest make room for new ones."""
+    """Outputs for whole splits, which several suites need; the oldest make room for new ones."""
 
     def __init__(self, max_bytes: int = _MAX_BYTES):
         self._max_bytes = max_bytes
         self._found: OrderedDict[Any, Any] = OrderedDict()
 
     def get(self, key: Any) -> Any:
-        """The outputs of a key; None if they are not kept."""
+        """Returns the outputs of a key; None if they are not kept."""
         return self._found.get(key)
 
     def add(self, key: Any, outputs: Any) -> None:
@@ -68,18 +68,18 @@ def _bytes(outputs: Any) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """A trained model: a `Predict` that may know more; all of it takes images in [0, 1].
+    """A trained model: a `Predict` that may have further outputs; all of it takes images in [0, 1].
 
     Attributes:
         read: (images, names of fields) to these fields of the model's output (see `cnn.Output`), by
             name, each with one entry for each image.
-        fields: The names that `read` knows, "logits" among them.
+        fields: The names that `read` accepts, "logits" among them.
         differentiable: For attacks that follow gradients; None if it cannot be differentiated.
-        activations: From images to what the model's layers say of them, by name and in their
-            order: feature maps `[batch, height, width, channels]`, or vectors. What is measured
-            against a stride needs maps of images of any size. (Through `jax.jit` an `OrderedDict`
+        activations: From images to the outputs of the model's layers, by name and in their order:
+            feature maps `[batch, height, width, channels]`, or vectors. Measures that need strides
+            need maps of images of any size. (Through `jax.jit` an `OrderedDict`
             keeps its order, a dictionary does not.) None if the model names no layers.
-        cost: From a batch size to what the model costs, by name (see
+        cost: From a batch size to the costs of the model, by name (see
             `evaluation.suites.accuracy.cost`); None if only its outputs are known.
         kept: Outputs for whole splits (see `predict_split`).
     """
@@ -101,7 +101,7 @@ class Predictor:
         cost: Callable[[int], dict[str, float]] | None = None,
         **fields: Callable[[np.ndarray], Any] | None,
     ) -> "Predictor":
-        """A model that is known by a function of images for each field of its output.
+        """Makes a model of a function of images for each field of its output.
 
         Args:
             logits: The only one that every model has.
@@ -121,11 +121,11 @@ class Predictor:
         )
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Logits of images."""
+        """Computes logits of images."""
         return self.outputs(images, "logits")["logits"]
 
     def outputs(self, images: np.ndarray, *names: str) -> Mapping[str, Any]:
-        """Fields of the output for a batch of images, by name, of one forward pass.
+        """Computes fields of the output for a batch of images, by name, in one forward pass.
 
         Raises:
             KeyError: if the model has no field of such a name.
@@ -136,16 +136,16 @@ class Predictor:
         return self.read(images, names)
 
     def field(self, name: str) -> Callable[[np.ndarray], Any]:
-        """The function from images to one field."""
+        """Makes the function from images to one field."""
         return lambda images: self.outputs(images, name)[name]
 
     def has(self, name: str) -> bool:
-        """Whether the model has a field of that name, or "activations" and the like."""
+        """Tests for a field of that name, or for "activations" and the like."""
         return name in self.fields or getattr(self, name, None) is not None
 
 
 def as_predictor(model: Predict) -> Predictor:
-    """A model that may be a plain function, or an object with functions as attributes.
+    """Wraps a model that may be a plain function, or an object with functions as attributes.
 
     Args:
         model: A `Predictor`, which stays as it is, or another `Predict`; its attributes that have
@@ -158,12 +158,12 @@ def as_predictor(model: Predict) -> Predictor:
 
 
 def probability_field(model: Predictor) -> str:
-    """The field that a model's probabilities come from: its own ones, or else its logits."""
+    """Names the field that a model's probabilities come from: its own ones, or else its logits."""
     return PROBABILITIES if model.has(PROBABILITIES) else "logits"
 
 
 def to_probabilities(field: str, values: np.ndarray) -> np.ndarray:
-    """Probabilities `[..., classes]` from values of the field that `probability_field` names."""
+    """Computes probabilities `[..., classes]` of values of the field of `probability_field`."""
     if field == PROBABILITIES:
         return values
     return np.asarray(jax.nn.softmax(values, axis=-1))
@@ -172,7 +172,7 @@ def to_probabilities(field: str, values: np.ndarray) -> np.ndarray:
 def predict_split(
     model: Predict, split: Split, *names: str, batch_size: int, name: str
 ) -> dict[str, Any]:
-    """Fields of a model's output for all images of a split, which a `Predictor` computes once.
+    """Computes fields of a model's output for all images of a split, once for a `Predictor`.
 
     Args:
         model: The model.
@@ -211,23 +211,23 @@ def predict_all(
     batch_size: int,
     name: str = "evaluate",
 ) -> Any:
-    """Outputs for all images, in order.
+    """Computes outputs for all images, in order.
 
     The last batch is filled up with blank images whose outputs are dropped, so every image counts
     once and every call has one shape.
 
     NaN and infinity are no outputs: the largest of scores that are NaN is class 0, and comparisons
-    with them are False, so whatever is measured of them looks like an ordinary number.
+    with them are False, so any measure of them looks like an ordinary number.
 
     Args:
         predict: A `Predict`, or another function to an array, or a tuple of arrays such as `Warp`,
             with one entry for each image.
         images: `[count, height, width, channels]`, float32 in [0, 1], or uint8, which becomes that.
         batch_size: Images per call of `predict`.
-        name: What the progress bar says.
+        name: For the progress bar.
 
     Returns:
-        What `predict` returns, `[count, ...]`; logits `[count, classes]` of a `Predict`.
+        Outputs of `predict`, `[count, ...]`; logits `[count, classes]` of a `Predict`.
 
     Raises:
         UserError: if an output for an image is NaN or infinite, in float32.
@@ -255,42 +255,42 @@ def _check_finite(outputs: Any, first: int, count: int, name: str) -> None:
         outputs: `[batch, ...]`, of images in order.
         first: The first one's number, from 0.
         count: Images in all.
-        name: What the outputs are for.
+        name: Use of the outputs, for the error.
     """
     outputs = np.asarray(outputs)
     if outputs.dtype.kind in "biu":
         return
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite to most of its readers
+    with np.errstate(over="ignore"):  # numbers beyond float32 are infinite to most readers
         finite = np.isfinite(outputs.astype(np.float32, copy=False))
     if not finite.all():
         image = first + int(np.argmin(finite.reshape(len(finite), -1).all(axis=1)))
         raise UserError(
-            f"{name}: the model answers image {image + 1:,} of {count:,} with NaN or infinity, of "
-            "which nothing can be measured"
+            f"{name}: the model's output for image {image + 1:,} of {count:,} is NaN or infinite, "
+            "of which nothing can be measured"
         )
 
 
-def distances(
+def reconstruction_errors(
     reconstruct: Callable[[np.ndarray], np.ndarray],
     images: np.ndarray,
     *,
     batch_size: int,
     name: str,
 ) -> np.ndarray:
-    """Distances of images from their reconstructions.
+    """Computes reconstruction errors of images.
 
     Args:
         reconstruct: From images to the reconstruction of the class that a model predicts for each.
         images: As for `predict_all`.
         batch_size: Images per call of `reconstruct`.
-        name: What the progress bar says.
+        name: For the progress bar.
 
     Returns:
         `[count]` Euclidean lengths, where grey levels go from 0 to 1.
     """
 
-    def far(batch):
+    def errors(batch):
         difference = np.asarray(reconstruct(batch)) - batch
         return np.linalg.norm(difference.reshape(len(batch), -1), axis=1)
 
-    return predict_all(far, images, batch_size=batch_size, name=name)
+    return predict_all(errors, images, batch_size=batch_size, name=name)

@@ -1,6 +1,7 @@
 """NNX modules as evaluations see them."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -35,19 +36,41 @@ def of_module(module: nnx.Module, image_shape: tuple[int, ...]) -> Predictor:
 
     outputs, activations = jax.jit(named, static_argnums=2), jax.jit(layers)
     known = jax.eval_shape(fields, variables, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
+    return of_functions(
+        variables,
+        outputs,
+        tuple(known),
+        activations if hasattr(module, "activations") else None,
+    )
+
+
+def of_functions(
+    variables: Any,
+    outputs: Callable[[Any, Any, tuple[str, ...]], Mapping[str, Any]],
+    fields: tuple[str, ...],
+    activations: Callable[[Any, Any], Mapping[str, Any]] | None,
+) -> Predictor:
+    """A trained model of pure functions as a `Predictor`.
+
+    Args:
+        variables: Its weights, a pytree of arrays.
+        outputs: (variables, images, names of fields) to those fields; compiled and differentiable.
+        fields: The names that `outputs` knows.
+        activations: (variables, images) to what each layer returns, in order; None for no layers.
+    """
 
     def traced(name: str):
         return lambda variables, images: outputs(variables, images, (name,))[name]
 
     return Predictor(
         read=lambda images, names: jax.device_get(outputs(variables, images, names)),
-        fields=tuple(known),
+        fields=fields,
         differentiable=Differentiable(
             logits=traced("logits"),
             variables=variables,
-            reconstruction=traced("reconstruction") if "reconstruction" in known else None,
+            reconstruction=traced("reconstruction") if "reconstruction" in fields else None,
         ),
-        activations=(lambda images: jax.device_get(activations(variables, images)))
-        if hasattr(module, "activations")
-        else None,
+        activations=None
+        if activations is None
+        else lambda images: jax.device_get(activations(variables, images)),
     )

@@ -7,7 +7,7 @@ import numpy as np
 
 
 def make(columns: int, rows: int) -> tuple[Any, np.ndarray]:
-    """A figure of matplotlib without a window, and its axes, `[rows, columns]`."""
+    """Makes a figure of matplotlib without a window, and its axes, `[rows, columns]`."""
     # Importing it takes half a second, which most commands can do without.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,6 +1,7 @@
 """Suites over models: one record each, measured or found again, and what could not be done."""
 
 import contextlib
+import dataclasses
 import functools
 import pathlib
 import sys
@@ -18,8 +19,9 @@ from data.dataset import Dataset
 from evaluation import suites
 from evaluation.model import Predict, Predictor, as_predictor, predict_all
 from evaluation.modules import of_module
-from evaluation.results.provenance import checksum, describe
-from evaluation.results.store import Record, RecordStore
+from evaluation.results.provenance import Provenance, checksum, describe
+from evaluation.results.result import Record
+from evaluation.results.store import RecordStore
 
 BATCH_SIZE = 250
 # What a machine may lack, which is no mistake of a suite.
@@ -27,30 +29,33 @@ _SHORTAGES = (MemoryError, OSError, jax.errors.JaxRuntimeError)
 
 
 class Subject(NamedTuple):
-    """A model to evaluate, and the facts for its records.
+    """A model to evaluate, and the provenance of its results.
 
     Attributes:
         model: As suites see it.
         dataset: Its test images are scored; suites may look at the others for thresholds.
         batch_size: Images per call.
-        facts: See `evaluation.results.store.Record`.
+        provenance: Of its results.
     """
 
     model: Predictor
     dataset: Dataset
     batch_size: int
-    facts: dict[str, Any]
+    provenance: Provenance
 
-    def on(self, dataset: Dataset, **facts: Any) -> "Subject":
-        """The same model on the test images of a dataset, with further facts."""
-        facts = {
-            **self.facts,
-            "dataset": dataset.name,
-            "data": dataset.test.checksum,
-            "environment": describe(),
-            **facts,
-        }
-        return self._replace(dataset=dataset, facts=facts)
+    def on(self, dataset: Dataset, **known: Any) -> "Subject":
+        """The same model on the test images of a dataset.
+
+        Args:
+            dataset: Whose test images are scored.
+            known: Further fields of the provenance.
+        """
+        known = {"dataset": dataset.name, "data": dataset.test.checksum, **known}
+        return self._replace(dataset=dataset).known_as(**known)
+
+    def known_as(self, **known: Any) -> "Subject":
+        """The same model with other fields of its provenance."""
+        return self._replace(provenance=dataclasses.replace(self.provenance, **known))
 
 
 @functools.singledispatch
@@ -75,7 +80,7 @@ def subject_of(model: Any, dataset: Dataset | None, name: str) -> Subject:
     predictor = as_predictor(cast(Predict, model))
     # Its predictions for some images stand in for its weights, which are not known.
     logits = predict_all(predictor, dataset.test.images[:2], batch_size=BATCH_SIZE, name=name)
-    return new_subject(predictor, dataset, name, weights=f"{checksum(logits):08x}", parameters=None)
+    return new_subject(predictor, dataset, name, weights=f"{checksum(logits):08x}")
 
 
 @subject_of.register
@@ -97,34 +102,41 @@ def _given(dataset: Dataset | None, name: str) -> Dataset:
     return dataset
 
 
-def new_subject(predictor: Predictor, dataset: Dataset, name: str, **facts: Any) -> Subject:
-    """A model that is known by its predictions, on the test images of a dataset.
+def new_subject(
+    predictor: Predictor,
+    dataset: Dataset,
+    name: str,
+    *,
+    weights: str,
+    batch_size: int = BATCH_SIZE,
+    **known: Any,
+) -> Subject:
+    """A model on the test images of a dataset.
 
     Args:
         predictor: The model.
         dataset: The images.
         name: For records and tables.
-        facts: What else is known, at least "weights" and "parameters".
+        weights: A checksum.
+        batch_size: Images per call.
+        known: Further fields of the provenance.
     """
-    known = {
-        "run": name.replace(":", "_"),
-        "name": name,
-        "model": name,
-        "seed": None,
-        "checkpoint": "last",
-        "step": None,
-        "experiment": None,
-        "train_images": None,
-        "test_data": None,
-        "limit": 0,
-    }
-    return Subject(predictor, dataset, BATCH_SIZE, {**known, **facts}).on(dataset)
+    provenance = Provenance(
+        run=name.replace(":", "_"),
+        name=name,
+        model=name,
+        dataset=dataset.name,
+        data=dataset.test.checksum,
+        weights=weights,
+        environment=describe(),
+    )
+    return Subject(predictor, dataset, batch_size, provenance).known_as(**known)
 
 
 def group(
     models: Mapping[str, Any], dataset: Dataset | None
 ) -> list[tuple[str, Callable[[], Subject]]]:
-    """What makes each of several models, in groups that differ in their seed alone.
+    """Makers of several models, in groups that differ in their seed alone.
 
     Args:
         models: By name; several trainings of one as a sequence, whose seeds are counted from 0
@@ -145,13 +157,12 @@ def group(
 
 def _member(model: Any, dataset: Dataset | None, name: str, run: str, seed: int | None) -> Subject:
     subject = subject_of(model, dataset, name)
-    known = subject.facts["seed"]
-    facts = {"model": name, "run": run, "seed": seed if known is None else known}
-    return subject._replace(facts={**subject.facts, **facts})
+    known = subject.provenance.seed
+    return subject.known_as(model=name, run=run, seed=seed if known is None else known)
 
 
 class Failures:
-    """What could not be done, which ends in an error once all else is done."""
+    """Collection of what could not be done, which ends in an error once all else is done."""
 
     def __init__(self):
         self.messages: list[str] = []
@@ -178,7 +189,7 @@ class Failures:
 
 
 class Measured(NamedTuple):
-    """What was measured of models.
+    """Records of models, and what came with them.
 
     Attributes:
         records: Of every model and suite, those of suites that do not apply without results.
@@ -217,7 +228,7 @@ def measure(
     Raises:
         UserError: if there is no such suite, or a record in `out` is damaged.
     """
-    modules = {name: suites.load(name) for name in names}
+    modules = {suites.current(name): suites.load(name) for name in names}
     store = None if out is None else RecordStore(out)
     if store:
         store.read_all()  # a damaged one would be in the way of the report
@@ -229,7 +240,7 @@ def measure(
                 subject = make()
                 found.datasets[subject.dataset.name] = subject.dataset
                 for name, module in modules.items():
-                    with found.failures.collect(f"{subject.facts['run']}: {name}"):
+                    with found.failures.collect(f"{subject.provenance.run}: {name}"):
                         record = _measure(subject, name, module, store, found.failures)
                         found.records.append(record)
                     bar.update()
@@ -248,23 +259,24 @@ def _measure(
     subject: Subject, name: str, module: Any, store: RecordStore | None, failures: Failures
 ) -> Record:
     """A suite's record: the one that is there already, or a new one, if only in memory."""
-    facts = {**subject.facts, "suite": name}
-    record = store.find(facts) if store else None
+    run = subject.provenance.run
+    record = store.find(name, subject.provenance) if store else None
     if record is not None:
         return record
-    say(f"{facts['run']}: {name}, compiling what is new to it")
+    say(f"{run}: {name}, compiling what is new to it")
     start = time.perf_counter()
     try:
         results = suites.run(module, subject.model, subject.dataset, batch_size=subject.batch_size)
         outcome = f"took {time.perf_counter() - start:.1f} s"
     except suites.NotApplicable as reason:
         results, outcome = [], f"is not applicable: {reason}"
-    facts["seconds"] = round(time.perf_counter() - start, 1)
-    tqdm.write(f"{facts['run']}: {name} {outcome}")
+    seconds = round(time.perf_counter() - start, 1)
+    tqdm.write(f"{run}: {name} {outcome}")
+    record = Record(name, subject.provenance, tuple(results), seconds)
     if store:
-        with failures.collect(f"{facts['run']}: the record of {name}"):
-            return store.write(facts, results)
-    return Record(facts, tuple(results))
+        with failures.collect(f"{run}: the record of {name}"):
+            store.write(record)
+    return record
 
 
 def _examples(
@@ -272,7 +284,7 @@ def _examples(
 ) -> dict[str, dict[str, dict[str, np.ndarray]]]:
     """Pictures of what the suites that were measured do to some test images, by dataset."""
     shown: dict[str, dict[str, dict[str, np.ndarray]]] = {name: {} for name in datasets}
-    measured = {(r.facts["dataset"], r.facts["suite"]) for r in records if r.results}
+    measured = {(record.provenance.dataset, record.suite) for record in records if record.results}
     # The folder may have records of a suite that is no longer there.
     there = {(name, suite) for name in datasets for suite in suites.names()}
     for name, suite in sorted(measured & there):

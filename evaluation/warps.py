@@ -15,7 +15,7 @@ _COLOURS = ("tab:orange", "tab:cyan", "tab:pink", "tab:green")
 
 
 def measure(warp: Warp, dataset: Dataset) -> dict[str, float]:
-    """Statistics of the warps of the first validation images.
+    """Computes statistics of the warps of the first validation images.
 
     Args:
         warp: Of these images.
@@ -48,7 +48,7 @@ def measure(warp: Warp, dataset: Dataset) -> dict[str, float]:
 
 
 def draw(path: pathlib.Path, images: np.ndarray, warp: Warp) -> None:
-    """A picture with a column for each image: the input with every warp's frame, then the outputs.
+    """Draws a column for each image: the input with every warp's frame, then the outputs.
 
     Args:
         path: PNG file; its folder is made.

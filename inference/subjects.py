@@ -8,7 +8,7 @@ from common.errors import UserError
 from data.dataset import Dataset
 from data.sources.load import load_elsewhere
 from evaluation import custom_model
-from evaluation.results.provenance import checksum
+from evaluation.results.provenance import Checkpoint, checksum
 from evaluation.runner import Subject, new_subject, say, subject_of
 from inference.restore import RestoredRun, restore_run
 from training.experiment import Experiment, to_json
@@ -21,23 +21,22 @@ Describe = Callable[[str, Experiment], str]
 @subject_of.register
 def _(run: RestoredRun, dataset: Dataset | None, name: str) -> Subject:
     experiment = run.setup.experiment
-    facts = {
-        "run": name,
-        "name": run.name,
-        "model": run.name,
-        "seed": experiment.seed,
-        "checkpoint": "last",
-        "step": run.step,
-        "weights": run.weights,
-        "parameters": run.state.num_parameters,
-        "experiment": to_json(experiment),
-        "train_images": _train_images(experiment, run.setup.dataset),
-        "test_data": None,
-        "limit": 0,
-    }
     own = run.setup.dataset
-    subject = Subject(run.predictor, own, run.setup.evaluation_batch_size, facts)
-    return subject.on(own) if dataset is None else subject.on(dataset, test_data=dataset.name)
+    subject = new_subject(
+        run.predictor,
+        own,
+        name,
+        weights=run.weights,
+        batch_size=run.setup.evaluation_batch_size,
+        run=name,
+        model=run.name,
+        seed=experiment.seed,
+        step=run.step,
+        parameters=run.state.num_parameters,
+        experiment=to_json(experiment),
+        train_images=_train_images(experiment, own),
+    ).known_as(name=run.name)
+    return subject if dataset is None else subject.on(dataset, test_data=dataset.name)
 
 
 @subject_of.register(str)
@@ -84,11 +83,11 @@ def of_run(
         data_dir=data_dir,
         configurations=configurations,
     )
-    subject = subject_of(run, None, name)
+    moment = Checkpoint(checkpoint)
     if match_accuracy is not None:
-        checkpoint = f"{100.0 * match_accuracy:.2f} % on validation"
+        moment = Checkpoint.matched(match_accuracy)
     model = describe(run.name, run.setup.experiment)
-    return subject._replace(facts={**subject.facts, "model": model, "checkpoint": checkpoint})
+    return subject_of(run, None, name).known_as(model=model, checkpoint=moment)
 
 
 def of_custom_model(
@@ -114,8 +113,7 @@ def of_custom_model(
     guarded = custom_model.guard(name, model, dataset)
     # Its predictions for some images stand in for its weights, which are not known.
     weights = f"{checksum(logits):08x}"
-    subject = new_subject(guarded, dataset, name, weights=weights, parameters=None)
-    return subject._replace(batch_size=size)
+    return new_subject(guarded, dataset, name, weights=weights, batch_size=size)
 
 
 def elsewhere(subject: Subject, test_data: str | None, limit: int, data_dir: str | None) -> Subject:

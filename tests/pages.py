@@ -24,8 +24,8 @@ _RESULTS = ROOT / "results"
 # A mark, what stands between, and the same mark with a slash.
 _TABLE = re.compile(r"<!-- (?P<name>\w+) -->\n(?P<table>.*?)<!-- /(?P=name) -->", re.DOTALL)
 _MAPS = ("rotation", "scale", "shear", "affine", "perspective", "translation")
-_ATTACKED = ("robust accuracy", "fooled into the target class", "false alarm rate")
-_DETECTED = ("detected by reconstruction", "fooled and undetected")
+_ATTACKED = ("robust accuracy", "targeted attack success rate", "false alarm rate")
+_DETECTED = ("detection rate", "undetected attack success rate")
 
 
 def _speed(benchmark):
@@ -54,13 +54,13 @@ def _headlines(folder, suites=(), metrics=()):
 
 TABLES = {
     "headlines": _headlines("robustness", ("clean", *_MAPS)),
-    "results": functools.partial(summarise, _RESULTS),
+    "results": functools.partial(summarise, _RESULTS / "single_runs"),
     "transformers": functools.partial(summarise_budgets, _RESULTS / "transformers"),
     "clean": _headlines("clean", ("clean", "affine")),
     "robustness": _headlines("robustness", ("clean", *_MAPS, "elastic", "spatial_adversary")),
     "cost": _headlines("cost"),
     "matched": _headlines("matched", ("clean", "affine")),
-    "faces": _headlines("faces", metrics=("accuracy", "fooled rate", "AUROC")),
+    "faces": _headlines("faces", metrics=("accuracy", "false-positive rate", "AUROC")),
     "pooling": functools.partial(summarise_shifts, _RESULTS / "pooling"),
     "depth_and_stride": functools.partial(summarise_shifts, _RESULTS / "depth_and_stride"),
     "small_shifts": functools.partial(summarise_shifts, _RESULTS / "robustness"),

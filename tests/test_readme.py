@@ -8,6 +8,7 @@ import shlex
 import shutil
 import tomllib
 
+import numpy as np
 import pytest
 import yaml
 
@@ -15,8 +16,13 @@ import configs
 from configs.__main__ import page
 from data.batches import DeviceSplit
 from evaluation import suites
+from evaluation.comparison.tables import tabulate
+from evaluation.reports.figures.artifacts import figures_of
+from evaluation.reports.figures.style import styles_of
+from evaluation.suites.shifts import small_shifts
 from tests import pages
 from tests.conftest import ROOT
+from tests.evaluation import made_up
 from tests.test_commands import QUICK
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -200,7 +206,20 @@ def check_tables(found):
     assert {row.suite for row in table.rows} == {"clean", "rotation"}
 
 
+def check_metric(found):
+    assert found["JAGGEDNESS"] == small_shifts.JAGGEDNESS
+
+
+def check_figure(found):
+    histogram = found["Histogram"](np.arange(3))
+    (table,) = tabulate([made_up.record("net", made_up.clean(0.5, artifacts=(histogram,)))])
+    (planned,) = figures_of(table.rows[0], styles_of(table.models))
+    assert len(planned.draw().axes[0].lines) == 1
+
+
 CHECKS = {
+    "JAGGEDNESS": check_metric,
+    "draw_histograms": check_figure,
     "tables": check_tables,
     "class_capsules": check_routing,
     "task": check_task,

@@ -1,6 +1,6 @@
 """The figures in the running text of README.md and docs/ are those of the records."""
 
-import json
+import functools
 
 import jax
 import numpy as np
@@ -8,6 +8,8 @@ import pytest
 from flax import nnx
 
 from capsnet import CapsNetConfig
+from evaluation.comparison.tables import tabulate
+from evaluation.results.pack import read_records
 from tests import pages
 from tests.conftest import ROOT
 
@@ -15,25 +17,28 @@ RESULTS = ROOT / "results"
 TEXT = "\n".join(map(pages.flowing, pages.PAGES))
 
 
+@functools.cache
+def records(folder):
+    return read_records(RESULTS / folder)
+
+
 def by_seed(folder, model, suite, metric, condition="", strength=None):
     """A model's values, one a training: at a strength, or the mean over all but the identity."""
     found = {}
-    for path in (RESULTS / folder / "records").glob(f"*/*/{suite}.json"):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["model"] != model:
+    for record in records(folder):
+        if (record.provenance.model, record.suite) != (model, suite):
             continue
         results = [
             result
-            for result in record["results"]
-            if (result["condition"], result["metric"]) == (condition, metric)
+            for result in record.results
+            if (result.condition, result.metric.name) == (condition, metric)
             and (
-                result["strength"] == strength
+                result.strength == strength
                 if strength is not None
-                else result["strength"] is None
-                or result["strength"] != result["parameters"].get("identity")
+                else result.axis is None or result.strength != result.axis.identity
             )
         ]
-        found[record["seed"]] = float(np.mean([result["value"] for result in results]))
+        found[record.provenance.seed] = float(np.mean([result.value for result in results]))
     assert found, (folder, model, suite)
     return [found[seed] for seed in sorted(found)]
 
@@ -80,11 +85,14 @@ def test_robustness():
 
 
 def test_ink_that_leaves_the_frame():
-    record = RESULTS / "robustness" / "records" / "mnist_capsnet_seed0" / "last"
-    results = json.loads((record / "translation.json").read_text(encoding="utf-8"))["results"]
+    (record,) = (
+        each
+        for each in records("robustness")
+        if (each.provenance.run, each.suite) == ("mnist_capsnet_seed0", "translation")
+    )
     cut = {
-        (result["condition"], result["strength"]): 1.0 - result["details"]["ink in the frame"]
-        for result in results
+        (result.condition, result.strength): 1.0 - result.details["ink in the frame"].value
+        for result in record.results
     }
     assert max(cut, key=cut.__getitem__) == ("along y", 8.0)
     says(f"as much as {100 * max(cut.values()):.0f} % of it along y")
@@ -106,9 +114,9 @@ def test_parameters():
         return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
 
     says(f"CapsNet has {size(network):,}, of which {size(network.decoder):,} are its decoder")
+    sizes = {each.provenance.model: each.provenance.parameters for each in records("cost")}
     for name in ("cnn_matched", "cnn_9x9", "cnn", "st_cnn", "cnn_400k"):
-        record = RESULTS / "cost" / "records" / f"mnist_{name}_seed0" / "last" / "cost.json"
-        parameters = json.loads(record.read_text(encoding="utf-8"))["parameters"]
+        parameters = sizes[f"mnist:{name}"]
         assert f"`{name}` {parameters:,}" in TEXT
         if name == "cnn_matched":
             says(
@@ -118,7 +126,7 @@ def test_parameters():
 
 
 def test_faces():
-    def rates(network, task, condition, metric="fooled rate"):
+    def rates(network, task, condition, metric="false-positive rate"):
         name = f"faces:{network}" + (f",{task}" if task else "")
         return [100.0 * value for value in by_seed("faces", name, "faces", metric, condition)]
 
@@ -168,13 +176,30 @@ def test_faces():
     )
 
 
+def test_tests_of_faces():
+    (table,) = (t for t in tabulate(records("faces")) if t.dataset == "faces relation")
+    rows = [row for row in table.rows if row.suite == "faces"]
+    (held_out,) = (
+        row
+        for row in rows
+        if (row.condition, row.metric.name) == ("held-out permutations", "false-positive rate")
+    )
+    different = [each.other for each in held_out.contests if each.is_significant]
+    assert len(different) == 1
+    assert held_out.contests[0].best == "faces:capsnet,relation"
+    says(
+        f"correction for all {sum(len(row.contests) for row in rows)} tests of the suite, three "
+        "seeds suffice for a significant difference from one of the four"
+    )
+
+
 def test_pooling():
     def values(kind, metric, condition, suite="small_shifts"):
         return by_seed("pooling", f"cnn_pooling:{kind}", suite, metric, condition)
 
     kinds = ("all_conv_global", "aps", "avg2", "blur3", "max2", "max3s2", "max_blur3", "max_blur5")
     phases = {
-        kind: np.mean(values(kind, "lack of shiftability", "last layer", "causes"))
+        kind: np.mean(values(kind, "shiftability error", "last layer", "layer_equivariance"))
         for kind in (*kinds, "stride2")
     }
     for filtered in ("max_blur3", "max_blur5"):
@@ -224,7 +249,8 @@ def test_depth_and_stride():
         return mean("depth_and_stride", name, suite, metric, condition)
 
     phases = [
-        value(model(4, count), "causes", "lack of shiftability", "last layer") for count in range(4)
+        value(model(4, count), "layer_equivariance", "shiftability error", "last layer")
+        for count in range(4)
     ]
     assert phases[0] == 0.0
     assert sorted(phases) == phases
@@ -283,7 +309,8 @@ def test_claims():
     ]
     says(f"right about more than {np.ceil(100 * max(turned)):.0f} % of the images")
     light = {
-        name: 100.0 * mean("robustness", f"mnist:{name}", "light", "accuracy", "brightness")
+        name: 100.0
+        * mean("robustness", f"mnist:{name}", "brightness_and_contrast", "accuracy", "brightness")
         for name in names
     }
     capsnet = light.pop("capsnet")
@@ -301,7 +328,7 @@ def test_adversaries_and_detection():
         return [100.0 * value for value in found]
 
     def refused(model, condition):
-        metric = "false alarm rate" if condition == "clean" else "detected by reconstruction"
+        metric = "false alarm rate" if condition == "clean" else "detection rate"
         found = by_seed("adversarial", f"mnist:{model}", "detection", metric, condition)
         return [100.0 * value for value in found]
 
@@ -309,9 +336,9 @@ def test_adversaries_and_detection():
     cnns = robust("cnn", "PGD") + robust("st_cnn", "PGD")
     far = [value for name in ("capsnet", "cnn", "st_cnn") for value in robust(name, "PGD", 0.3)]
     single = robust("capsnet", "FGSM", 0.3)
-    found, knowing = refused("capsnet", "PGD"), refused("capsnet", "PGD that knows the detector")
+    found, knowing = refused("capsnet", "PGD"), refused("capsnet", "adaptive PGD")
     (control,) = refused("cnn_decoder", "PGD")
-    (control_knowing,) = refused("cnn_decoder", "PGD that knows the detector")
+    (control_knowing,) = refused("cnn_decoder", "adaptive PGD")
     assert max(knowing) < max(refused("capsnet", "clean")) + 1.0
     assert control_knowing < refused("cnn_decoder", "clean")[0]
     says(

@@ -83,7 +83,8 @@ def test_no_module_imports_itself_by_way_of_others():
 def test_the_rooms_of_the_evaluation_form_no_circle():
     arrows = {}
     for name, others in modules().items():
-        if name.startswith("evaluation."):
+        # Commands may import anything, and nothing imports them.
+        if name.startswith("evaluation.") and not name.endswith(".__main__"):
             room, *reached = [".".join(each.split(".")[:2]) for each in (name, *others)]
             arrows.setdefault(room, set()).update(set(reached) - {room})
     assert len(arrows) > 8

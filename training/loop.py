@@ -15,7 +15,8 @@ from jax.experimental import multihost_utils
 from evaluation import suites
 from evaluation.model import Predictor, predict_all
 from evaluation.results import provenance
-from evaluation.results.result import Result, make_record
+from evaluation.results.result import Result
+from evaluation.results.schema import SCHEMA, result_to_json
 from training import monitors
 from training.clock import per_second
 from training.experiment import Experiment, to_json
@@ -282,20 +283,21 @@ class _Training:
             say(f"{self.name}: evaluating {name}")
             results += self._evaluate(name, predictor)
             self._stop_if_asked()
-        record = make_record(
-            results,
-            name=self.name,
-            dataset=self.setup.dataset.name,
-            step=self.step,
-            checkpoint="last step",
-            seed=self.experiment.seed,
-            parameters=self.state.num_parameters,
-            train_seconds=round(seconds, 1),
-            compile_seconds=round(compile_seconds, 1),
-            images_per_second=None if speed is None else round(speed, 1),
-            environment=provenance.describe(),
-            experiment=to_json(self.experiment),
-        )
+        record = {
+            "schema": SCHEMA,
+            "name": self.name,
+            "dataset": self.setup.dataset.name,
+            "step": self.step,
+            "checkpoint": "last step",
+            "seed": self.experiment.seed,
+            "parameters": self.state.num_parameters,
+            "train_seconds": round(seconds, 1),
+            "compile_seconds": round(compile_seconds, 1),
+            "images_per_second": None if speed is None else round(speed, 1),
+            "environment": provenance.describe(),
+            "experiment": to_json(self.experiment),
+            "results": [result_to_json(result) for result in results],
+        }
         if self.speaks:
             self.directory.write_record(record)
             say_results(record)

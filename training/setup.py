@@ -10,9 +10,8 @@ from common.errors import UserError, first_line
 from data.batches import DeviceSplit
 from data.dataset import Dataset
 from data.memory import physical
-from evaluation import suites
-from evaluation.model import Differentiable, Predictor
-from evaluation.results.result import Result
+from evaluation.model import Predictor
+from evaluation.modules import of_functions
 from training.experiment import Experiment
 from training.run.devices import make_mesh
 from training.step import Program, TrainState, make_program
@@ -96,29 +95,13 @@ class Setup:
         variables = (state.evaluated_params, state.other)
 
         outputs, activations = self.program.outputs, self.program.activations
-
-        def traced(name: str):
-            return lambda variables, images: outputs(*variables, images, (name,))[name]
-
-        return Predictor(
-            read=lambda images, names: jax.device_get(outputs(*variables, images, names)),
-            fields=tuple(self.program.fields),
-            activations=None
+        return of_functions(
+            variables,
+            lambda variables, images, names: outputs(*variables, images, names),
+            tuple(self.program.fields),
+            None
             if activations is None
-            else lambda images: jax.device_get(activations(*variables, images)),
-            differentiable=Differentiable(
-                logits=traced("logits"),
-                variables=variables,
-                reconstruction=traced("reconstruction")
-                if "reconstruction" in self.program.fields
-                else None,
-            ),
-        )
-
-    def evaluate(self, suite: Any, state: TrainState) -> list[Result]:
-        """Measures a suite on the model at a state; see `evaluation.suites.run`."""
-        return suites.run(
-            suite, self.predictor(state), self.dataset, batch_size=self.evaluation_batch_size
+            else lambda variables, images: activations(*variables, images),
         )
 
 

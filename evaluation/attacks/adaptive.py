@@ -1,10 +1,10 @@
-"""Adversarial images that the model also paints well: an attack on detection by reconstruction.
+"""Adaptive attack on detection by reconstruction: adversarial images of low reconstruction error.
 
 Frosst, Sabour and Hinton (2018) and Qin et al. (2020) attack the detector together with the
-classifier, for a detector whose adversary does not know of it proves little. Projected gradient
+classifier, for resistance to an adversary who does not know of it proves little. Projected gradient
 ascent of the margin minus a weight times the squared reconstruction error; an image that fools
-already gains nothing by a larger margin. Of all images on the way, the one that fools and is
-painted best is kept.
+already gains nothing by a larger margin. Of all images on the way, the one of least error that
+fools is kept.
 """
 
 import functools
@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 from data.dataset import Split
 from evaluation.attacks.gradient import (
     Images,
-    check_answered,
+    check_finite,
     direction,
     draw_start,
     in_batches,
@@ -30,15 +30,15 @@ from evaluation.model import Differentiable
 
 
 class Evaded(NamedTuple):
-    """What the attack made of images.
+    """Attacked images.
 
     Attributes:
         images: `[count, height, width, channels]`, float32 in [0, 1].
-        fooled: `[count]`, whether the model's answer for them is wrong.
+        misled: `[count]`, True if the model misclassifies them.
     """
 
     images: np.ndarray
-    fooled: np.ndarray
+    misled: np.ndarray
 
 
 def evade_all(
@@ -62,14 +62,14 @@ def evade_all(
         steps: Of gradient ascent.
         relative_step: Length of a step over epsilon.
         batch_size: Images that are attacked at once, at most.
-        name: What the progress bar says.
+        name: For the progress bar.
 
     Returns:
         For each image the best one met; the last one where none fools.
 
     Raises:
         ValueError: if the model has no decoder.
-        UserError: if scores or a painting of an image on the way are NaN or infinite.
+        UserError: if scores or a reconstruction of an image on the way are NaN or infinite.
     """
     if model.reconstruction is None:
         raise ValueError("the model has no decoder that an attack could evade")
@@ -87,12 +87,12 @@ def evade_all(
             radius,
             stride,
             np.float32(weight),
-            # In a ball without radius there is nowhere to go.
+            # A ball without radius has one point.
             np.int32(steps if epsilon > 0.0 else 0),
         )
 
-    *found, answered = in_batches(one_batch, split, batch_size=batch_size, name=name)
-    check_answered(answered, name)
+    *found, finite = in_batches(one_batch, split, batch_size=batch_size, name=name)
+    check_finite(finite, name)
     return Evaded(*found)
 
 
@@ -111,28 +111,29 @@ def _evade(
     """Attacks a batch; the arguments are those of `evade_all`, a stride being a step's length.
 
     Returns:
-        The members of an `Evaded`, and for each image whether all that was seen of it is finite.
+        The members of an `Evaded`, and for each image True if all outputs on the way are finite.
     """
     scores, reconstruct = functions
 
-    def objective(seen):
-        said = scores(variables, seen)
-        error = jnp.sum((reconstruct(variables, seen) - seen) ** 2, axis=(1, 2, 3))
-        raised = jnp.minimum(margin(said, labels), 0.0) - weight * error
+    def objective(candidates):
+        logits = scores(variables, candidates)
+        rest = reconstruct(variables, candidates) - candidates
+        error = jnp.sum(rest**2, axis=(1, 2, 3))
+        raised = jnp.minimum(margin(logits, labels), 0.0) - weight * error
         # Summed, so that no image's gradient depends on the others.
-        answered = jnp.all(jnp.isfinite(said), axis=-1) & jnp.isfinite(error)
-        return jnp.sum(raised), (jnp.argmax(said, axis=-1) != labels, error, answered)
+        finite = jnp.all(jnp.isfinite(logits), axis=-1) & jnp.isfinite(error)
+        return jnp.sum(raised), (jnp.argmax(logits, axis=-1) != labels, error, finite)
 
     def visit(_, carry):
-        candidates, (best, fooled, lowest, defined) = carry
-        gradient, (fools, error, answered) = jax.grad(objective, has_aux=True)(candidates)
+        candidates, (best, misled, lowest, defined) = carry
+        gradient, (fools, error, finite) = jax.grad(objective, has_aux=True)(candidates)
         # Until an image fools, the latest is kept.
-        better = jnp.where(fooled, fools & (error < lowest), True)
+        better = jnp.where(misled, fools & (error < lowest), True)
         kept = (
             jnp.where(better[:, None, None, None], candidates, best),
-            fooled | fools,
+            misled | fools,
             jnp.where(better, error, lowest),
-            defined & answered,
+            defined & finite,
         )
         moved = candidates + stride * direction(gradient, "inf")
         return project(moved, images, radius, "inf"), kept
@@ -142,5 +143,5 @@ def _evade(
     none = jnp.zeros(len(images), bool)
     nothing = (first, none, jnp.zeros(len(images), images.dtype), ~none)
     # Once more than there are steps: the last visit only looks.
-    _, (best, fooled, _, defined) = jax.lax.fori_loop(0, steps + 1, visit, (first, nothing))
-    return best, fooled, defined
+    _, (best, misled, _, defined) = jax.lax.fori_loop(0, steps + 1, visit, (first, nothing))
+    return best, misled, defined

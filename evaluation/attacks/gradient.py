@@ -3,8 +3,8 @@
 FGSM is the single step of Goodfellow et al. (2015), PGD the iterated, projected one of Madry et al.
 (2018). Perturbations stay within a ball around the image, and pixels within [0, 1].
 
-A model is fooled by another answer, not by none: scores that are NaN or infinite end an attack with
-an error, and a gradient that is neither is not followed.
+An attack succeeds by another prediction, not by none: scores that are NaN or infinite end it with
+an error, and such a gradient is not followed.
 """
 
 import dataclasses
@@ -31,16 +31,16 @@ SHOWN = 8
 
 @dataclasses.dataclass(frozen=True)
 class Attack:
-    """How adversarial images are looked for.
+    """A search for adversarial images.
 
     Attributes:
         norm: Of the perturbation: "inf", the largest change of a pixel, or "2".
-        loss: What is raised: "cross-entropy" of the scores, or "margin", the largest score of
+        loss: To be raised: "cross-entropy" of the scores, or "margin", the largest score of
             another class minus that of the true one.
         steps: Of gradient ascent; a step goes along the gradient's sign, or, for the norm "2",
             along the gradient.
         relative_step: Length of a step over the radius of the ball.
-        random_start: Whether the first point is drawn from the ball instead of being the image.
+        random_start: Draws the first point from the ball; otherwise it is the image.
     """
 
     norm: str
@@ -51,33 +51,33 @@ class Attack:
 
 
 def fgsm(loss: str) -> Attack:
-    """The fast gradient sign method: one step to the edge of the ball."""
+    """Makes the fast gradient sign method: one step to the edge of the ball."""
     return Attack("inf", loss, steps=1, relative_step=1.0, random_start=False)
 
 
 def pgd(norm: str, loss: str, steps: int = 40) -> Attack:
-    """Madry et al.'s setting on MNIST: 40 steps of a thirtieth of the radius, a random start."""
+    """Makes PGD as Madry et al. on MNIST: 40 steps of a thirtieth of the radius, a random start."""
     return Attack(norm, loss, steps, relative_step=1.0 / 30.0, random_start=True)
 
 
 class Attacked(NamedTuple):
-    """What an attack made of images.
+    """Attacked images.
 
     Attributes:
         images: `[count, height, width, channels]`, float32 in [0, 1].
-        fooled: `[count]`, whether the model's answer for them is wrong.
-        without_gradient: `[count]`, whether the loss, or each loss that was tried, has no gradient
+        misled: `[count]`, True if the model misclassifies them.
+        without_gradient: `[count]`, True if the loss, or each loss that was tried, has no gradient
             at the image itself.
-        undefined_gradient: `[count]`, whether a gradient was NaN or infinite on the way.
+        undefined_gradient: `[count]`, True if a gradient was NaN or infinite on the way.
     """
 
     images: np.ndarray
-    fooled: np.ndarray
+    misled: np.ndarray
     without_gradient: np.ndarray
     undefined_gradient: np.ndarray
 
     def flags(self) -> tuple[str, ...]:
-        """A warning if gradients were undefined, for a `Result`."""
+        """Warns, for a `Result`, if gradients were undefined."""
         if not np.any(self.undefined_gradient):
             return ()
         return (
@@ -102,19 +102,19 @@ def attack_all(
     Args:
         model: The model.
         split: uint8 images and labels.
-        attack: How.
+        attack: The search.
         epsilon: Radius of the ball, where grey levels go from 0 to 1.
         mask: `[height, width]` or `[count, height, width]` booleans, the pixels that may change;
             None lets all of them.
         numbers: Of the images that are attacked; None stands for all.
         batch_size: Images that are attacked at once, at most.
-        name: What the progress bar says.
+        name: For the progress bar.
 
     Raises:
         UserError: if scores of an attacked image are NaN or infinite.
     """
     masks = np.broadcast_to(True if mask is None else mask, split.images.shape[:3])
-    # In a ball without radius there is nowhere to go.
+    # A ball without radius has one point.
     steps = np.int32(attack.steps if epsilon > 0.0 else 0)
 
     def one_batch(images, labels, chosen):
@@ -131,51 +131,52 @@ def attack_all(
             steps,
         )
 
-    *found, answered = in_batches(one_batch, split, numbers, batch_size=batch_size, name=name)
-    check_answered(answered, name)
+    *found, finite = in_batches(one_batch, split, numbers, batch_size=batch_size, name=name)
+    check_finite(finite, name)
     return Attacked(*found)
 
 
-def check_answered(answered: np.ndarray, name: str) -> None:
-    """Raises a `UserError` unless a model gave finite scores to all attacked images.
+def check_finite(finite: np.ndarray, name: str) -> None:
+    """Raises a `UserError` unless a model's outputs are finite for all attacked images.
 
     Args:
-        answered: `[count]` booleans.
+        finite: `[count]` booleans.
         name: Of the attack.
     """
-    if not np.all(answered):
+    if not np.all(finite):
         raise UserError(
-            f"{name}: the model answers {np.sum(~answered):,} of {len(answered):,} attacked images "
-            "with NaN or infinity, which is no success of the attack and nothing to measure"
+            f"{name}: the model's output is NaN or infinite for {np.sum(~finite):,} of "
+            f"{len(finite):,} attacked images, which is no success of the attack and nothing to "
+            "measure"
         )
 
 
 def attack_with_all(
     model: Differentiable, split: Split, attacks: Sequence[Attack], epsilon: float, **options: Any
 ) -> Attacked:
-    """The first of several attacks that fools the model, at each image; the last if none does.
+    """Attacks each image in several ways, up to the first that fools the model.
 
     Args:
         model: The model.
         split: uint8 images and labels.
-        attacks: What is tried, each on the images that those before it do not fool.
+        attacks: In order, each for the images that those before it do not fool.
         epsilon: Radius of the ball.
         options: Those of `attack_all`; the loss is added to the progress bar's name.
     """
     name = options.pop("name")
-    fooled, still = np.zeros(len(split), bool), np.ones(len(split), bool)
+    misled, still = np.zeros(len(split), bool), np.ones(len(split), bool)
     undefined = np.zeros(len(split), bool)
     images = np.empty(split.images.shape, np.float32)
     for attack in attacks:
-        standing = np.flatnonzero(~fooled)
+        standing = np.flatnonzero(~misled)
         if not len(standing):
             break
         options |= {"numbers": standing, "name": f"{name} {attack.loss}"}
         found = attack_all(model, split, attack, epsilon, **options)
-        images[standing], fooled[standing] = found.images, found.fooled
+        images[standing], misled[standing] = found.images, found.misled
         still[standing] &= found.without_gradient
         undefined[standing] |= found.undefined_gradient
-    return Attacked(images, fooled, still, undefined)
+    return Attacked(images, misled, still, undefined)
 
 
 def in_batches(
@@ -186,14 +187,14 @@ def in_batches(
     batch_size: int,
     name: str,
 ) -> list[np.ndarray]:
-    """What a function of batches makes of images of a split.
+    """Applies a function of batches to images of a split.
 
     Args:
         function: From images in [0, 1], their labels and their numbers to a tuple of batches.
         split: uint8 images and labels.
         numbers: Of the images, at least one; None stands for all.
         batch_size: Images per call, at most; all calls have one shape, whatever the numbers.
-        name: What the progress bar says.
+        name: For the progress bar.
 
     Returns:
         Each member of the tuple, `[count, ...]`.
@@ -226,13 +227,13 @@ def _attack(
     """Attacks a batch in so many steps; else the arguments are those of `attack_all`.
 
     Returns:
-        The members of an `Attacked`, and for each image whether its scores are finite.
+        The members of an `Attacked`, and for each image True if its scores are finite.
     """
 
     def gradient(candidates):
         loss = _LOSSES[attack.loss]
         # Summed, so that no image's gradient depends on the others.
-        return mask * jax.grad(lambda seen: jnp.sum(loss(scores(variables, seen), labels)))(
+        return mask * jax.grad(lambda found: jnp.sum(loss(scores(variables, found), labels)))(
             candidates
         )
 
@@ -249,9 +250,9 @@ def _attack(
     slope = gradient(images)
     still, lost = jnp.all(slope == 0.0, axis=(1, 2, 3)), _any_undefined(slope)
     found, lost = jax.lax.fori_loop(0, steps, step, (first, lost))
-    said = scores(variables, found)
-    wrong = jnp.argmax(said, axis=-1) != labels
-    return found, wrong, still, lost, jnp.all(jnp.isfinite(said), axis=-1)
+    logits = scores(variables, found)
+    wrong = jnp.argmax(logits, axis=-1) != labels
+    return found, wrong, still, lost, jnp.all(jnp.isfinite(logits), axis=-1)
 
 
 def _any_undefined(images):
@@ -265,7 +266,7 @@ def _cross_entropy(scores, labels):
 def margin(
     scores: Float[Array, "batch classes"], labels: Int[Array, "batch"]
 ) -> Float[Array, "batch"]:
-    """The largest score of another class minus that of the true one."""
+    """Subtracts the score of the true class from the largest of another one, `[batch]`."""
     true = jax.nn.one_hot(labels, scores.shape[-1], dtype=bool)
     of_truth = jnp.take_along_axis(scores, labels[:, None], axis=-1)[:, 0]
     return jnp.max(jnp.where(true, -jnp.inf, scores), axis=-1) - of_truth
@@ -273,11 +274,11 @@ def margin(
 
 _LOSSES = {"cross-entropy": _cross_entropy, "margin": margin}
 LOSSES = tuple(_LOSSES)
-"""What an attack can raise."""
+"""Names of the losses that an attack can raise."""
 
 
 def direction(gradient: Images, norm: str) -> Images:
-    """The step of length one that raises a loss most; none where the gradient is none or NaN."""
+    """Finds the step of length one that raises a loss most; zero for no gradient, or NaN."""
     gradient = jnp.where(jnp.isfinite(gradient), gradient, 0.0)
     if norm == "inf":
         return jnp.sign(gradient)
@@ -288,7 +289,7 @@ def direction(gradient: Images, norm: str) -> Images:
 
 
 def project(images: Images, centres: Images, epsilon: Any, norm: str) -> Images:
-    """The nearest images in a ball, then their grey levels clipped to [0, 1].
+    """Projects images into a ball, then clips their grey levels to [0, 1].
 
     Args:
         images: Anywhere.
@@ -309,7 +310,7 @@ def _length(images):
 
 
 def draw_start(numbers: Int[Array, "batch"], shape: tuple[int, ...], norm: str) -> Images:
-    """A point of the unit ball for each image, by the image's number alone."""
+    """Draws a point of the unit ball for each image, by the image's number alone."""
 
     def one(number):
         key, radius_key = jax.random.split(jax.random.fold_in(jax.random.key(SEED), number))

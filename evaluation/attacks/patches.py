@@ -1,4 +1,4 @@
-"""Universal adversarial patches: one small image that, pasted anywhere, makes a model see a class.
+"""Universal adversarial patches: small images that, pasted anywhere, cause a chosen prediction.
 
 Brown et al. (2017), "Adversarial patch": the patch is trained on many images at once, in
 expectation over where it lies, how it is turned and how large it is.
@@ -24,7 +24,7 @@ from evaluation.perturbations.curve import SEED
 from stn.sampling import sample
 from stn.transforms import Affine
 
-ROTATION = 22.5
+MAX_ROTATION = 22.5
 """Largest angle of a patch either way, in degrees."""
 SIDE = 14
 """Pixels of a trained patch along each side, however large it is pasted."""
@@ -34,14 +34,14 @@ LEARNING_RATE = 0.05
 _BLOCK = 20  # steps in one call
 # Points along each axis of a pixel at which a patch is read, so that its edges are smooth.
 _POINTS = 3
-_SMALLEST = 1e-6
+_EPS = 1e-6
 
 Places = Float[Array, "batch 3"]
-"""Where a patch lies along x and y and how it is turned, each from 0 to 1 of what is allowed."""
+"""Position of a patch along x and y and its rotation, each from 0 to 1 of the allowed range."""
 
 
 def draw_places(numbers: Int[Array, "batch"]) -> Places:
-    """A place for each image, by the image's number alone."""
+    """Draws a place for each image, by the image's number alone."""
     seed = jax.random.key(SEED)
     return jax.vmap(lambda number: jax.random.uniform(jax.random.fold_in(seed, number), (3,)))(
         numbers
@@ -54,7 +54,7 @@ def paste(
     places: Places,
     areas: Float[Array, "batch"],
 ) -> Images:
-    """Images with a turned square patch that lies within them as a whole.
+    """Pastes a rotated square patch onto each image, as a whole within it.
 
     Args:
         images: Of any size.
@@ -72,14 +72,14 @@ def paste(
 
 
 def _placing(places, areas, height, width):
-    """The affine maps from images to patches, and half the side of the patches' upright boxes."""
-    angle = jnp.deg2rad(ROTATION) * (2.0 * places[:, 2] - 1.0)
+    """Makes affine maps from images to patches, and half the sides of the patches' boxes."""
+    angle = jnp.deg2rad(MAX_ROTATION) * (2.0 * places[:, 2] - 1.0)
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     side = jnp.sqrt(areas * height * width)
     reach = side / 2.0 * (jnp.abs(cos) + jnp.abs(sin))
     x = (width / 2.0 - reach) * (2.0 * places[:, 0] - 1.0)
     y = (height / 2.0 - reach) * (2.0 * places[:, 1] - 1.0)
-    scale = 2.0 / jnp.maximum(side, _SMALLEST)
+    scale = 2.0 / jnp.maximum(side, _EPS)
     rows = [
         [cos * width / 2.0, sin * height / 2.0, -cos * x - sin * y],
         [-sin * width / 2.0, cos * height / 2.0, sin * x - cos * y],
@@ -96,7 +96,7 @@ def _mean_of_points(values):
 def train_patch(
     model: Differentiable, split: Split, target: int, areas: tuple[float, float], *, name: str
 ) -> np.ndarray:
-    """Finds a patch that makes a model see a class in images of other classes.
+    """Trains a patch that makes a model predict a class for images of other classes.
 
     Adam on the cross-entropy of the target, averaged over images, places and areas that are drawn
     anew in every step; grey levels are clipped to [0, 1] after each.
@@ -106,7 +106,7 @@ def train_patch(
         split: The images, of which those of the target class are left out.
         target: The class.
         areas: Smallest and largest, as shares of the image; their logarithms are uniform.
-        name: What the progress bar says.
+        name: For the progress bar.
 
     Returns:
         `[SIDE, SIDE, channels]` in [0, 1].
@@ -145,7 +145,7 @@ def _train(
     limits: Float[Array, "2"],
     steps: tuple[Int[Array, ""], Int[Array, ""]],
 ) -> Any:
-    """Steps of training, from one number up to another; else the arguments of `train_patch`."""
+    """Trains from one step up to another; the other arguments are those of `train_patch`."""
 
     def loss(patch, key):
         which, where, how_large = jax.random.split(key, 3)

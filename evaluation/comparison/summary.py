@@ -1,19 +1,21 @@
 """One number with an interval for what several seeds of a model reached under one condition.
 
 A condition that was measured at several strengths is a curve. Its headline is its value at the
-strength `parameters["headline"]`, where the suite names one, else the mean over all strengths but
-the one that leaves images clean (`parameters["identity"]`): that one is the clean accuracy,
-which has a row of its own.
+strength `axis.headline`, where the suite names one, else the mean over all strengths but the one
+that leaves images clean (`axis.identity`): that one is the clean accuracy, which has a row of its
+own.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from evaluation.results.artifacts import Artifact, averages
+from evaluation.results.quantities import Axis, Detail
 from evaluation.results.result import SAME_EVERYWHERE, Result
 from evaluation.statistics.bootstrap import Sample, resample, value_interval
-from evaluation.statistics.intervals import SHARE, Limits, Spread, limits_of, spread, within
+from evaluation.statistics.intervals import SHARE, Limits, Spread, spread, within
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Headline:
-    """What a model reached under a condition.
+    """Value of a model under a condition, with all that stands behind it.
 
     Attributes:
         value: Mean over seeds, and over `strengths`.
@@ -47,9 +49,9 @@ class Headline:
         points: The value at every strength, the identity's too.
         details: Further numbers, as means over seeds and strengths.
         flags: Of all results, each once.
-        limits: Of what the value can be at all; see `evaluation.statistics.intervals.limits_of`.
+        limits: Of what the value can be at all.
         sample: For comparisons; None where the value is no mean over images.
-        pictures: Of the first seed, at all strengths; see `evaluation.results.result.Result`.
+        artifacts: As means over seeds and strengths.
     """
 
     value: float
@@ -61,22 +63,25 @@ class Headline:
     spread: Spread | None
     count: int
     points: tuple[Point, ...]
-    details: dict[str, float]
+    details: dict[str, Detail]
     flags: tuple[str, ...]
     limits: Limits
     sample: Sample | None
-    pictures: Mapping[str, np.ndarray]
+    artifacts: tuple[Artifact, ...]
 
     @property
     def reach(self) -> tuple[float, float]:
-        """How far the interval goes below and above the value; nowhere without one."""
+        """Lengths of the interval below and above the value; zeros without one."""
         low, high = self.interval or (self.value, self.value)
         # A bootstrap interval need not contain the value, and no error bar is negative.
         return max(self.value - low, 0.0), max(high - self.value, 0.0)
 
 
 def make_headline(
-    seeds: Sequence[int | None], results: Sequence[Sequence[Result]], model: int
+    seeds: Sequence[int | None],
+    results: Sequence[Sequence[Result]],
+    model: int,
+    axis: Axis | None,
 ) -> Headline:
     """Puts together what one model reached under one condition.
 
@@ -84,9 +89,10 @@ def make_headline(
         seeds: Of its trainings.
         results: `[seeds][strengths]`, of one condition and metric, at the same strengths.
         model: Its number, see `evaluation.statistics.bootstrap.resample`.
+        axis: Of the strengths.
     """
-    curve = results[0]
-    chosen = _behind_headline(curve)
+    curve, metric = results[0], results[0][0].metric
+    chosen = _behind_headline([result.strength for result in curve], axis)
     kept = [[of_seed[k] for k in chosen] for of_seed in results]
     outcomes = _stack(results)
     replicates = None if outcomes is None else resample(outcomes, model)
@@ -96,7 +102,7 @@ def make_headline(
         means = _mean_over_strengths(outcomes[:, chosen])
         sample = Sample(means, replicates[:, chosen].mean(axis=1))
     by_seed = tuple(float(np.mean([result.value for result in each])) for each in kept)
-    limits = limits_of(curve[0].metric, curve[0].unit, curve[0].count)
+    limits = metric.limits
     over_seeds = spread(by_seed, limits=limits) if len(by_seed) > 1 else None
     interval, method = _interval(kept, sample, over_seeds, limits)
     everything = [result for of_seed in results for result in of_seed]
@@ -114,20 +120,21 @@ def make_headline(
         flags=tuple(dict.fromkeys(flag for result in everything for flag in result.flags)),
         limits=limits,
         sample=sample,
-        pictures={name: shown for result in curve for name, shown in result.pictures.items()},
+        artifacts=averages([shown for result in everything for shown in result.artifacts]),
     )
 
 
-def _behind_headline(curve: Sequence[Result]) -> list[int]:
+def _behind_headline(strengths: Sequence[float | None], axis: Axis | None) -> list[int]:
     """Which of a curve's strengths its headline is of."""
-    chosen, identity = (curve[0].parameters.get(name) for name in ("headline", "identity"))
-    strengths = [result.strength for result in curve]
-    if chosen is not None and chosen in strengths:
-        return [strengths.index(chosen)]
+    if axis is None:
+        return list(range(len(strengths)))
+    if axis.headline is not None and axis.headline in strengths:
+        return [strengths.index(axis.headline)]
+    identity = axis.identity
     distorted = [
         k for k, strength in enumerate(strengths) if strength is None or strength != identity
     ]
-    return distorted or list(range(len(curve)))
+    return distorted or list(range(len(strengths)))
 
 
 def _stack(results) -> np.ndarray | None:
@@ -179,9 +186,12 @@ def _points(results, outcomes, replicates, limits) -> tuple[Point, ...]:
     return tuple(points)
 
 
-def _mean_details(results) -> dict[str, float]:
-    names = dict.fromkeys(name for result in results for name in result.details)
+def _mean_details(results) -> dict[str, Detail]:
+    found: dict[str, list[Detail]] = {}
+    for result in results:
+        for name, detail in result.details.items():
+            found.setdefault(name, []).append(detail)
     return {
-        name: float(np.mean([r.details[name] for r in results if name in r.details]))
-        for name in names
+        name: Detail(float(np.mean([each.value for each in details])), details[0].unit)
+        for name, details in found.items()
     }

@@ -2,7 +2,7 @@
 
 Records belong to one table if they are of the same data, of as many images of it, and of the same
 kind of checkpoint: models at equal accuracy and models at the end of their training are never in
-one table. Within it a row is of one suite, condition and metric, defined by the same parameters.
+one table. Within it a row is of one suite, condition and metric, of equal definition.
 Only within a row are models compared: nothing is paired that was not measured on the same images
 in the same way.
 
@@ -19,11 +19,13 @@ images only, and speaks of that one training. Such tests are kept, but a row wit
 import dataclasses
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from evaluation.comparison.summary import Headline, make_headline
-from evaluation.results.result import Result
-from evaluation.results.store import Record
+from evaluation.results.provenance import Checkpoint
+from evaluation.results.quantities import Axis, Metric
+from evaluation.results.result import Record, Result
 from evaluation.statistics.bootstrap import Difference, difference
 from evaluation.statistics.intervals import holm
 
@@ -59,34 +61,35 @@ class Row:
     Attributes:
         suite: Name of the suite.
         condition: Name of the condition, or empty.
-        metric: What the values are.
-        unit: "rate", or what they are measured in.
-        axis: What the strength is, or empty.
-        parameters: All else that defines what was measured.
+        metric: The quantity.
+        axis: The strength; None if the condition has none.
+        definition: All else that defines what was measured.
+        chance: What guessing reaches; None if that is not known.
         headlines: By model; models that were not measured are left out.
         contests: Of the best model against each other one, where more, or less, of the metric is
             better and there are outcomes per image.
-        distinction: The parameters that tell it from others of this suite, condition and metric.
+        distinction: The parts of the definition that tell it from others of this suite, condition
+            and metric.
     """
 
     suite: str
     condition: str
-    metric: str
-    unit: str
-    axis: str
-    parameters: dict
+    metric: Metric
+    axis: Axis | None
+    definition: Mapping[str, Any]
+    chance: float | None
     headlines: dict[str, Headline]
     contests: tuple[Contest, ...] = ()
     distinction: str = ""
 
     @property
     def is_curve(self) -> bool:
-        """Whether there are several strengths."""
+        """True if there are several strengths."""
         return any(len(headline.points) > 1 for headline in self.headlines.values())
 
     @property
     def is_of_trainings(self) -> bool:
-        """Whether each compared model was trained more than once, so that tests speak of models."""
+        """True if each compared model was trained more than once: tests then speak of models."""
         compared = {name for each in self.contests for name in (each.best, each.other)}
         return all(len(self.headlines[name].seeds) > 1 for name in compared)
 
@@ -112,7 +115,7 @@ class Table:
 
     Attributes:
         dataset: Its name.
-        checkpoint: "last", "best" or "99.00 % on validation".
+        checkpoint: Of all its models.
         limit: Images asked for; 0 for all.
         data: Checksum of the dataset.
         models: Their names, in the order of the records.
@@ -122,7 +125,7 @@ class Table:
     """
 
     dataset: str
-    checkpoint: str
+    checkpoint: Checkpoint
     limit: int
     data: str
     models: tuple[str, ...]
@@ -136,13 +139,6 @@ class Table:
         if len(self.models) == 1:
             return self.rows
         return tuple(row for row in self.rows if len(row.headlines) > 1)
-
-
-def good_side(metric: str) -> int:
-    """1 if more is better, -1 if less is, 0 if neither is."""
-    if "accuracy" in metric:
-        return 1
-    return -1 if "error" in metric or "fooled" in metric else 0
 
 
 def tabulate(records: Sequence[Record]) -> list[Table]:
@@ -187,16 +183,17 @@ def tabulate(records: Sequence[Record]) -> list[Table]:
 
 
 def _group(record: Record) -> tuple:
-    return tuple(record.facts[name] for name in ("dataset", "checkpoint", "limit", "data"))
+    of = record.provenance
+    return of.dataset, of.checkpoint, of.limit, of.data
 
 
 def _order(group: tuple, datasets: Sequence[str]) -> tuple:
     dataset, checkpoint, limit, _ = group
-    return datasets.index(dataset), checkpoint != "last", checkpoint, limit
+    return datasets.index(dataset), checkpoint.order, limit
 
 
 def _models(records: Sequence[Record]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(record.facts["model"] for record in records))
+    return tuple(dict.fromkeys(record.provenance.model for record in records))
 
 
 def _without_doubles(records: list[Record]) -> tuple[list[Record], list[str]]:
@@ -204,12 +201,11 @@ def _without_doubles(records: list[Record]) -> tuple[list[Record], list[str]]:
     kept: dict[tuple, Record] = {}
     flags = []
     for record in records:
-        facts = record.facts
-        first = kept.setdefault((facts["model"], facts["seed"], facts["suite"]), record)
+        of = record.provenance
+        first = kept.setdefault((of.model, of.seed, record.suite), record)
         if first is not record:
-            flags.append(
-                f"{facts['run']} is the same model and seed as {first.facts['run']} and left out"
-            )
+            run = first.provenance.run
+            flags.append(f"{of.run} is the same model and seed as {run} and left out")
     return list(kept.values()), list(dict.fromkeys(flags))
 
 
@@ -217,7 +213,7 @@ def _single_trainings(records: Sequence[Record]) -> list[str]:
     """Says whose results are of one training, where those of others are of several."""
     seeds = {name: set() for name in _models(records)}
     for record in records:
-        seeds[record.facts["model"]].add(record.facts["seed"])
+        seeds[record.provenance.model].add(record.provenance.seed)
     if all(len(found) == 1 for found in seeds.values()):
         return []
     return [
@@ -232,8 +228,8 @@ def _rows(records: Sequence[Record], numbers: dict[str, int]) -> list[Row]:
     found: dict[tuple, dict[str, dict]] = {}
     for record in records:
         for key, curve in _curves(record).items():
-            of_model = found.setdefault(key, {}).setdefault(record.facts["model"], {})
-            of_model[record.facts["seed"]] = curve
+            of_model = found.setdefault(key, {}).setdefault(record.provenance.model, {})
+            of_model[record.provenance.seed] = curve
     by_place = [(key[:3], models) for key, models in found.items()]
     places = list(dict.fromkeys(place for place, _ in by_place))
     # A suite's rows together, also those that only a later record has.
@@ -243,17 +239,17 @@ def _rows(records: Sequence[Record], numbers: dict[str, int]) -> list[Row]:
 
 
 def _distinguished(rows: Sequence[Row]) -> list[Row]:
-    """The same rows; those with the same names say which parameters differ."""
+    """The same rows; those with the same names say which definitions differ."""
     alike: dict[tuple, list[Row]] = {}
     for row in rows:
-        alike.setdefault((row.suite, row.condition, row.metric), []).append(row)
+        alike.setdefault((row.suite, row.condition, row.metric.name), []).append(row)
 
     def distinction(row: Row) -> str:
-        others = alike[row.suite, row.condition, row.metric]
+        others = alike[row.suite, row.condition, row.metric.name]
         return ", ".join(
             f"{name}: {value}"
-            for name, value in row.parameters.items()
-            if any(other.parameters.get(name) != value for other in others)
+            for name, value in row.definition.items()
+            if any(other.definition.get(name) != value for other in others)
         )
 
     return [dataclasses.replace(row, distinction=distinction(row)) for row in rows]
@@ -266,30 +262,31 @@ def _curves(record: Record) -> dict[tuple, list[Result]]:
     """
     curves: dict[tuple, list[Result]] = {}
     for result in record.results:
-        curves.setdefault((result.suite, result.condition, result.metric), []).append(result)
+        place = (result.suite, result.condition, result.metric.name)
+        curves.setdefault(place, []).append(result)
     return {(*place, _definition(curve)): curve for place, curve in curves.items()}
 
 
 def _definition(curve: Sequence[Result]) -> str:
     return json.dumps(
-        [[r.strength, r.unit, r.count, r.data_checksum, r.parameters] for r in curve],
+        [[r.strength, r.metric.unit, r.count, r.data_checksum, r.definition] for r in curve],
         sort_keys=True,
     )
 
 
 def _row(models: dict[str, dict], numbers: dict[str, int]) -> Row:
+    result = next(iter(next(iter(models.values())).values()))[0]
     headlines = {
-        name: make_headline(list(by_seed), list(by_seed.values()), numbers[name])
+        name: make_headline(list(by_seed), list(by_seed.values()), numbers[name], result.axis)
         for name, by_seed in models.items()
     }
-    result = next(iter(next(iter(models.values())).values()))[0]
     return Row(
         suite=result.suite,
         condition=result.condition,
         metric=result.metric,
-        unit=result.unit,
         axis=result.axis,
-        parameters=result.parameters,
+        definition=result.definition,
+        chance=result.chance,
         headlines=headlines,
     )
 
@@ -313,11 +310,11 @@ def _contested(rows: Sequence[Row]) -> list[Row]:
 
 def _differences(row: Row) -> list[tuple[str, str, Difference]]:
     """The best model, another, and best minus other."""
-    sign = good_side(row.metric)
     samples = {name: each.sample for name, each in row.headlines.items() if each.sample is not None}
-    if not sign or not samples:
+    if row.metric.higher_is_better is None or not samples:
         return []
-    best = max(samples, key=lambda name: sign * row.headlines[name].value)
+    choose = max if row.metric.higher_is_better else min
+    best = choose(samples, key=lambda name: row.headlines[name].value)
     return [
         (best, other, difference(samples[best], samples[other], row.headlines[best].limits))
         for other in samples

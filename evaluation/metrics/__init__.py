@@ -1,1 +1,1 @@
-"""What is measured of predictions, features and images, as functions of arrays."""
+"""Metrics of predictions, features and images, as functions of arrays."""

@@ -1,4 +1,4 @@
-"""Whether a model's confidence is the share of its answers that are right."""
+"""Calibration: agreement of a model's confidence with the share of its correct predictions."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ _RESAMPLES = 1000
 
 
 class Calibration(NamedTuple):
-    """How far confidence and accuracy are apart.
+    """The gap between confidence and accuracy.
 
     Attributes:
         error: Expected calibration error, in [0, 1].
@@ -21,11 +21,11 @@ class Calibration(NamedTuple):
 
 
 def calibration(confidence: np.ndarray, hits: np.ndarray) -> Calibration:
-    """Expected calibration error of Guo et al. (2017), equation 3, over 15 bins of equal width.
+    """Computes the expected calibration error of Guo et al. (2017), equation 3, over 15 equal bins.
 
     Args:
-        confidence: `[count]`, the probability that the model gives its answer, in [0, 1].
-        hits: `[count]` booleans, whether the answer was right.
+        confidence: `[count]`, the model's probability of its prediction, in [0, 1].
+        hits: `[count]` booleans, True for correct predictions.
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, hits - confidence, minlength=BINS)

@@ -1,4 +1,4 @@
-"""What a shift of an image does to a feature map: moves it, changes it, or nothing.
+"""Equivariance, invariance and shiftability of feature maps under shifts of the image.
 
 Convolutions move with the image, which is equivariance; subsampling keeps only the shifts by
 multiples of its stride. A map is shiftable if its sum over all places does not depend on where the
@@ -13,12 +13,12 @@ import numpy as np
 
 from evaluation.model import Activations
 
-# Pixels by which an image grows to see how many places a map grows by; most strides divide it.
+# Pixels by which an image grows to count the places that a map grows by; most strides divide it.
 _GROWTH = 48
 
 
 def on_host(activations: Activations) -> Activations:
-    """The same layers as NumPy arrays, for a user's own model may name others."""
+    """Converts layers to NumPy arrays, for a custom model may return others."""
 
     def as_arrays(images: np.ndarray) -> dict[str, np.ndarray]:
         return {name: np.asarray(each, np.float32) for name, each in activations(images).items()}
@@ -29,9 +29,9 @@ def on_host(activations: Activations) -> Activations:
 def cumulative_strides(
     activations: Activations, image_shape: tuple[int, ...]
 ) -> dict[str, int | None]:
-    """Pixels of the image between neighbouring places of each map.
+    """Finds the pixels of the image between neighbouring places of each map.
 
-    A larger image tells, whatever the padding: 48 pixels more are 48 / stride places more.
+    A larger image shows them, whatever the padding: 48 pixels more are 48 / stride places more.
 
     Args:
         activations: Of a model.
@@ -45,7 +45,7 @@ def cumulative_strides(
     small = activations(np.zeros((1, height, width, channels), np.float32))
     try:
         large = activations(np.zeros((1, height + _GROWTH, width + _GROWTH, channels), np.float32))
-    except Exception:  # whatever a model says to an image of another size
+    except Exception:  # a custom model may raise anything for an image of another size
         return dict.fromkeys(small)
     return {name: _stride(small[name].shape, large[name].shape) for name in small}
 
@@ -61,12 +61,12 @@ def _stride(small: Sequence[int], large: Sequence[int]) -> int | None:
 
 
 def channel_sums(features: np.ndarray) -> np.ndarray:
-    """The sum of each channel over all places, `[batch, channels]`."""
+    """Sums each channel over all places, `[batch, channels]`."""
     return np.asarray(np.sum(features, axis=(1, 2), dtype=np.float64))
 
 
 def shiftability_error(sums: np.ndarray) -> np.ndarray:
-    """How much the sums of a map's channels depend on the phase of a shift.
+    """Measures the dependence of the sums of a map's channels on the phase of a shift.
 
     Channels count by their energy, for the relative change of one that is all but dead is huge and
     means nothing.
@@ -84,23 +84,24 @@ def shiftability_error(sums: np.ndarray) -> np.ndarray:
 
 
 def relative_distance(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Euclidean distance of layers' outputs, in lengths of the second; 0 if that has no length.
+    """Measures the Euclidean distance of layers' outputs, in lengths of the second.
 
     Args:
         features: `[batch, ...]`.
         reference: Likewise.
 
     Returns:
-        `[batch]`; of a moved image and the image itself this is the invariance error.
+        `[batch]`, 0 if the second has no length; of a moved image and the image itself this is the
+        invariance error.
     """
     return _ratio(_norm(np.subtract(features, reference, dtype=np.float32)), _norm(reference))
 
 
 def equivariance_error(moved: np.ndarray, features: np.ndarray, axis: int) -> np.ndarray:
-    """How far the map of a moved image is from the moved map of the image.
+    """Measures the distance of the map of a moved image from the moved map of the image.
 
     The moved map is known exactly where the shift is a multiple of the stride, in all places but
-    the first ones, which show what the shift brought in; they are left out.
+    the first ones, whose content the shift brought in; they are left out.
 
     Args:
         moved: Map of the images moved by one stride.
@@ -117,11 +118,11 @@ def equivariance_error(moved: np.ndarray, features: np.ndarray, axis: int) -> np
 
 
 def energy_above_nyquist(features: np.ndarray, factor: int) -> np.ndarray:
-    """Share of a map's energy that subsampling cannot keep apart from lower frequencies.
+    """Measures the share of a map's energy that subsampling folds onto lower frequencies.
 
     Args:
-        features: What is subsampled.
-        factor: By how much, along both axes.
+        features: The map that is subsampled.
+        factor: Of the subsampling, along both axes.
 
     Returns:
         `[batch]`: energy at frequencies above 1 / (2 factor) per place along either axis, of all

@@ -1,4 +1,4 @@
-"""Statistics of faces and scrambles: paired scores, thresholds, and how they are compared.
+"""Statistics of paired scores of faces and their scrambles, and thresholds.
 
 A score is the model's number for "face" minus that for "other", logits or capsules' lengths alike.
 Everything here pairs images: entry i of every array is of the same face.
@@ -6,28 +6,28 @@ Everything here pairs images: entry i of every array is of the same face.
 
 import numpy as np
 
-# Share of intact faces that the threshold may miss.
-MISSES = 0.05
-# Keeps the change of a score that does not change at all from dividing by zero.
-_SMALLEST = 1e-12
+MAX_MISSES = 0.05
+"""Share of intact faces that the threshold misses."""
+# The least change of a score, so that none is divided by zero.
+_EPS = 1e-12
 
 
 def face_threshold(scores: np.ndarray) -> float:
-    """The score from which on an image is called a face: `MISSES` of intact faces are below it."""
-    return float(np.quantile(scores, MISSES))
+    """Finds the least score of images classified as faces; `MAX_MISSES` of intact ones miss it."""
+    return float(np.quantile(scores, MAX_MISSES))
 
 
-def half_way(called: np.ndarray, strengths: np.ndarray) -> float:
-    """Where the share of images called a face has fallen to half of its first value.
+def half_way(detected: np.ndarray, strengths: np.ndarray) -> float:
+    """Finds the strength at which the share of detected faces has fallen to half its first value.
 
     Args:
-        called: `[images, strengths]` booleans.
+        detected: `[images, strengths]` booleans, True for images classified as faces.
         strengths: Increasing.
 
     Returns:
         The first such strength, interpolated; the last strength if it never falls so far.
     """
-    shares = np.mean(called, axis=0)
+    shares = np.mean(detected, axis=0)
     (below,) = np.nonzero(shares <= shares[0] / 2.0)
     if not len(below) or below[0] == 0:
         return float(strengths[0] if len(below) else strengths[-1])
@@ -38,7 +38,7 @@ def half_way(called: np.ndarray, strengths: np.ndarray) -> float:
 
 
 def selectivity(whole: np.ndarray, scrambled: np.ndarray, moved: np.ndarray) -> float:
-    """How much a scramble changes the score against how much a small move of the face does.
+    """Divides the change of the score by a scramble by that by a small move of the face.
 
     Args:
         whole: Scores of the faces.
@@ -48,5 +48,5 @@ def selectivity(whole: np.ndarray, scrambled: np.ndarray, moved: np.ndarray) -> 
     Returns:
         The ratio of the mean absolute changes; 0 if a scramble changes nothing.
     """
-    change = max(float(np.mean(np.abs(whole - moved))), _SMALLEST)
+    change = max(float(np.mean(np.abs(whole - moved))), _EPS)
     return float(np.mean(np.abs(whole - scrambled))) / change

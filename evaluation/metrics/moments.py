@@ -1,18 +1,17 @@
-"""Where the object of an image sits, how large it is and how it is oriented, by its moments.
+"""Place, size and orientation of the object of an image, by its moments.
 
 All of an image's light counts as the object, which suits digits and other bright things on black.
-Statistics of a set of images are kept as the details of a result, which are numbers by name; here
-are the names, so that a suite can write them and a report can draw them.
 """
 
-import re
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-_STATISTIC = re.compile(r"(\w+), class (\d{1,4}): (.+), (mean|sd)")
+from evaluation.results.artifacts import ObjectStatistics
+
 _CHUNK = 1000
+# Of a correlation's denominator, and the least length of a mean direction.
+_EPS_VARIANCE, _EPS = 1e-9, 1e-12
 
 
 class Objects(NamedTuple):
@@ -35,12 +34,8 @@ class Objects(NamedTuple):
     angle: np.ndarray
 
 
-CARD = ("x", "y", "width", "height", "angle")
-"""The properties that statistics are made of."""
-
-
 def find_objects(images: np.ndarray) -> Objects:
-    """Measures `[count, height, width, channels]` images; blank ones have everything zero."""
+    """Measures objects of images `[count, height, width, channels]`; all of blank ones is zero."""
     parts = [_find(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
     return Objects(*np.concatenate(parts, axis=1))
 
@@ -57,7 +52,7 @@ def _find(images: np.ndarray) -> np.ndarray:
     y_variance = np.maximum(rows @ down**2 - y**2, 0.0)
     covariance = np.einsum("nyx,y,x->n", light, -down, across, optimize=True) + x * y
     both = np.sqrt(x_variance * y_variance)
-    slant = np.where(both > 1e-9, covariance / np.maximum(both, 1e-9), 0.0)
+    slant = np.where(both > _EPS_VARIANCE, covariance / np.maximum(both, _EPS_VARIANCE), 0.0)
     angle = np.rad2deg(np.arctan2(2.0 * covariance, y_variance - x_variance)) / 2.0
     # A bar of n even pixels has the variance (n^2 - 1) / 12.
     width, height = (np.sqrt(12.0 * each + (mass > 0.0)) for each in (x_variance, y_variance))
@@ -67,12 +62,12 @@ def _find(images: np.ndarray) -> np.ndarray:
 def distances(
     objects: Objects, labels: np.ndarray, reference: Objects, reference_labels: np.ndarray
 ) -> np.ndarray:
-    """How unusual objects are for their class, against those of reference images.
+    """Measures distances of objects from those of the same class in reference images.
 
     Args:
-        objects: To be judged.
+        objects: Of the images.
         labels: `[count]`, their classes.
-        reference: What is usual.
+        reference: Objects of the reference images.
         reference_labels: Likewise.
 
     Returns:
@@ -91,48 +86,30 @@ def distances(
     return np.sqrt(np.maximum(np.einsum("ni,ij,nj->n", gaps, inverse, gaps), 0.0))
 
 
-def card_details(split: str, objects: Objects, labels: np.ndarray) -> dict[str, float]:
-    """Mean and standard deviation of each property of `CARD`, for each class of a split.
+def object_statistics(
+    split: str, objects: Objects, labels: np.ndarray, classes: int
+) -> ObjectStatistics:
+    """Computes mean and standard deviation of place, size and angle, for each class of a split.
 
     An angle's are circular, for a line that is turned by 180 degrees is the same line.
+
+    Args:
+        split: Its name, the label of the statistics.
+        objects: Of its images.
+        labels: `[count]`, their classes.
+        classes: Rows of the statistics; those of classes without images are NaN.
     """
-    details = {}
+    tables = {name: np.full((classes, 2), np.nan) for name in ObjectStatistics.names()}
     for label in np.unique(labels):
-        for name in CARD:
+        for name, table in tables.items():
             values = getattr(objects, name)[labels == label]
-            mean, sd = _axial(values) if name == "angle" else (values.mean(), values.std())
-            details[f"{split}, class {label}: {name}, mean"] = float(mean)
-            details[f"{split}, class {label}: {name}, sd"] = float(sd)
-    return details
+            table[label] = _axial(values) if name == "angle" else (values.mean(), values.std())
+    return ObjectStatistics(**tables, label=split)
 
 
 def _axial(degrees: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of the directions of lines (Mardia and Jupp, 2000)."""
+    """Computes mean and standard deviation of directions of lines (Mardia and Jupp, 2000)."""
     resultant = np.mean(np.exp(2j * np.deg2rad(degrees)))
-    length = min(max(abs(resultant), 1e-12), 1.0)
+    length = min(max(abs(resultant), _EPS), 1.0)
     deviation = np.sqrt(-2.0 * np.log(length)) / 2.0
     return float(np.rad2deg(np.angle(resultant)) / 2.0), float(np.rad2deg(deviation))
-
-
-def read_card(details: Mapping[str, float]) -> dict[str, dict[str, np.ndarray]]:
-    """Statistics among details: `[classes, 2]` of mean and sd, by property and split."""
-    found: dict[str, dict[str, dict[tuple[int, str], float]]] = {}
-    for key, value in details.items():
-        if match := _STATISTIC.fullmatch(key):
-            split, label, name, kind = match.groups()
-            found.setdefault(name, {}).setdefault(split, {})[int(label), kind] = value
-    return {
-        name: {split: _table(values) for split, values in by_split.items()}
-        for name, by_split in found.items()
-    }
-
-
-def _table(values: Mapping[tuple[int, str], float]) -> np.ndarray:
-    classes = range(1 + max(label for label, _ in values))
-    nothing = float("nan")
-    return np.array([[values.get((k, kind), nothing) for kind in ("mean", "sd")] for k in classes])
-
-
-def is_of_card(name: str) -> bool:
-    """Whether a detail is part of such statistics rather than a number of its own."""
-    return bool(_STATISTIC.fullmatch(name))

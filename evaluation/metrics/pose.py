@@ -1,8 +1,8 @@
-"""How well a spatial transformer recovers the pose that a generated image was given.
+"""Pose error of spatial transformers: recovery of the pose that a generated image was given.
 
-A transformer may like its digits in any frame: smaller, turned, off centre. What it has to recover
-is the pose up to that frame, which is one for all images. So each of its sampling points is taken
-back, by the transform that painted the image, to the place in the undistorted image that it reads.
+A transformer may prefer its digits in any frame: smaller, turned, off centre. It has to recover the
+pose up to that frame, which is one for all images. So each of its sampling points is taken back, by
+the transform that rendered the image, to the place in the undistorted image that it reads.
 A transformer that undoes every distortion reads the same place whatever the distortion was; the
 error is the distance from that place.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from stn.transforms import Affine, Transform
 
-# Sampling points along each side that the error is taken over.
+# Sampling points along each side, over which the error is taken.
 _POINTS = 8
 # Images whose points are taken back at once.
 _CHUNK = 1000
@@ -26,7 +26,7 @@ class PoseErrors(NamedTuple):
 
     Attributes:
         transformed: `[images, transformers]`, each transformer against the object it follows best.
-        untransformed: `[images]`, of a network that reads the image as it is.
+        untransformed: `[images]`, of the identity in place of a transformer.
     """
 
     transformed: np.ndarray
@@ -36,11 +36,13 @@ class PoseErrors(NamedTuple):
 def pose_errors(
     grids: np.ndarray, poses: np.ndarray, transform: Transform, *, size: int
 ) -> PoseErrors:
-    """Root mean square distance of each image's sampling points from where they usually read.
+    """Computes the root mean square distance of each image's sampling points from their median.
+
+    Points are compared at the places of the undistorted image that they read.
 
     Args:
         grids: `[images, transformers, height, width, 2]`.
-        poses: `[images, objects, parameters]`, the maps from painted to undistorted images.
+        poses: `[images, objects, parameters]`, the maps from rendered to undistorted images.
         transform: Their family.
         size: Height and width of the undistorted images, in pixels.
     """
@@ -60,7 +62,7 @@ def pose_errors(
 
 
 def thin(grids: np.ndarray) -> np.ndarray:
-    """A few sampling points from all over each grid: `[images, transformers, points, 2]`."""
+    """Chooses sampling points evenly from each grid: `[images, transformers, points, 2]`."""
     rows, columns = (
         np.unique(np.linspace(0, side - 1, _POINTS).round().astype(int))
         for side in grids.shape[2:4]
@@ -70,7 +72,7 @@ def thin(grids: np.ndarray) -> np.ndarray:
 
 
 def _errors(points, poses, transform: Transform, size: int) -> np.ndarray:
-    """Per image, from `[images, points, 2]` in canvas coordinates; far points count as a width."""
+    """Computes errors `[images]` of `[images, points, 2]`; far points count as a width."""
     apply = jax.jit(transform.apply)
     read = np.concatenate(
         [

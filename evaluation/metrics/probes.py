@@ -1,19 +1,19 @@
-"""Linear probes: how much of a number can be read off a vector by a linear map.
+"""Linear probes: prediction of numbers from a vector by a linear map.
 
 Ridge regression (Hoerl and Kennard, 1970) on standardised features. Its strength is chosen on every
 fifth of the images that it is fitted to, for a vector of 16 numbers needs another one than a vector
-of a thousand. The strongest lets nothing through but the mean, so that what cannot be read off has
-an R2 near 0 rather than far below.
+of a thousand. The strongest lets nothing through but the mean, so that a number that cannot be
+predicted has an R2 near 0 rather than far below.
 """
 
 import dataclasses
 
 import numpy as np
 
-# Penalties, times the number of images. Features are standardised, so they are what a feature's
-# variance is compared with.
+# Penalties, times the number of images. Features are standardised, so penalties compare with a
+# feature's variance.
 _STRENGTHS = (*(10.0**power for power in range(-9, 4)), np.inf)
-_LEAST_DEVIATION = 0.1  # of a feature, against that of all
+_MIN_DEVIATION = 0.1  # of a feature, against that of all
 _HELD_OUT = 5  # every fifth image
 
 
@@ -32,7 +32,7 @@ class LinearProbe:
     offset: np.ndarray
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """What it reads off `[images, features]`: `[images, targets]`."""
+        """Predicts `[images, targets]` from `[images, features]`."""
         return (features - self.centre) @ self.weights + self.offset
 
 
@@ -56,14 +56,14 @@ def fit_probe(features: np.ndarray, targets: np.ndarray) -> LinearProbe:
 
 
 def _fit(features: np.ndarray, targets: np.ndarray) -> list[LinearProbe]:
-    """A probe for each strength, from one decomposition."""
+    """Fits a probe of each strength, by one decomposition."""
     centre, offset = features.mean(axis=0), targets.mean(axis=0)
     deviation = features.std(axis=0)
     usual = float(np.sqrt(np.mean(deviation**2)))
     # A pixel or unit that is hardly ever on must not become a giant where it is.
-    scale = np.maximum(deviation, _LEAST_DEVIATION * usual) if usual else np.ones_like(deviation)
+    scale = np.maximum(deviation, _MIN_DEVIATION * usual) if usual else np.ones_like(deviation)
     standard, gaps = (features - centre) / scale, targets - offset
-    # Whichever of the two Gram matrices is smaller has all that is needed.
+    # The smaller of the two Gram matrices suffices.
     if standard.shape[1] <= len(standard):
         squares, basis = np.linalg.eigh(standard.T @ standard)
         along, back = basis.T @ (standard.T @ gaps), basis
@@ -84,7 +84,7 @@ def _fit(features: np.ndarray, targets: np.ndarray) -> list[LinearProbe]:
 def fit_probes_within(
     classes: np.ndarray, features: np.ndarray, targets: np.ndarray
 ) -> dict[int, LinearProbe]:
-    """A probe for each class with ten images or more, fitted to its images alone."""
+    """Fits a probe to each class with ten images or more, to its images alone."""
     return {
         int(label): fit_probe(features[classes == label], targets[classes == label])
         for label, count in zip(*np.unique(classes, return_counts=True), strict=True)
@@ -92,25 +92,25 @@ def fit_probes_within(
     }
 
 
-def read_within(
+def predict_within(
     probes: dict[int, LinearProbe], default: LinearProbe, classes: np.ndarray, features: np.ndarray
 ) -> np.ndarray:
-    """What each image's probe reads off it; `default` is for classes without one."""
+    """Predicts `[images, targets]` by the probe of each image's class, or else by `default`."""
     found = default(features)
     for label, probe in probes.items():
         found[classes == label] = probe(features[classes == label])
     return found
 
 
-def explained(targets: np.ndarray, read: np.ndarray) -> np.ndarray:
-    """What each image adds to R2, the share of the targets' variance that is explained.
+def explained(targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Computes each image's contribution to R2, the share of the targets' variance explained.
 
     Args:
         targets: `[images, targets]`, each not constant.
-        read: What probes read off the same images.
+        predicted: `[images, targets]`, by probes of the same images.
 
     Returns:
-        `[images, targets]`, whose mean over the images is R2: 1 if all is read, 0 for their mean,
-        less for worse.
+        `[images, targets]`, whose mean over the images is R2: 1 of perfect predictions, 0 of the
+        targets' mean, less for worse.
     """
-    return 1.0 - (targets - read) ** 2 / np.var(targets, axis=0)
+    return 1.0 - (targets - predicted) ** 2 / np.var(targets, axis=0)

@@ -1,1 +1,1 @@
-"""Images as they are moved, bent and filtered before a model sees them."""
+"""Distortions of images: affine maps, edges, curves over the strength, trajectories."""

@@ -13,11 +13,11 @@ Image = Float[Array, "height width channels"]
 Matrix = Float[Array, "2 2"]
 
 SAMPLING = {"interpolation": "bilinear, no filter before it", "padding": "zeros"}
-"""How images are read, for the parameters of a result."""
+"""Resampling of images, for the definition of a result."""
 
 
 def turn(degrees: Float[Array, ""]) -> Matrix:
-    """The rotation by an angle, counter-clockwise as seen."""
+    """Makes the rotation by an angle, counter-clockwise as seen."""
     angle = jnp.deg2rad(degrees)
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     return jnp.array([[cos, sin], [-sin, cos]])
@@ -35,7 +35,7 @@ def move(image: Image, matrix: Matrix, shift: Float[Array, "2"] | float = 0.0) -
         The image, in the same frame.
     """
     (a, b), (c, d) = matrix
-    # The sampler wants the way back, from where a pixel is painted to where it is read.
+    # The sampler takes the way back, from an output pixel to the place that it is read from.
     back = jnp.array([[d, -b], [-c, a]]) / (a * d - b * c)
     start = -jnp.sum(back * shift, axis=1)
     half = jnp.array([image.shape[1], image.shape[0]]) / 2.0

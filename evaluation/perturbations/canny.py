@@ -18,7 +18,7 @@ _AROUND = tuple(itertools.product((-1, 0, 1), repeat=2))
 
 
 def edges(image: Image) -> Image:
-    """Each channel's edges as 1 on 0.
+    """Finds each channel's edges, as 1 on 0.
 
     A Gaussian of one pixel; Sobel's gradient; a pixel stays if no neighbour along its gradient,
     to the nearest of eight directions, has a larger one; and of those above the low threshold the
@@ -44,7 +44,7 @@ def _along(image: Image, weights: np.ndarray, axis: int) -> Image:
 
 
 def _neighbour(image, down, right):
-    """What lies so many pixels down and right of each pixel."""
+    """Reads the pixel so many pixels down and right of each one."""
     height, width = image.shape[:2]
     padded = jnp.pad(image, ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)))
     start = (_RADIUS + int(down), _RADIUS + int(right), 0)
@@ -56,7 +56,7 @@ def _is_ridge(
     x: Float[Array, "height width channels"],
     y: Float[Array, "height width channels"],
 ) -> Bool[Array, "height width channels"]:
-    """Whether no neighbour along the gradient is longer; of two equal ones the first stays."""
+    """Finds pixels without a larger neighbour along the gradient; of two equal ones the first."""
     steep = np.tan(np.pi / 8)
     across, down = jnp.abs(y) <= steep * jnp.abs(x), jnp.abs(x) <= steep * jnp.abs(y)
     falling = x * y > 0
@@ -75,7 +75,7 @@ def _is_ridge(
 
 
 def _follow(strong, weak):
-    """The weak pixels that a path over weak ones, diagonals included, joins to a strong one."""
+    """Keeps weak pixels that a path over weak ones, diagonals included, joins to a strong one."""
 
     def grow(state):
         reached, _ = state

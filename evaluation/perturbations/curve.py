@@ -7,7 +7,7 @@ accuracy on clean images exactly.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,8 +17,10 @@ from jaxtyping import Array, Float, Key
 
 from data.batches import normalise
 from data.dataset import Dataset
+from evaluation.metrics.classification import ACCURACY
 from evaluation.model import Predict, predict_all, predict_split
 from evaluation.perturbations.affine import Image
+from evaluation.results.quantities import Axis
 from evaluation.results.result import Result, rate
 
 SEED = 0
@@ -34,49 +36,43 @@ class Curve:
     """One distortion at several strengths, or, without an axis, at the one that it has.
 
     Attributes:
-        distort: Traceable. What it draws at random comes from the key alone, which an image has at
-            every strength; values outside [0, 1] are clipped.
-        parameters: What defines the distortion besides its strength.
+        distort: Traceable. Its random draws come from the key alone, which an image has at every
+            strength; values outside [0, 1] are clipped.
+        definition: All that defines the distortion besides its strength, ready for JSON.
         condition: Its name, where a suite has several.
-        axis: What the strength is, and its unit after a comma, as in "angle, degrees".
-        strengths: Where the curve is measured; (None,) for a distortion without strength.
-        identity: The strength that leaves images as they are, if there is one.
+        axis: The strength; None for a distortion without one.
+        strengths: Points of the curve; (None,) for a distortion without strength.
     """
 
     distort: Distort
-    parameters: dict[str, Any]
+    definition: Mapping[str, Any]
     condition: str = ""
-    axis: str = ""
+    axis: Axis | None = None
     strengths: tuple[float | None, ...] = (None,)
-    identity: float | None = None
 
     def label(self, strength: float | None) -> str:
-        """The condition at a strength, for people."""
-        unit = self.axis.partition(", ")[2]
-        amount = "" if strength is None else f"{strength:g} {unit}"
+        """Names the condition at a strength, for people."""
+        amount = "" if self.axis is None else self.axis.show(strength)
         return ", ".join(filter(None, (self.condition, amount)))
 
     def facts(self, strength: float | None) -> dict[str, Any]:
-        """Fields of the `Result` at a strength."""
-        parameters = {**self.parameters, "grey levels": "rounded to 1/255"}
-        if self.axis:
-            parameters |= {"strengths": list(self.strengths), "identity": self.identity}
+        """Makes fields of the `Result` at a strength."""
         return {
             "condition": self.condition,
             "axis": self.axis,
             "strength": strength,
-            "parameters": parameters,
+            "definition": {**self.definition, "grey levels": "rounded to 1/255"},
         }
 
 
 def measure(
     suite: str, curves: Sequence[Curve], predict: Predict, dataset: Dataset, *, batch_size: int
 ) -> list[Result]:
-    """Accuracy on all test images, which are no volumes, along curves.
+    """Measures accuracy on all test images, which are no volumes, along curves.
 
     Args:
         suite: The suite's name.
-        curves: What is done to the images.
+        curves: Distortions of the images.
         predict: The model.
         dataset: Its test images are distorted.
         batch_size: Images per call of `predict`.
@@ -95,14 +91,15 @@ def measure(
             else:
                 logits = predict_all(predict, images, batch_size=batch_size, name=name)
             hits = np.argmax(logits, axis=-1) == test.labels
-            facts = curve.facts(strength)
-            facts["parameters"]["chance"] = 1.0 / dataset.num_classes
-            results.append(rate(suite, "accuracy", hits, test, **facts))
+            chance = 1.0 / dataset.num_classes
+            results.append(
+                rate(suite, ACCURACY, hits, test, chance=chance, **curve.facts(strength))
+            )
     return results
 
 
 def show(curves: Sequence[Curve], images: np.ndarray) -> dict[str, np.ndarray]:
-    """What curves do to images at every strength, by label; images in and out as in `show_one`."""
+    """Distorts images along curves, by label; images in and out are as in `show_one`."""
     return {
         curve.label(strength): show_one(curve.distort, images, strength)
         for curve in curves
@@ -111,7 +108,7 @@ def show(curves: Sequence[Curve], images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def show_one(distort: Distort, images: np.ndarray, strength: Any) -> np.ndarray:
-    """What a distortion does to images `[count, height, width, channels]`, float32 in [0, 1]."""
+    """Distorts images `[count, height, width, channels]`, float32 in [0, 1]."""
     levels = np.round(255.0 * np.asarray(images)).astype(np.uint8)
     return distort_all(distort, levels, strength) / np.float32(255.0)
 
@@ -119,7 +116,7 @@ def show_one(distort: Distort, images: np.ndarray, strength: Any) -> np.ndarray:
 def distort_all(
     distort: Distort, images: np.ndarray, strength: Any, *, numbers: np.ndarray | None = None
 ) -> np.ndarray:
-    """Distorts images on the device.
+    """Distorts stored images on the device.
 
     Args:
         distort: For one image.

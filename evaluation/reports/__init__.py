@@ -9,7 +9,7 @@ from evaluation.reports import markdown
 from evaluation.reports.figures.figures import draw_table
 from evaluation.reports.figures.style import styles_of
 from evaluation.reports.html.page import Examples, make_page
-from evaluation.results.store import Record
+from evaluation.results.result import Record
 
 
 def write_report(records: Sequence[Record], folder: pathlib.Path, *, examples: Examples) -> None:

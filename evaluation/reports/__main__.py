@@ -16,7 +16,8 @@ from common.errors import UserError
 from common.files import expand, writable_folder
 from evaluation.reports import write_report
 from evaluation.reports.markdown import summarise_headlines
-from evaluation.results.store import RecordStore
+from evaluation.results.earlier_schemas import current
+from evaluation.results.pack import read_records
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -28,13 +29,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", help="folder for a report of all suites")
     chosen = parser.parse_args(arguments[1:])
     folder = expand(chosen.folder, "FOLDER")
-    records = RecordStore(folder).read_all()
+    records = read_records(folder)
     if not records:
         raise UserError(f"{chosen.folder}: no records/ with results of evaluate.py")
-    if unknown := set(chosen.suites) - {record.facts["suite"] for record in records}:
+    names = [current(name) for name in chosen.suites]
+    if unknown := set(names) - {record.suite for record in records}:
         raise UserError(f"{chosen.folder}: no results of {', '.join(sorted(unknown))}")
     out = None if chosen.out is None else writable_folder(chosen.out, "--out")
-    print(summarise_headlines(folder, chosen.suites))
+    print(summarise_headlines(folder, names))
     if out is not None:
         write_report(records, out, examples={})
         print(f"\nwrote {out / 'report.html'}")

@@ -4,6 +4,7 @@ import math
 
 from evaluation.comparison.summary import Headline
 from evaluation.comparison.tables import Row, Table
+from evaluation.results.quantities import RATE, Detail
 
 BEST = "best (p < .05, Holm)"
 """Heads the column that names a row's best model, if it is significantly better than all others."""
@@ -18,7 +19,7 @@ SINGLE_NOTE = (
 
 
 class Format:
-    """How the numbers of a row are printed: all with as many digits as its intervals bear.
+    """Format of the numbers of a row: all with as many digits as its intervals bear.
 
     Args:
         row: Two digits of the narrowest half width are shown, of shares no more than hundredths of
@@ -26,13 +27,14 @@ class Format:
     """
 
     def __init__(self, row: Row):
-        self._scale, self._unit = (100.0, "%") if row.unit == "rate" else (1.0, row.unit)
+        unit = row.metric.unit
+        self._scale, self._unit = (100.0, "%") if unit == RATE else (1.0, unit)
         ends = [each.interval for each in row.headlines.values() if each.interval is not None]
         halves = [
             self._scale * (high - low) / 2.0 for low, high in ends if not _is_point(low, high)
         ]
         decimals = 1 - math.floor(math.log10(min(halves))) if halves else None
-        most = 2 if row.unit == "rate" else 4
+        most = 2 if unit == RATE else 4
         self._decimals = decimals if decimals is None else min(max(decimals, 0), most)
 
     def number(self, value: float) -> str:
@@ -56,6 +58,15 @@ class Format:
         return shown.removeprefix("-") if not shown.strip("-0.") else shown
 
 
+def show_detail(row: Row, detail: Detail) -> str:
+    """A further number: as those of its row in the row's unit, else with three digits."""
+    if detail.unit == row.metric.unit:
+        return Format(row).number(detail.value)
+    if detail.unit == RATE:
+        return f"{100.0 * detail.value:.3g} %"
+    return f"{detail.value:.3g} {detail.unit}".strip()
+
+
 def _is_point(low: float, high: float) -> bool:
     return high - low <= 1e-9 * max(abs(low), abs(high))
 
@@ -68,11 +79,9 @@ def show_p_value(p_value: float) -> str:
 
 
 def name_table(table: Table) -> str:
-    """Which models and images a table is of."""
-    moments = {"last": "at the end of training", "best": "at the best step on validation"}
-    moment = moments.get(table.checkpoint, f"at matched accuracy: first past {table.checkpoint}")
+    """Title of a table: its images and the moment of training."""
     images = f", {table.limit:,} images" if table.limit else ""
-    return f"{table.dataset}, {moment}{images}"
+    return f"{table.dataset}, {table.checkpoint.title}{images}"
 
 
 def name_suite(suite: str) -> str:
@@ -82,16 +91,23 @@ def name_suite(suite: str) -> str:
 
 def name_row(row: Row) -> str:
     """Suite, condition and metric of a row, and what its headline is."""
-    title = ", ".join(filter(None, (name_suite(row.suite), row.condition)))
     which = f" ({row.distinction})" if row.distinction else ""
-    return f"{title}: {row.metric}{_of_which_strengths(row)}{which}"
+    return f"{name_condition(row)}: {row.metric.name}{_of_which_strengths(row)}{which}"
 
 
-def name_strength(strength: float | None, axis: str) -> str:
-    """A strength with the unit that its axis names after a comma."""
-    if strength is None:
-        return ""
-    return f"{strength:g} {axis.partition(', ')[2]}".strip()
+def name_condition(row: Row) -> str:
+    """Suite and condition of a row."""
+    return ", ".join(filter(None, (name_suite(row.suite), row.condition)))
+
+
+def name_strength(strength: float | None, row: Row) -> str:
+    """A strength of a row with its unit; empty for none."""
+    return "" if row.axis is None else row.axis.show(strength)
+
+
+def name_axis(row: Row) -> str:
+    """The strength along which a row is measured, with its unit."""
+    return "strength" if row.axis is None else row.axis.label
 
 
 def name_seeds(headline: Headline) -> str:
@@ -110,13 +126,14 @@ def verdict(row: Row) -> str:
 
 
 def scale_of(row: Row) -> float:
-    """What the values of a row are multiplied by where they are drawn."""
-    return 100.0 if row.unit == "rate" else 1.0
+    """Factor of the values of a row where they are drawn: shares become percentages."""
+    return 100.0 if row.metric.is_rate else 1.0
 
 
 def label_value(row: Row) -> str:
     """Metric and unit of a row, for the axis of a figure."""
-    return sentence(f"{row.metric}, {'%' if row.unit == 'rate' else row.unit}".removesuffix(", "))
+    unit = "%" if row.metric.is_rate else row.metric.unit
+    return sentence(", ".join(filter(None, (row.metric.name, unit))))
 
 
 def sentence(text: str) -> str:
@@ -125,7 +142,7 @@ def sentence(text: str) -> str:
 
 
 def mark_of(row: Row, model: str) -> str:
-    """What a number of a model that is among several best ones is marked with; else empty."""
+    """Mark of a number of a model that is among several best ones; else empty."""
     leaders = row.leaders()
     return TIE if len(leaders) > 1 and model in leaders else ""
 
@@ -135,5 +152,5 @@ def _of_which_strengths(row: Row) -> str:
     if not row.is_curve:
         return ""
     if len(strengths) == 1:
-        return f" at {name_strength(strengths[0], row.axis)}"
+        return f" at {name_strength(strengths[0], row)}"
     return f", mean of {len(strengths)} strengths"

@@ -12,9 +12,8 @@ FOLDER/learning_curves lie a report and its figures.
 import dataclasses
 import json
 import pathlib
-import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
 
 from common import commands
 from common.errors import UserError
@@ -22,15 +21,14 @@ from common.files import expand, writable_folder
 from evaluation.comparison.tables import tabulate
 from evaluation.reports import write_report
 from evaluation.reports.markdown import curve, title
-from evaluation.results.result import Result
-from evaluation.results.store import Record, RecordStore
+from evaluation.results.pack import read_records
+from evaluation.results.provenance import Provenance
+from evaluation.results.quantities import Axis
+from evaluation.results.result import Record, Result
 
 SUITE = "few_examples"
 # What may differ between the points of a curve; monitors only watch, and older runs name none.
 _VARIED = ("seed", "batch_size", "monitors")
-_COUNT = re.compile(r",\d+(?= \(|$)")  # at the end of a configuration's name
-# Facts of records that may be compared.
-_COMPARABLE = ("dataset", "data", "checkpoint", "limit")
 
 Runs = dict[int, Record]
 """The runs of one network and seed, by the number of images."""
@@ -53,13 +51,11 @@ def learning_curves(records: Sequence[Record]) -> list[Record]:
     """
     groups: dict[tuple, dict[tuple, Runs]] = {}
     for record in records:
-        facts = record.facts
-        count = facts.get("train_images")
-        if facts["suite"] == "clean" and count and _is_described(facts["experiment"]):
-            group = groups.setdefault(tuple(facts[name] for name in _COMPARABLE), {})
-            group.setdefault((identity(facts["experiment"]), facts["seed"]), {}).setdefault(
-                count, record
-            )
+        of = record.provenance
+        if record.suite == "clean" and of.train_images and _is_described(of.experiment):
+            group = groups.setdefault((of.dataset, of.data, of.checkpoint, of.limit), {})
+            runs = group.setdefault((identity(of.experiment), of.seed), {})
+            runs.setdefault(of.train_images, record)
     curves = [
         curve
         for group in groups.values()
@@ -79,21 +75,22 @@ def summarise_learning_curves(folder: pathlib.Path) -> str:
     Args:
         folder: Has `records/`, as `evaluate.py --out` leaves it.
     """
-    return _summary(learning_curves(RecordStore(folder).read_all()))
+    return summary(learning_curves(read_records(folder)))
 
 
-def _summary(curves: Sequence[Record]) -> str:
+def summary(curves: Sequence[Record]) -> str:
+    """The tables of learning curves, as Markdown."""
     return "\n\n".join(
         "\n\n".join([title(table), *map(curve, table.rows)]) for table in tabulate(curves)
     )
 
 
-def _is_described(experiment: Any) -> bool:
+def _is_described(experiment: Any) -> TypeGuard[Mapping[str, Any]]:
     """Whether a record says how its model was trained, which one of a user's own does not."""
     return isinstance(experiment, dict) and isinstance(experiment.get("dataset"), dict)
 
 
-def identity(experiment: dict[str, Any]) -> str:
+def identity(experiment: Mapping[str, Any]) -> str:
     """All that defines a training but what may differ between the points of a curve.
 
     Args:
@@ -125,10 +122,17 @@ def _of_group(networks: list[Runs]) -> list[Record]:
 
 
 def _curve(runs: Runs, flags: tuple[str, ...]) -> Record:
-    facts = list(runs.values())[-1].facts
+    last = list(runs.values())[-1]
     points = [_point(result, count, flags) for count, run in runs.items() for result in run.results]
-    name = _COUNT.sub("", facts["model"])
-    return Record({**facts, "suite": SUITE, "model": name}, tuple(points))
+    network = dataclasses.replace(last.provenance, model=_network(last.provenance))
+    return Record(SUITE, network, tuple(points), last.seconds)
+
+
+def _network(of: Provenance) -> str:
+    """The model's name without the number of training images that ends its configuration's."""
+    configuration, _, rest = of.model.partition(" (")
+    name = configuration.removesuffix(f",{of.train_images}")
+    return f"{name} ({rest}" if rest else name
 
 
 def _point(result: Result, count: int, flags: tuple[str, ...]) -> Result:
@@ -136,8 +140,7 @@ def _point(result: Result, count: int, flags: tuple[str, ...]) -> Result:
         result,
         suite=SUITE,
         strength=float(count),
-        axis="training images",
-        parameters={**result.parameters, "scale": "logarithmic"},
+        axis=Axis("training images", log=True),
         flags=(*result.flags, *flags),
     )
 
@@ -147,8 +150,8 @@ def main(arguments: Sequence[str]) -> None:
     if len(arguments) != 2:
         raise UserError("name one folder: python -m evaluation.reports.learning_curves FOLDER")
     folder = expand(arguments[1], "FOLDER")
-    curves = learning_curves(RecordStore(folder).read_all())
-    print(_summary(curves))
+    curves = learning_curves(read_records(folder))
+    print(summary(curves))
     out = writable_folder(folder / "learning_curves", "FOLDER")
     write_report(curves, out, examples={})
     print(f"wrote {out / 'report.html'}")

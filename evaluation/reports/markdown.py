@@ -16,6 +16,7 @@ from evaluation.reports.formatting import (
     TIE_NOTE,
     Format,
     mark_of,
+    name_axis,
     name_row,
     name_seeds,
     name_strength,
@@ -24,7 +25,7 @@ from evaluation.reports.formatting import (
     verdict,
 )
 from evaluation.reports.methodology import GUIDE
-from evaluation.results.store import RecordStore
+from evaluation.results.pack import read_records
 
 _FLAG = "!"
 
@@ -49,10 +50,11 @@ def summarise_headlines(
             rows=tuple(
                 row
                 for row in table.rows
-                if (not suites or row.suite in suites) and (not metrics or row.metric in metrics)
+                if (not suites or row.suite in suites)
+                and (not metrics or row.metric.name in metrics)
             ),
         )
-        for table in tabulate(RecordStore(folder).read_all())
+        for table in tabulate(read_records(folder))
     ]
     parts = []
     for table in tables:
@@ -61,7 +63,7 @@ def summarise_headlines(
 
 
 def title(table: Table) -> str:
-    """What a table compares, and what has to be known of all of it, for a README."""
+    """Title of a table, and the flags of all of it, for a README."""
     flags = "\n".join(f"- {_escape(flag)}" for flag in table.flags)
     return "\n\n".join([f"**{_escape(name_table(table))}**", *([flags] if flags else [])])
 
@@ -72,7 +74,7 @@ def summarise_shifts(folder: pathlib.Path) -> str:
     Args:
         folder: Has `records/`, as `evaluate.py --out` leaves it.
     """
-    tables = tabulate(RecordStore(folder).read_all())
+    tables = tabulate(read_records(folder))
     return "\n\n".join(
         f"**{_escape(name_table(table))}**\n\n{_glance(rows)}"
         for table in tables
@@ -144,13 +146,15 @@ def report(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]]) -> st
 
 
 def _glance(rows: Sequence[Row]) -> str:
-    """A line for each model, a column for each row."""
-    return _table(
+    """A line for each model, a column for each row; a note below."""
+    table = _table(
         [
             {"model": code(model), **{_escape(column_of(row)): _cell(row, model) for row in rows}}
             for model in models_of(rows)
         ]
     )
+    tied = any(len(row.leaders()) > 1 for row in rows)
+    return "\n\n".join([table, TIE_NOTE] if tied else [table])
 
 
 def _cell(row: Row, model: str) -> str:
@@ -196,7 +200,7 @@ def _lines(row: Row, cell: Callable[[Point], str]) -> list[dict[str, str]]:
     points = next(iter(row.headlines.values())).points
     return [
         {
-            _strength(row): _escape(name_strength(point.strength, row.axis)),
+            _strength(row): _escape(name_strength(point.strength, row)),
             **{code(model): cell(found.points[k]) for model, found in row.headlines.items()},
         }
         for k, point in enumerate(points)
@@ -204,24 +208,24 @@ def _lines(row: Row, cell: Callable[[Point], str]) -> list[dict[str, str]]:
 
 
 def _strength(row: Row) -> str:
-    return _escape(row.axis or "strength")
+    return _escape(name_axis(row))
 
 
 def _facts(table: Table) -> str:
-    trainings = {record.facts["run"]: record.facts for record in table.records}
+    trainings = {record.provenance.run: record.provenance for record in table.records}
     return _table(
         [
             {
                 "run": code(run),
-                "model": code(facts["model"]),
-                "seed": "not known" if facts["seed"] is None else str(facts["seed"]),
-                "step": str(facts["step"]),
-                "parameters": str(facts["parameters"]),
-                "weights": _escape(str(facts["weights"])[:12]),
-                "data": _escape(str(facts["data"])[:12]),
-                "device": _escape(str(facts["environment"].get("device", ""))),
+                "model": code(of.model),
+                "seed": "not known" if of.seed is None else str(of.seed),
+                "step": str(of.step),
+                "parameters": str(of.parameters),
+                "weights": _escape(of.weights[:12]),
+                "data": _escape(of.data[:12]),
+                "device": _escape(str(of.environment.get("device", ""))),
             }
-            for run, facts in trainings.items()
+            for run, of in trainings.items()
         ]
     )
 

@@ -1,57 +1,58 @@
-"""The tables of the records in a folder: `python -m evaluation.reports.trainings results`."""
+"""The tables of the trainings in a folder: `python -m evaluation.reports.trainings FOLDER`."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common import commands
 from common.errors import UserError
 from common.files import expand
-from common.stored import damaged, read_object
+from common.stored import damaged
 from common.tables import code, markdown_table
+from evaluation.results.pack import read_trainings
+from evaluation.results.result import Result
+from evaluation.results.schema import results_from_json
+
+Training = Mapping[str, Any]
+"""The final record of a run."""
 
 
 def summarise(folder: pathlib.Path) -> str:
-    """One row for each record of a folder, ordered by file name, as a Markdown table.
+    """One row for each training of a folder, in their order, as a Markdown table.
+
+    Args:
+        folder: Has `records.jsonl`, or final records of runs (NAME.json).
 
     Raises:
         UserError: if there are none, or one is damaged.
     """
-    rows = []
-    for path in sorted(folder.glob("*.json")):
-        record = _read(path)
-        with damaged(path):
-            rows += [
-                _row(record, result) for result in record["results"] if result["suite"] == "clean"
-            ]
-    return _table(rows, folder)
-
-
-def _read(path: pathlib.Path) -> dict[str, Any]:
-    """A record that has what every row needs."""
-    record = read_object(path)
-    with damaged(path):
-        _clean(record)
-    return record
-
-
-def _table(rows: list[dict[str, str]], folder: pathlib.Path) -> str:
-    if not rows:
-        raise UserError(f"{folder}: no records of runs (NAME.json)")
+    with damaged(folder):
+        rows = [_row(training, _of_suite(training, "clean")[0]) for training in _read(folder)]
     return markdown_table(rows)
 
 
-def _row(record, result) -> dict[str, str]:
-    low, high = result["interval"]
+def _read(folder: pathlib.Path) -> Sequence[Training]:
+    found = read_trainings(folder)
+    if not found:
+        raise UserError(f"{folder}: no records of runs (records.jsonl, or NAME.json)")
+    return found
+
+
+def _of_suite(training: Training, suite: str) -> list[Result]:
+    return [result for result in results_from_json(training) if result.suite == suite]
+
+
+def _row(training: Training, clean: Result) -> dict[str, str]:
+    low, high = clean.interval
     return {
-        "config": code(record["name"]),
-        "parameters": f"{record['parameters']:,}",
-        "test accuracy": f"{100 * result['value']:.2f} %",
-        result["interval_method"]: f"{100 * low:.2f} to {100 * high:.2f} %",
-        "steps": f"{record['step']:,}",
-        "training": _minutes(record["train_seconds"]),
-        "images/s": f"{record['images_per_second']:,.0f}",
-        "device": record["environment"]["device"],
+        "config": code(training["name"]),
+        "parameters": f"{training['parameters']:,}",
+        "test accuracy": f"{100 * clean.value:.2f} %",
+        clean.interval_method: f"{100 * low:.2f} to {100 * high:.2f} %",
+        "steps": f"{training['step']:,}",
+        "training": _minutes(training["train_seconds"]),
+        "images/s": f"{training['images_per_second']:,.0f}",
+        "device": training["environment"]["device"],
     }
 
 
@@ -69,22 +70,20 @@ def summarise_budgets(folder: pathlib.Path) -> str:
     Raises:
         UserError: if there are none, or one is damaged.
     """
-    runs = {}
-    for path in folder.glob("*.json"):
-        record = _read(path)
-        with damaged(path):
-            _budget_row([record])  # whatever is wrong with it shows here, where its name is known
-            runs.setdefault(record["name"], []).append(record)
-    by_error = sorted(
-        runs.values(), key=lambda records: -_clean(max(records, key=_images))["value"]
-    )
-    by_task = sorted(by_error, key=lambda records: records[0]["dataset"], reverse=True)
-    return _table([_budget_row(records) for records in by_task], folder)
+    runs: dict[str, list[Training]] = {}
+    for training in _read(folder):
+        runs.setdefault(training["name"], []).append(training)
+    with damaged(folder):
+        by_error = sorted(
+            runs.values(), key=lambda found: -_of_suite(max(found, key=_images), "clean")[0].value
+        )
+        by_task = sorted(by_error, key=lambda found: found[0]["dataset"], reverse=True)
+        return markdown_table([_budget_row(found) for found in by_task])
 
 
-def _budget_row(records) -> dict[str, str]:
-    few, many = min(records, key=_images), max(records, key=_images)
-    poses = [result for result in many["results"] if result["suite"] == "pose"]
+def _budget_row(trainings: Sequence[Training]) -> dict[str, str]:
+    few, many = min(trainings, key=_images), max(trainings, key=_images)
+    poses = _of_suite(many, "pose")
     return {
         "config": code(few["name"]),
         "parameters": f"{few['parameters']:,}",
@@ -93,22 +92,18 @@ def _budget_row(records) -> dict[str, str]:
         "images in equal time": f"{_images(many):,}",
         "error at equal time": _error(many),
         "training": _minutes(many["train_seconds"]),
-        "pose error": f"{poses[0]['value']:.1f} px" if poses else "",
+        "pose error": f"{poses[0].value:.1f} px" if poses else "",
     }
 
 
-def _images(record) -> int:
-    return record["step"] * record["experiment"]["batch_size"]
+def _images(training: Training) -> int:
+    return training["step"] * training["experiment"]["batch_size"]
 
 
-def _clean(record) -> dict:
-    return next(result for result in record["results"] if result["suite"] == "clean")
-
-
-def _error(record) -> str:
-    clean = _clean(record)
-    low, high = clean["interval"]
-    error = 100 * (1 - clean["value"])
+def _error(training: Training) -> str:
+    clean = _of_suite(training, "clean")[0]
+    low, high = clean.interval
+    error = 100 * (1 - clean.value)
     return f"{error:.2f} % ({100 * (1 - high):.2f} to {100 * (1 - low):.2f})"
 
 
@@ -117,14 +112,14 @@ def _minutes(seconds: float) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Prints both tables of a folder."""
+    """Prints the table of a folder, and where networks have several budgets that of budgets."""
     if len(arguments) != 2:
         raise UserError("name one folder: python -m evaluation.reports.trainings FOLDER")
-    results = expand(arguments[1], "FOLDER")
-    print(summarise(results))
-    if (results / "transformers").is_dir():
-        print()
-        print(summarise_budgets(results / "transformers"))
+    folder = expand(arguments[1], "FOLDER")
+    print(summarise(folder))
+    names = [training["name"] for training in _read(folder)]
+    if len(set(names)) < len(names):
+        print(f"\n{summarise_budgets(folder)}")
 
 
 if __name__ == "__main__":

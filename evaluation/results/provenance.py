@@ -1,5 +1,6 @@
-"""Where results come from: machine, versions, revision, and a checksum of the weights."""
+"""Provenance of results: model, checkpoint, data, machine, versions, revision, checksums."""
 
+import dataclasses
 import importlib.metadata
 import os
 import pathlib
@@ -7,6 +8,7 @@ import platform
 import subprocess
 import time
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -16,6 +18,93 @@ from common.errors import printable
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 _ROOT = pathlib.Path(__file__).parents[2]
+_KINDS = ("last", "best", "matched")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A moment of training.
+
+    Attributes:
+        kind: "last" (the end of training), "best" (on validation), or "matched": the first
+            checkpoint of an accuracy on validation.
+        accuracy: That accuracy, in [0, 1], of a matched checkpoint; else None.
+
+    Raises:
+        ValueError: if the kind is another, or has no accuracy, or one that it should not have.
+    """
+
+    kind: str = "last"
+    accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS or (self.kind == "matched") != (self.accuracy is not None):
+            raise ValueError(f"a checkpoint is {self.kind!r} with an accuracy of {self.accuracy}")
+
+    @classmethod
+    def matched(cls, accuracy: float) -> "Checkpoint":
+        """The first checkpoint of an accuracy on validation, in [0, 1]."""
+        return cls("matched", accuracy)
+
+    def __str__(self) -> str:
+        if self.accuracy is None:
+            return self.kind
+        return f"{100.0 * self.accuracy:.2f} % on validation"
+
+    @property
+    def title(self) -> str:
+        """The moment, for the heading of a table."""
+        titles = {"last": "at the end of training", "best": "at the best step on validation"}
+        return titles.get(self.kind, f"at matched accuracy: first past {self}")
+
+    @property
+    def order(self) -> tuple[int, float]:
+        """Sorts the ends of trainings before other checkpoints."""
+        return _KINDS.index(self.kind), self.accuracy or 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """A model, the images that it was asked about, and the machine.
+
+    Attributes:
+        run: Name of the run's folder.
+        name: Of its configuration.
+        model: What runs that differ in their seed alone have in common.
+        dataset: Whose test images were asked about.
+        data: A checksum of those images and their labels.
+        weights: A checksum of the model's weights.
+        environment: See `describe`.
+        seed: Of the training; None if not known, as for the others.
+        checkpoint: Of the run.
+        step: Of the checkpoint.
+        parameters: Number of trained numbers.
+        experiment: The run's configuration as JSON.
+        train_images: Number of training images; None too if they were rendered and never repeated.
+        test_data: The dataset's name again if it is not the run's own.
+        limit: Number of test images asked for, drawn at random; 0 for all.
+    """
+
+    run: str
+    name: str
+    model: str
+    dataset: str
+    data: str
+    weights: str
+    environment: Mapping[str, Any]
+    seed: int | None = None
+    checkpoint: Checkpoint = Checkpoint()
+    step: int | None = None
+    parameters: int | None = None
+    experiment: Mapping[str, Any] | None = None
+    train_images: int | None = None
+    test_data: str | None = None
+    limit: int = 0
+
+    def is_of_same(self, other: "Provenance") -> bool:
+        """True if both are of one model and of the same images, wherever they were measured."""
+        names = ("run", "name", "seed", "checkpoint", "step", "weights", "limit", "data")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
 
 def describe() -> dict[str, object]:

@@ -30,7 +30,7 @@ _SEED = 20_210_817
 
 
 class Difference(NamedTuple):
-    """What the first model's value has over the second's.
+    """Difference of two models' values.
 
     Attributes:
         value: First minus second.

@@ -12,41 +12,11 @@ Limits = tuple[float, float]
 """The least and the largest value that a quantity can have."""
 ANY: Limits = (-np.inf, np.inf)
 SHARE: Limits = (0.0, 1.0)
-# By the unit of a result. A unit that is not here, such as that of a user's own suite, may be that
-# of anything.
-_LIMITS: dict[str, Limits] = {
-    "rate": SHARE,
-    "share": SHARE,
-    "of the way": SHARE,
-    **dict.fromkeys(
-        ("images", "parameters", "images/s", "s", "MB", "FLOPs/image", "px", "flips/image"),
-        (0.0, np.inf),
-    ),
-    **dict.fromkeys(("times", "of the sums", "of the map", "of a random pair"), (0.0, np.inf)),
-}
-# Metrics without a unit, which say by the start of their name what they are.
-_LIMITS_OF_METRICS: dict[str, Limits] = {"R2": (-np.inf, 1.0)}
-
-
-def limits_of(metric: str, unit: str, count: int) -> Limits:
-    """What values a quantity can have at all, which no interval may leave.
-
-    Args:
-        metric: Its name, as of a `Result`.
-        unit: Likewise.
-        count: Images behind the value; none but a number of images is limited by it.
-    """
-    if unit == "images":
-        return 0.0, float(count)
-    if unit in _LIMITS:
-        return _LIMITS[unit]
-    if metric.endswith("error"):
-        return 0.0, np.inf
-    return _LIMITS_OF_METRICS.get(metric.partition(" ")[0], ANY)
+NOT_NEGATIVE: Limits = (0.0, np.inf)
 
 
 def within(interval: tuple[float, float], limits: Limits) -> tuple[float, float]:
-    """What of an interval lies within limits."""
+    """Part of an interval that lies within limits."""
     low, high = (min(max(end, limits[0]), limits[1]) for end in interval)
     return low, high
 
@@ -107,6 +77,36 @@ def auroc(positives: np.ndarray, negatives: np.ndarray) -> float:
     return float(above / (len(positives) * len(negatives)))
 
 
+def auroc_outcomes(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """Each image's part of an AUROC of paired scores, so that AUROCs can be compared as means are.
+
+    The chance that its positive scores above a random negative, plus that of a random positive to
+    score above its negative, less the AUROC (the components of DeLong, DeLong and Clarke-Pearson,
+    1988): the variance of the mean is that of the AUROC to first order.
+
+    Args:
+        positives: `[count]` scores, one for each image.
+        negatives: `[count]`, likewise.
+
+    Returns:
+        `[count]`, of which the mean is the AUROC.
+
+    Raises:
+        ValueError: as `auroc`, and if there are not as many of one as of the other.
+    """
+    if len(positives) != len(negatives):
+        raise ValueError("scores are paired only if there are as many positives as negatives")
+    above = _share_below(positives, negatives)
+    return above + 1.0 - _share_below(negatives, positives) - auroc(positives, negatives)
+
+
+def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The share of the others below each score, ties counting half."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")
+    return below / (2.0 * len(others))
+
+
 def paired_interval(
     statistic: Callable[..., float], *scores: np.ndarray, confidence: float = 0.95
 ) -> tuple[float, float]:
@@ -131,7 +131,7 @@ def paired_interval(
 
 
 class Spread(NamedTuple):
-    """How a value varies from one training seed to another.
+    """Variation of a value from one training seed to another.
 
     Attributes:
         mean: Over the seeds.

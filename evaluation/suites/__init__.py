@@ -1,16 +1,18 @@
-"""One suite a file, in a folder of its kind or in this one; a file's name is the suite's name.
+"""Suites of measurements: one a file, in a folder of its kind; the file's name is the suite's name.
 
 A suite has `evaluate(predict, dataset, *, batch_size)`, which returns a `Result`, or several. It
 scores the images of `dataset.test`, every one of them, and may look at the others for thresholds.
-What it draws at random comes from a fixed seed, so that every model meets the same images.
+Its random draws come from a fixed seed, so that every model meets the same images. Its metrics are
+constants at its top, or those of `evaluation.metrics.classification`.
 
-`REQUIRES` names what a suite cannot do without: fields of the model's output (see `cnn.Output`),
+`REQUIRES` lists what a suite cannot do without: fields of the model's output (see `cnn.Output`),
 "activations", "differentiable" or "cost", and "images", which volumes are not; `run` checks them.
-What else a suite requires of data or model it says by a `NotApplicable`, with the reason.
+Any other requirement on data or model is a `NotApplicable`, with the reason.
 
-A suite that takes much longer than the others says `EXPENSIVE = True` and runs only by its name.
-A suite of distorted images may have `examples(images) -> {name: images}`, which shows what it does
-to some, for pictures; one that draws images of its own, `scenes(dataset, count) -> {name: images}`.
+A suite that takes much longer than the others sets `EXPENSIVE = True` and runs only by its name.
+A suite of distorted images may have `examples(images) -> {name: images}`, some images after each
+distortion, for pictures; one that draws images of its own, `scenes(dataset, count) -> {name:
+images}`.
 """
 
 import difflib
@@ -26,10 +28,12 @@ from common.errors import UserError
 from data.dataset import Dataset
 from evaluation.applicability import NotApplicable, check
 from evaluation.model import Predict, as_predictor
+from evaluation.results.earlier_schemas import current
 from evaluation.results.result import Result
 
 __all__ = [
     "NotApplicable",
+    "current",
     "default_names",
     "describe",
     "examples",
@@ -43,24 +47,30 @@ _SHOWN = 6
 
 
 def names() -> list[str]:
-    """The names of all suites."""
+    """Lists the names of all suites."""
     return sorted(_modules())
 
 
 @functools.cache
 def _modules() -> dict[str, str]:
-    """The module of each suite, by the suite's name."""
+    """Finds the module of each suite, by the suite's name."""
     found = pkgutil.walk_packages(__path__, f"{__name__}.")
     return {module.name.rpartition(".")[2]: module.name for module in found if not module.ispkg}
 
 
 def default_names() -> list[str]:
-    """The names of the suites that run where none is named."""
+    """Lists the names of the suites that run where none is named."""
     return [name for name in names() if not getattr(load(name), "EXPENSIVE", False)]
 
 
 def run(suite: Any, predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """All results of a suite's module for a model.
+    """Measures all results of a suite's module for a model.
+
+    Args:
+        suite: The module.
+        predict: The model.
+        dataset: Its test images are scored.
+        batch_size: Images per call of the model.
 
     Raises:
         NotApplicable: if the model or the data lacks what the suite requires.
@@ -73,21 +83,26 @@ def run(suite: Any, predict: Predict, dataset: Dataset, *, batch_size: int) -> l
     found = suite.evaluate(predictor, dataset, batch_size=batch_size)
     results = [found] if isinstance(found, Result) else list(found)
     for result in results:
-        numbers = (result.value, *result.interval, *result.details.values())
-        if not all(map(math.isfinite, numbers)):
+        details = (detail.value for detail in result.details.values())
+        if not all(map(math.isfinite, (result.value, *result.interval, *details))):
+            name = result.metric.name
             raise UserError(
-                f"{result.suite}, {result.condition or result.metric}: {result.metric} is NaN or "
-                "infinite, which is no result"
+                f"{result.suite}, {result.condition or name}: {name} is NaN or infinite, which is "
+                "no result"
             )
     return results
 
 
 def load(name: str):
-    """The module of a suite.
+    """Imports the module of a suite.
+
+    Args:
+        name: Of the suite, today's or an earlier one (see `current`).
 
     Raises:
         UserError: if there is none of that name.
     """
+    name = current(name)
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
         meant = f"; did you mean {near[0]}?" if near else ";"
@@ -99,7 +114,7 @@ def load(name: str):
 
 
 def describe() -> str:
-    """Every suite's name with the first line of its docstring."""
+    """Lists every suite's name with the first line of its docstring."""
     lines = {name: (load(name).__doc__ or "").strip().splitlines()[:1] for name in names()}
     width = max(map(len, lines))
     by_default = default_names()
@@ -110,7 +125,7 @@ def describe() -> str:
 
 
 def examples(name: str, dataset: Dataset) -> dict[str, np.ndarray]:
-    """Pictures of what a suite shows: test images as it changes them, or images of its own.
+    """Makes pictures of a suite: test images as it changes them, or images of its own.
 
     Returns:
         `[count, height, width, channels]` in [0, 1], by what they show; nothing for other suites.

@@ -1,5 +1,6 @@
 """Records that a stranger may send: each ends in one line, and none is run."""
 
+import dataclasses
 import io
 import json
 import pickle
@@ -12,23 +13,26 @@ import pytest
 from common.errors import UserError
 from common.stored import read_arrays, read_object
 from evaluation.reports import write_report
+from evaluation.reports.formatting import BEST
 from evaluation.reports.trainings import summarise, summarise_budgets
-from evaluation.results.result import Result
+from evaluation.results.provenance import Checkpoint
+from evaluation.results.quantities import Axis, Metric
+from evaluation.results.schema import result_to_json
 from evaluation.results.store import RecordStore
-from tests.evaluation.test_store import CURVE, FACTS
+from tests.evaluation.test_store import CURVE, PROVENANCE, RECORD
 
 
 @pytest.fixture
 def path(tmp_path):
-    RecordStore(tmp_path).write(FACTS, [CURVE])
+    RecordStore(tmp_path).write(dataclasses.replace(RECORD, results=(CURVE,)))
     (path,) = tmp_path.glob("records/*/*/*.json")
     return path
 
 
-def refuse(path, *fragments):
+def assert_refused(path, *fragments):
     """Both ways of reading say in one line which record it is."""
     store = RecordStore(path.parents[3])
-    for read in (store.read_all, lambda: store.find(FACTS)):
+    for read in (store.read_all, lambda: store.find("rotation", PROVENANCE)):
         with pytest.raises(UserError) as said:
             read()
         message = str(said.value)
@@ -39,7 +43,7 @@ def refuse(path, *fragments):
             assert fragment in message
 
 
-DEEP = '{"schema": 2, "results": ' + "[" * 100_000 + "]" * 100_000 + "}"
+DEEP = '{"schema": 3, "results": ' + "[" * 100_000 + "]" * 100_000 + "}"
 TEXTS = {
     "": "it is empty",
     " \n": "it is empty",
@@ -48,26 +52,28 @@ TEXTS = {
     '"text"': "holds a str",
     "{": "JSONDecodeError",
     DEEP: "recursion",
-    '{"schema": 1, "results": []}': "another schema",
+    '{"schema": 4, "results": []}': "another schema",
     '{"schema": NaN}': "NaN is no number",
-    '{"schema": 2, "results": [], "step": 1e999}': "too large",
-    '{"schema": 2, "results": [], "step": %s}' % ("9" * 5000): "digits",
-    '{"schema": 2, "results": [], "run": "%s"}' % ("x" * 200_000): "too long",
+    '{"schema": 3, "results": [], "step": 1e999}': "too large",
+    '{"schema": 3, "results": [], "step": %s}' % ("9" * 5000): "digits",
+    '{"schema": 3, "results": [], "run": "%s"}' % ("x" * 200_000): "too long",
+    '{"schema": 2, "results": []}': "KeyError",
+    '{"schema": [3], "results": []}': "is damaged",
 }
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: text[:20])
 def test_text_that_is_no_record(path, text):
     path.write_text(text, encoding="utf-8")
-    refuse(path, TEXTS[text])
+    assert_refused(path, TEXTS[text])
 
 
 def test_bytes_that_are_no_text(path):
     path.write_bytes(b"\xff\xfe\x00")
-    refuse(path, "codec")
+    assert_refused(path, "codec")
 
 
-FACTS_OF_WRONG_TYPES = [
+PROVENANCES_OF_WRONG_TYPES = [
     ("run", ["../../x"]),
     ("run", None),
     ("model", {"a": 1}),
@@ -77,16 +83,26 @@ FACTS_OF_WRONG_TYPES = [
     ("environment", []),
     ("environment", {"versions": 3}),
     ("experiment", "text"),
-    ("seconds", "long"),
     ("train_images", [1]),
+    ("checkpoint", "last"),
+    ("checkpoint", {"kind": "first", "accuracy": None}),
+    ("checkpoint", {"kind": "matched", "accuracy": None}),
+    ("checkpoint", {"kind": "matched", "accuracy": "high"}),
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), FACTS_OF_WRONG_TYPES)
-def test_facts_of_wrong_types(path, name, value):
+@pytest.mark.parametrize(("name", "value"), PROVENANCES_OF_WRONG_TYPES)
+def test_provenances_of_wrong_types(path, name, value):
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, name: value}))
-    refuse(path, "is damaged")
+    content["provenance"][name] = value
+    path.write_text(json.dumps(content))
+    assert_refused(path, "is damaged")
+
+
+@pytest.mark.parametrize(("name", "value"), [("seconds", "long"), ("suite", 3), ("provenance", [])])
+def test_records_of_wrong_types(path, name, value):
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    assert_refused(path, "is damaged")
 
 
 RESULTS_OF_WRONG_TYPES = [
@@ -102,14 +118,26 @@ RESULTS_OF_WRONG_TYPES = [
     ("count", 10**12),
     ("details", [1.0]),
     ("details", {"a": "b"}),
-    ("details", {"a": True}),
+    ("details", {"a": 1.0}),
+    ("details", {"a": [True, "px"]}),
+    ("details", {"a": [1.0, 2.0]}),
     ("strength", "strong"),
-    ("parameters", []),
-    ("parameters", {"chance": "even"}),
+    ("definition", []),
+    ("chance", "even"),
     ("flags", "flag"),
     ("flags", [1]),
     ("metric", 3),
-    ("unit", None),
+    ("metric", {"name": "accuracy"}),
+    ("metric", {"name": "a", "unit": None, "higher_is_better": True, "bounds": None}),
+    ("metric", {"name": "a", "unit": "", "higher_is_better": 1, "bounds": None}),
+    ("metric", {"name": "a", "unit": "", "higher_is_better": None, "bounds": [1.0, 0.0]}),
+    ("metric", {"name": "a", "unit": "", "higher_is_better": None, "bounds": ["a", None]}),
+    ("axis", "angle, degrees"),
+    ("axis", {"name": "a", "unit": "", "log": "no", "identity": None, "headline": None}),
+    ("axis", {"name": "a", "unit": "", "log": False, "identity": "0", "headline": None}),
+    ("artifacts", [{"kind": "Images"}]),
+    ("artifacts", [{"kind": "ConfusionMatrix", "label": ""}]),
+    ("artifacts", {"kind": "Images", "label": ""}),
     ("outcomes", [1]),
     ("surprise", 1),
 ]
@@ -120,14 +148,14 @@ def test_results_of_wrong_types(path, name, value):
     content = json.loads(path.read_text())
     content["results"][0][name] = value
     path.write_text(json.dumps(content))
-    refuse(path, "is damaged")
+    assert_refused(path, "is damaged")
 
 
 @pytest.mark.parametrize("results", [{}, [[]], [None], ["a"], 3])
 def test_results_that_are_none(path, results):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"results": results}))
     if results != {}:
-        refuse(path, "is damaged")
+        assert_refused(path, "is damaged")
 
 
 def archive(path, **members):
@@ -165,7 +193,9 @@ ARRAYS = {
     "too few bytes": {"0": header("<f8", (23,), b"\0" * 23)},
     "other images": {"0": header("|b1", (22,), b"\0" * 22)},
     "NaN": {"0": header("<f8", (23,), np.full(23, np.nan).tobytes())},
-    "pictures of numbers": {"0 a": header("<f8", (1,), b"\0" * 8)},
+    "images of numbers": {"0/0/images": header("<f8", (1, 1, 1, 1), b"\0" * 8)},
+    "images that are none": {"0/0/images": header("|u1", (1,), b"\0")},
+    "negative counts": {"0/2/counts": header("<f8", (1, 1), np.full(1, -1.0).tobytes())},
 }
 
 
@@ -176,16 +206,16 @@ def test_arrays_that_are_none(path, kind):
         beside.write_bytes(content)
     else:
         archive(beside, **content)
-    refuse(path, "is damaged")
+    assert_refused(path, "is damaged")
 
 
 def test_an_archive_that_unpacks_to_far_more_than_a_record(path):
     beside = path.with_suffix(".npz")
     archive(beside, **{str(k): bytes(2**25) for k in range(9)})  # 300 KB of 300 MB
     assert beside.stat().st_size < 2**19
-    refuse(path, "unpacks to 9 arrays")
+    assert_refused(path, "unpacks to 9 arrays")
     archive(beside, **{str(k): b"" for k in range(20_001)})
-    refuse(path, "unpacks to 20,001 arrays")
+    assert_refused(path, "unpacks to 20,001 arrays")
 
 
 def test_arrays_that_are_there_come_back_as_numpy_reads_them(tmp_path):
@@ -193,7 +223,7 @@ def test_arrays_that_are_there_come_back_as_numpy_reads_them(tmp_path):
     arrays = {
         "0": random.random(5),
         "1": np.array([True, False]),
-        "2 turned, 15": random.integers(0, 256, (2, 3, 4, 1), np.uint8),
+        "2/0/images": random.integers(0, 256, (2, 3, 4, 1), np.uint8),
         "3": np.asfortranarray(random.random((3, 4), np.float32)),
         "4": np.zeros((0, 3)),
     }
@@ -217,23 +247,23 @@ def test_what_is_no_file_is_not_waited_for(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("suite", "known"),
     [
-        ("run", "../../../outside"),
-        ("run", "/tmp/outside"),
-        ("run", ".."),
-        ("checkpoint", "../../outside"),
-        ("suite", "../../../outside"),
-        ("test_data", ".."),
-        ("test_data", "../../../outside"),
+        ("rotation", {"run": "../../../outside"}),
+        ("rotation", {"run": "/tmp/outside"}),
+        ("rotation", {"run": ".."}),
+        ("../../../outside", {}),
+        ("rotation", {"test_data": ".."}),
+        ("rotation", {"test_data": "../../../outside"}),
     ],
 )
-def test_names_do_not_leave_the_folder(tmp_path, name, value):
+def test_names_do_not_leave_the_folder(tmp_path, suite, known):
     store = RecordStore(tmp_path / "out")
-    store.write(FACTS | {name: value}, [CURVE])
+    provenance = dataclasses.replace(PROVENANCE, **known)
+    store.write(dataclasses.replace(RECORD, suite=suite, provenance=provenance))
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
     assert len(list(tmp_path.glob("out/records/*/*/*.json"))) == 1
-    assert store.find(FACTS | {name: value}) is not None
+    assert store.find(suite, provenance) is not None
     assert len(store.read_all()) == 1
 
 
@@ -241,19 +271,33 @@ NASTY = "<script>alert(1)</script> ![x](javascript:alert(1)) | `a` $\\frac{$ \x1
 
 
 def test_names_are_text_in_every_report(tmp_path):
-    result = Result(
-        **{**CURVE.to_json(), "suite": NASTY, "metric": NASTY, "condition": NASTY, "unit": NASTY},
-    )
-    points = [
-        Result(**{**result.to_json(), "axis": NASTY, "strength": strength, "flags": (NASTY,)})
+    points = tuple(
+        dataclasses.replace(
+            CURVE,
+            suite=NASTY,
+            metric=Metric(NASTY, NASTY, True),
+            condition=NASTY,
+            axis=Axis(NASTY, NASTY),
+            strength=strength,
+            flags=(NASTY,),
+        )
         for strength in (1.0, 2.0)
-    ]
-    facts = FACTS | dict.fromkeys(("suite", "run", "model", "dataset", "data"), NASTY)
+    )
     store = RecordStore(tmp_path)
     for seed in (0, 1):
         for model in (NASTY, f"{NASTY} 2"):
-            of_model = {"seed": seed, "model": model, "run": f"{model[-1]}{seed}"}
-            store.write(facts | of_model, points)
+            provenance = dataclasses.replace(
+                PROVENANCE,
+                seed=seed,
+                model=model,
+                run=f"{model[-1]}{seed}",
+                dataset=NASTY,
+                data=NASTY,
+                checkpoint=Checkpoint(),
+            )
+            store.write(
+                dataclasses.replace(RECORD, suite=NASTY, provenance=provenance, results=points)
+            )
     records = store.read_all()
     assert len(records) == 4
     write_report(records, tmp_path / "report", examples={})
@@ -262,7 +306,7 @@ def test_names_are_text_in_every_report(tmp_path):
     text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert "\x1b" not in text
     # Outside of code, where nothing has a meaning, a link or a tag begins with an escape.
-    outside = "".join(text.replace("\\`", "").split("`")[::2])
+    outside = "".join(text.replace("\\`", "").split("`")[::2]).replace(BEST, "")
     for escaped in ("\\<", "\\[", "\\]"):
         outside = outside.replace(escaped, "")
     assert "alert" in outside
@@ -276,7 +320,14 @@ def test_names_are_text_in_every_report(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"results": 3}', '{"results": [{"suite": "clean"}], "name": "a"}', "NaN"],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"results": 3}',
+        '{"schema": 1, "results": [{"suite": "clean"}], "name": "a"}',
+        "NaN",
+    ],
 )
 def test_a_summary_names_the_record_that_is_damaged(tmp_path, content):
     (tmp_path / "bad.json").write_text(content)
@@ -285,29 +336,9 @@ def test_a_summary_names_the_record_that_is_damaged(tmp_path, content):
             summary(tmp_path)
 
 
-DETAILS = [
-    {"label 9999, answer 9999": 1.0},
-    {"label 99999999999999, answer 0": 1.0},
-    {"label 0, answer 1": 1.0},
-    {"confidence in bin 3": 0.5},
-    {"all images shifted by 999, -999": 0.5},
-    {"all images shifted by -1, 0": 0.5},
-    {"test, class 99999999999999: x, mean": 0.0},
-    {"test, class 1: shoe size, mean": 1.0},
-]
-
-
-@pytest.mark.parametrize("details", DETAILS, ids=str)
-def test_details_that_name_parts_of_what_is_not_there(tmp_path, details):
-    result = Result(**{**CURVE.to_json(), "details": details})
-    RecordStore(tmp_path).write(FACTS, [result])
-    write_report(RecordStore(tmp_path).read_all(), tmp_path / "report", examples={})
-    assert (tmp_path / "report" / "report.html").stat().st_size > 1000
-
-
-def test_pictures_that_cannot_be_shown(tmp_path):
-    pictures = {"a line": np.ones(3, np.float32)}
-    facts = {**CURVE.to_json(), "pictures": pictures}
-    RecordStore(tmp_path).write(FACTS, [Result(**facts)])
-    with pytest.raises(UserError, match=r"pictures of shape \(3,\) cannot be shown"):
-        write_report(RecordStore(tmp_path).read_all(), tmp_path / "report", examples={})
+def test_a_summary_of_a_record_that_lacks_something_ends_in_a_line(tmp_path):
+    training = {"schema": 3, "results": [result_to_json(CURVE)], "name": "a"}
+    (tmp_path / "short.json").write_text(json.dumps(training))
+    for summary in (summarise, summarise_budgets):
+        with pytest.raises(UserError, match="is damaged"):
+            summary(tmp_path)

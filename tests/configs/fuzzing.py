@@ -16,6 +16,7 @@ from data.dataset import Split
 from data.memory import check_fits
 from data.sources import slicing
 from data.sources.opening import check_name
+from evaluation import suites
 from training import setup
 from training.config_types import to_json
 
@@ -83,7 +84,7 @@ def outcome(name, path, text, met):
     try:
         _, experiment = configs.parse_flags(arguments)
         for suite in experiment.suites:
-            setup.suites.load(suite)
+            suites.load(suite)
         experiment.check()
         fits = [experiment.model, experiment.dataset, experiment.batch_size]
         program = json.dumps([*map(to_json, fits), getattr(experiment.optimizer, "slow_part", "")])

@@ -1,7 +1,6 @@
 """Numbers in the docstrings of configurations, counted again."""
 
 import dataclasses
-import json
 import math
 import re
 
@@ -11,6 +10,8 @@ from flax import nnx
 
 from configs import load, names
 from configs._catalogue import documentation
+from evaluation.results.pack import read_trainings
+from evaluation.results.schema import results_from_json
 from tests.conftest import ROOT
 
 _MILLION = 1e6
@@ -67,11 +68,12 @@ def test_a_house_number_network_of_17_million_parameters():
 
 @pytest.mark.parametrize("name", ["capsnet_mnist", "capsnet_mnist_tiny", "cnn_mnist"])
 def test_accuracies_are_those_of_the_records(name):
-    record = json.loads((ROOT / "results" / f"{name}.json").read_text())
-    (result,) = record["results"]
-    low, high = (100 * limit for limit in result["interval"])
+    trainings = read_trainings(ROOT / "results" / "single_runs")
+    (record,) = (training for training in trainings if training["name"] == name)
+    (result,) = results_from_json(record)
+    low, high = (100 * limit for limit in result.interval)
     text = documentation(name)
-    assert f"{100 * result['value']:.2f} % ({low:.2f} to {high:.2f})" in text
+    assert f"{100 * result.value:.2f} % ({low:.2f} to {high:.2f})" in text
     minutes = re.search(r"; (\w+) minutes? on two CPU cores", text)
     words = {"one": 1, "three": 3}
     assert abs(words.get(minutes[1]) or int(minutes[1])) == round(record["train_seconds"] / 60)

@@ -5,12 +5,16 @@ import dataclasses
 import numpy as np
 
 from data.dataset import Split
-from evaluation.results.result import Result, rate
-from evaluation.results.store import Record
+from evaluation.metrics.classification import ACCURACY
+from evaluation.results.provenance import Checkpoint, Provenance
+from evaluation.results.quantities import Axis, Metric
+from evaluation.results.result import Record, Result, rate
+from evaluation.results.store import RecordStore
 
 COUNT = 200
 SPLIT = Split(np.zeros((COUNT, 2, 2, 1), np.uint8), np.zeros(COUNT, np.int32))
 ANGLES = (-90.0, 0.0, 90.0)
+LAST = Checkpoint()
 
 
 def hits(share, seed=0):
@@ -20,47 +24,43 @@ def hits(share, seed=0):
 
 
 def clean(share, seed=0, **facts):
-    return rate("clean", "accuracy", hits(share, seed), SPLIT, **facts)
+    return rate("clean", ACCURACY, hits(share, seed), SPLIT, **facts)
 
 
-def rotation(shares, seed=0, **facts):
+def rotation(shares, seed=0, headline=None, **facts):
     """A curve over the angles; at the identity everything is right."""
-    parameters = {"identity": 0.0, **facts.pop("parameters", {})}
     return [
         rate(
             "rotation",
-            "accuracy",
+            ACCURACY,
             hits(share, seed),
             SPLIT,
             strength=angle,
-            axis="angle, degrees",
-            parameters=parameters,
+            axis=Axis("angle", "degrees", identity=0.0, headline=headline),
             **facts,
         )
         for angle, share in zip(ANGLES, shares, strict=True)
     ]
 
 
-def number(suite, metric, value, unit, **facts):
+def number(suite, metric, value, unit, bounds=None, **facts):
     """A value that is no mean over images."""
     return Result(
         suite=suite,
-        metric=metric,
+        metric=Metric(metric, unit, bounds=bounds),
         value=value,
         interval=facts.pop("interval", (value, value)),
         interval_method="order statistics 95 %",
         count=COUNT,
         data_checksum=SPLIT.checksum,
-        unit=unit,
         **facts,
     )
 
 
-def record(model, results, seed: int | None = 0, checkpoint="last", **facts):
+def record(model, results, seed: int | None = 0, checkpoint=LAST, suite=None, **known):
     results = results if isinstance(results, list) else [results]
-    return Record(
-        {
-            "suite": results[0].suite,
+    provenance = Provenance(
+        **{
             "run": model if seed is None else f"{model}_seed{seed}",
             "name": model,
             "model": model,
@@ -71,14 +71,19 @@ def record(model, results, seed: int | None = 0, checkpoint="last", **facts):
             "parameters": 12345,
             "dataset": "mnist",
             "data": "checksum of the data",
-            "limit": 0,
             "environment": {"device": "a CPU", "python": "3.11", "versions": {"jax": "0.10.2"}},
             "experiment": {},
-            "seconds": 1.5,
-            **facts,
-        },
-        tuple(results),
+            **known,
+        }
     )
+    return Record(suite or results[0].suite, provenance, tuple(results), 1.5)
+
+
+def write(folder, records):
+    """Leaves records as `evaluate.py --out` does."""
+    store = RecordStore(folder)
+    for each in records:
+        store.write(each)
 
 
 def three_seeds(model, share, **facts):

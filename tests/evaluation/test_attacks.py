@@ -57,8 +57,8 @@ def slow_fgsm(epsilon):
 def test_fgsm_on_a_linear_model_is_known():
     found = attack(fgsm("cross-entropy"), 0.1)
     np.testing.assert_allclose(found.images, slow_fgsm(0.1), atol=1e-6)
-    answers = np.argmax(linear(MODEL.variables, found.images), axis=1)
-    np.testing.assert_array_equal(found.fooled, answers != DIGITS.labels)
+    predictions = np.argmax(linear(MODEL.variables, found.images), axis=1)
+    np.testing.assert_array_equal(found.misled, predictions != DIGITS.labels)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -66,7 +66,7 @@ def test_fgsm_on_a_linear_model_is_known():
 def test_without_room_nothing_changes(how, loss):
     found = attack(how(loss), 0.0)
     np.testing.assert_array_equal(found.images, IMAGES)
-    np.testing.assert_array_equal(~found.fooled, clean_hits())
+    np.testing.assert_array_equal(~found.misled, clean_hits())
 
 
 @pytest.mark.parametrize(("norm", "epsilon"), [("inf", 0.1), ("2", 1.5)])
@@ -83,8 +83,8 @@ def test_changes_stay_in_the_ball_and_in_range(norm, epsilon):
 def test_pgd_is_not_weaker_than_fgsm_and_grows_with_its_radius():
     counts = []
     for epsilon in (0.0, 0.02, 0.05, 0.1):
-        single = attack(fgsm("margin"), epsilon).fooled
-        iterated = attack(pgd("inf", "margin"), epsilon).fooled
+        single = attack(fgsm("margin"), epsilon).misled
+        iterated = attack(pgd("inf", "margin"), epsilon).misled
         assert iterated.sum() >= single.sum()
         counts.append(iterated.sum())
     assert counts == sorted(counts)
@@ -105,13 +105,13 @@ def test_the_strongest_of_several_attacks_is_that_of_all_on_all_images():
         *(pgd("inf", loss, steps=20) for loss in LOSSES),
     ]
     options = {"mask": mask, "batch_size": 10, "name": "test"}
-    each = [attack_all(MODEL, DIGITS, how, 0.1, **options).fooled for how in tried]
+    each = [attack_all(MODEL, DIGITS, how, 0.1, **options).misled for how in tried]
     found = attack_with_all(MODEL, DIGITS, tried, 0.1, **options)
-    np.testing.assert_array_equal(found.fooled, np.any(each, axis=0))
-    assert 0 < each[0].sum() < found.fooled.sum() < len(DIGITS)
+    np.testing.assert_array_equal(found.misled, np.any(each, axis=0))
+    assert 0 < each[0].sum() < found.misled.sum() < len(DIGITS)
     assert not found.without_gradient.any()
-    answers = np.argmax(linear(MODEL.variables, found.images), axis=1)
-    np.testing.assert_array_equal(found.fooled, answers != DIGITS.labels)
+    predictions = np.argmax(linear(MODEL.variables, found.images), axis=1)
+    np.testing.assert_array_equal(found.misled, predictions != DIGITS.labels)
 
 
 def test_only_what_the_mask_shows_changes():
@@ -158,8 +158,9 @@ def test_a_model_that_follows_is_not_suspected(quick):
     assert values["PGD", 0.3] <= values["FGSM", 0.3] == 0.0
     assert not any(result.flags for result in results)
     for result in results:
-        (shown,) = result.pictures.values()
-        change = np.abs(shown - IMAGES[:8]).reshape(8, -1)
+        (shown,) = result.artifacts
+        assert shown.label == f"{result.condition}, {result.strength:g}"
+        change = np.abs(shown.images - IMAGES[:8]).reshape(8, -1)
         size = np.linalg.norm(change, axis=1) if "Eu" in result.condition else change.max(axis=1)
         np.testing.assert_allclose(size.max(), result.strength, rtol=1e-3)
 
@@ -172,10 +173,10 @@ def test_a_model_that_hides_its_gradient_is_flagged(quick):
     flags = {flag for result in results if result.condition == "PGD" for flag in result.flags}
     assert any("have no gradient to follow" in flag for flag in flags)
     assert any("gradients may be masked" in flag for flag in flags)
-    assert results[0].details["images without a gradient"] == 1.0
+    assert results[0].details["images without a gradient"].value == 1.0
 
 
-def test_it_does_not_apply_to_answers_alone(quick):
+def test_it_does_not_apply_to_predictions_alone(quick):
     with pytest.raises(NotApplicable, match="no `differentiable`"):
         suites.run(adversarial, lambda images: images, quick, batch_size=8)
 
@@ -203,10 +204,10 @@ def spoilt(weights, images):
 
 
 @pytest.mark.parametrize("how", [fgsm("margin"), pgd("inf", "cross-entropy"), pgd("2", "margin")])
-def test_no_answer_is_no_success_of_an_attack(how):
+def test_an_undefined_output_is_no_success_of_an_attack(how):
     model = Differentiable(spoilt, MODEL.variables)
-    assert not attack(how, 0.0, model=model).fooled[clean_hits()].any()
-    with pytest.raises(UserError, match=r"test: .* of 24 attacked images with NaN or infinity"):
+    assert not attack(how, 0.0, model=model).misled[clean_hits()].any()
+    with pytest.raises(UserError, match=r"test: .* NaN or infinite for \d+ of 24 attacked images"):
         attack(how, 0.31, model=model)
 
 

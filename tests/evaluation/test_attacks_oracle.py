@@ -6,12 +6,12 @@ import pytest
 
 from evaluation.attacks.gradient import Attack, attack_all, fgsm
 from tests.evaluation.suites.digits import some_digits
-from tests.evaluation.suites.painters import painter
+from tests.evaluation.suites.reconstructing import reconstructing
 
 foolbox = pytest.importorskip("foolbox", reason="the extra 'oracles' is not installed")
 
 DIGITS = some_digits().test
-MODEL = painter().differentiable
+MODEL = reconstructing().differentiable
 PGD = Attack("inf", "cross-entropy", steps=40, relative_step=1 / 30, random_start=False)
 
 
@@ -29,8 +29,8 @@ def test_attacks_are_those_of_foolbox(ours, name, options, epsilon):
     )
     images = jnp.asarray(DIGITS.images / np.float32(255.0))
     attack = getattr(foolbox.attacks, name)(**options)
-    _, expected, fooled = attack(theirs, images, jnp.asarray(DIGITS.labels), epsilons=epsilon)
+    _, expected, misled = attack(theirs, images, jnp.asarray(DIGITS.labels), epsilons=epsilon)
     found = attack_all(MODEL, DIGITS, ours, epsilon, batch_size=24, name="test")
-    np.testing.assert_array_equal(found.fooled, fooled)
+    np.testing.assert_array_equal(found.misled, misled)
     # A gradient so small that its sign is a matter of rounding may take a pixel elsewhere.
     assert np.mean(np.abs(found.images - expected) > 1e-5) < 1e-3

@@ -17,7 +17,7 @@ def test_the_error_by_hand():
     assert 0.0 <= low <= found.error <= high <= 1.0
 
 
-def test_who_says_what_is_so_has_a_small_error():
+def test_calibrated_confidences_have_a_small_error():
     random = np.random.default_rng(1)
     confidence = random.uniform(0.1, 1.0, 20_000)
     hits = random.uniform(size=20_000) < confidence
@@ -39,10 +39,12 @@ def test_the_model_s_own_confidences_count():
         DATASET,
         batch_size=8,
     )
+    (diagram,) = softmax.artifacts
+    assert diagram.images.tolist() == [0] * 9 + [len(SPLIT)]
     rate = np.mean(SPLIT.labels == 0)
     assert softmax.value == pytest.approx(1.0 - rate, abs=1e-3)
     assert own.value == pytest.approx(0.3 - rate)
-    assert (softmax.parameters["confidence"], own.parameters["confidence"]) == (
+    assert (softmax.definition["confidence"], own.definition["confidence"]) == (
         "softmax",
         "the model's own",
     )
@@ -53,10 +55,12 @@ def test_confusions_are_counted_by_pair():
         return np.eye(4)[np.round(255 * np.asarray(images[:, 0, 0, 0])).astype(int) // 4 % 4]
 
     found = suites.load("confusions").evaluate(shifted, DATASET, batch_size=8)
-    answers = np.arange(23) // 4 % 4
-    wrong = answers != SPLIT.labels
+    predictions = np.arange(23) // 4 % 4
+    wrong = predictions != SPLIT.labels
     assert found.value == wrong.sum()
-    expected = np.sum((SPLIT.labels == 1) & (answers == 2))
-    assert found.details["label 1, answer 2"] == expected > 0
-    assert sum(found.details.values()) == len(SPLIT)
+    assert found.metric.limits == (0.0, len(SPLIT))
+    (matrix,) = found.artifacts
+    expected = np.sum((SPLIT.labels == 1) & (predictions == 2))
+    assert matrix.counts[1, 2] == expected > 0
+    assert matrix.counts.sum() == len(SPLIT)
     assert found.interval[0] < found.value < found.interval[1]

@@ -15,7 +15,7 @@ CLEAN = SPLIT.images / np.float32(255.0)
 
 
 def counting():
-    """A model, and how often it was asked for the first clean image, by field."""
+    """A model, and the number of its passes over the first clean image, by field."""
     counts = {"logits": 0, "probabilities": 0}
 
     def read(images, names):
@@ -30,7 +30,14 @@ def test_several_suites_share_them():
     model, counts = counting()
     results = {
         name: suites.run(suites.load(name), model, DATASET, batch_size=8)
-        for name in ("clean", "confusions", "data_card", "rotation", "calibration", "selectivity")
+        for name in (
+            "clean",
+            "confusions",
+            "object_statistics",
+            "rotation",
+            "calibration",
+            "selectivity",
+        )
     }
     assert counts == {"logits": 1, "probabilities": 1}
     alone = suites.run(suites.load("confusions"), linear_classifier(), DATASET, batch_size=8)
@@ -38,17 +45,17 @@ def test_several_suites_share_them():
 
 
 def test_fields_are_computed_together_and_only_if_they_are_not_kept():
-    asked = []
+    requested = []
 
     def read(images, names):
-        asked.append(names)
+        requested.append(names)
         return {name: linear_classifier()(images) for name in names}
 
     model = Predictor(read, ("logits", "features", "lengths"))
     how = {"batch_size": 24, "name": "test"}
     predict_split(model, SPLIT, "logits", "features", **how)
     found = predict_split(model, SPLIT, "features", "lengths", **how)
-    assert asked == [("logits", "features"), ("lengths",)]
+    assert requested == [("logits", "features"), ("lengths",)]
     assert set(found) == {"features", "lengths"}
     with pytest.raises(ValueError, match="read-only"):
         found["features"][0] = 1.0
@@ -66,7 +73,7 @@ def test_other_images_and_other_models_have_their_own():
     assert counts["logits"] == other_counts["logits"] == 1
 
 
-def test_what_is_kept_is_bounded():
+def test_the_kept_outputs_are_bounded():
     kept = Kept(max_bytes=100)
     for number in range(3):
         kept.add(number, np.full(5, float(number)))  # 40 bytes

@@ -5,6 +5,7 @@ from cnn.output import Warp
 from data.dataset import Dataset, Split
 from evaluation import suites
 from evaluation.model import Predictor
+from evaluation.results.quantities import shares
 from evaluation.suites import NotApplicable
 from evaluation.suites.transformers.colocalisation import overlap
 from stn.sampling.grids import identity_grid
@@ -76,7 +77,7 @@ def test_windows_of_known_overlap(scale, shift, found):
     result = SUITE.evaluate(predictor(scale, shifts), known_dataset(POSES), batch_size=3)
     assert result is not None
     assert (result.value, result.count) == (found, 4)
-    assert result.details == {"on the validation images": found}
+    assert result.details == shares(on_the_validation_images=found)
 
 
 def test_each_image_is_judged_by_its_own_window():
@@ -88,7 +89,7 @@ def test_each_image_is_judged_by_its_own_window():
     assert result.interval[0] < 0.5 < result.interval[1]
 
 
-def test_what_it_does_not_apply_to():
+def test_it_does_not_apply_to_other_models_and_images():
     known = known_dataset(POSES)
     attends = predictor(1 / 3, np.zeros_like(CENTRES))
     with pytest.raises(NotApplicable, match="no `warp`"):

@@ -3,10 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from evaluation.comparison.tables import good_side, tabulate
+from evaluation.comparison.tables import tabulate
+from evaluation.metrics.classification import ACCURACY
+from evaluation.results.provenance import Checkpoint
+from evaluation.results.quantities import Axis, Metric
 from evaluation.results.result import mean, rate
 from evaluation.statistics.bootstrap import mcnemar
-from evaluation.statistics.intervals import spread, wilson_interval
+from evaluation.statistics.intervals import NOT_NEGATIVE, spread, wilson_interval
 from tests.evaluation.made_up import (
     COUNT,
     SPLIT,
@@ -68,7 +71,7 @@ def test_a_curve_has_the_mean_without_the_identity_as_headline():
 
 
 def test_a_suite_may_name_the_strength_of_its_headline():
-    curve = rotation((0.5, 1.0, 0.7), parameters={"headline": 90.0})
+    curve = rotation((0.5, 1.0, 0.7), headline=90.0)
     found = only_row([record("net", curve)]).headlines["net"]
     assert found.strengths == (90.0,)
     assert (found.value, found.interval) == (0.7, wilson_interval(140, COUNT))
@@ -182,7 +185,7 @@ def test_equal_models_rarely_have_a_winner():
         records = [
             record(
                 model,
-                rate("clean", "accuracy", random.normal(size=COUNT) + difficulty > -1, SPLIT),
+                rate("clean", ACCURACY, random.normal(size=COUNT) + difficulty > -1, SPLIT),
             )
             for model in "abcd"
         ]
@@ -190,21 +193,20 @@ def test_equal_models_rarely_have_a_winner():
     assert winners <= 5
 
 
-def test_fewer_fooled_images_win():
-    def fooled(model, share):
-        result = dataclasses.replace(clean(share), suite="faces", metric="fooled rate")
+@pytest.mark.parametrize(("higher", "winner"), [(True, "much"), (False, "little"), (None, None)])
+def test_a_metric_knows_which_side_is_better(higher, winner):
+    def measured(model, share):
+        result = dataclasses.replace(clean(share), metric=Metric("any name", "rate", higher))
         return [record(model, result, seed=seed) for seed in range(3)]
 
-    assert only_row(fooled("gullible", 0.9) + fooled("wary", 0.2)).winner() == "wary"
-
-
-def test_metrics_have_a_good_side_or_none():
-    assert [good_side(name) for name in ("accuracy", "pose error", "images/s")] == [1, -1, 0]
+    row = only_row(measured("much", 0.9) + measured("little", 0.2))
+    assert row.winner() == winner
+    assert bool(row.contests) == (higher is not None)
 
 
 def test_numbers_without_outcomes_have_intervals_and_no_winner():
     records = [
-        record(model, number("pose", "median error", value, "px"), seed=seed)
+        record(model, number("pose", "median error", value, "px", NOT_NEGATIVE), seed=seed)
         for model, values in (("a", (1.0, 2.0, 3.0)), ("b", (11.0, 12.0, 13.0)))
         for seed, value in enumerate(values)
     ]
@@ -217,7 +219,7 @@ def test_numbers_without_outcomes_have_intervals_and_no_winner():
     assert found.spread.interval == found.interval
     assert found.method == "t over seeds 95 %"
     curve = [
-        number("faces", "AUROC", value, "share", strength=strength, axis="displacement")
+        number("faces", "AUROC", value, "rate", strength=strength, axis=Axis("displacement"))
         for strength, value in enumerate((0.5, 0.9))
     ]
     lone = only_row([record("a", curve)]).headlines["a"]
@@ -226,7 +228,7 @@ def test_numbers_without_outcomes_have_intervals_and_no_winner():
 
 
 def test_matched_checkpoints_have_a_table_of_their_own():
-    matched = "99.00 % on validation"
+    matched = Checkpoint.matched(0.99)
     records = [
         record("a", clean(0.99)),
         record("a", clean(0.5), checkpoint=matched),
@@ -234,7 +236,7 @@ def test_matched_checkpoints_have_a_table_of_their_own():
     ]
     tables = tabulate(records)
     assert [(table.checkpoint, table.models) for table in tables] == [
-        ("last", ("a",)),
+        (Checkpoint(), ("a",)),
         (matched, ("a", "b")),
     ]
     assert tables[1].rows[0].contests[0].best == "b"
@@ -242,19 +244,33 @@ def test_matched_checkpoints_have_a_table_of_their_own():
     assert tables[0].flags == ()
 
 
-@pytest.mark.parametrize("facts", [{"limit": 100}, {"data": "other"}])
-def test_other_images_are_never_compared(facts):
-    tables = tabulate([record("a", clean(0.9)), record("b", clean(0.1), **facts)])
+@pytest.mark.parametrize("known", [{"limit": 100}, {"data": "other"}])
+def test_other_images_are_never_compared(known):
+    tables = tabulate([record("a", clean(0.9)), record("b", clean(0.1), **known)])
     assert len(tables) == 2
     for table in tables:
         assert table.rows[0].contests == ()
         assert any("never compared" in flag for flag in table.flags)
 
 
-def test_other_parameters_are_never_compared():
+def test_nothing_but_the_definition_keeps_results_apart():
+    def curve(**switches):
+        axis = Axis("angle", "degrees", identity=0.0, **switches)
+        return [dataclasses.replace(result, axis=axis) for result in rotation((0.5, 1.0, 0.7))]
+
+    first, second = record("a", curve()), record("b", curve(log=True, headline=90.0))
+    for records in ([first, second], [second, first]):
+        row = only_row(records)
+        assert row.axis == records[0].results[0].axis
+        # One axis for all of them, or their headlines would be of other strengths.
+        (values,) = {each.value for each in row.headlines.values()}
+        assert values == pytest.approx(0.7 if row.axis.headline else 0.6)
+
+
+def test_other_definitions_are_never_compared():
     records = [
-        record("a", rotation((0.9, 1.0, 0.9), parameters={"padding": "zeros"})),
-        record("b", rotation((0.1, 1.0, 0.1), parameters={"padding": "border"})),
+        record("a", rotation((0.9, 1.0, 0.9), definition={"padding": "zeros"})),
+        record("b", rotation((0.1, 1.0, 0.1), definition={"padding": "border"})),
     ]
     (table,) = tabulate(records)
     assert [list(row.headlines) for row in table.rows] == [["a"], ["b"]]
@@ -305,14 +321,14 @@ def test_who_was_trained_once_beside_others_is_flagged():
 
 
 def test_counts_and_speeds_of_two_seeds_stay_possible():
-    for suite, metric, unit, values in (
-        ("confusions", "errors", "images", (20.0, 38.0)),
-        ("cost", "training images/s", "images/s", (100.0, 900.0)),
-        ("faces", "AUROC", "rate", (0.9, 0.99)),
-        ("selectivity", "selectivity", "times", (0.5, 9.0)),
+    for suite, metric, unit, bounds, values in (
+        ("confusions", "errors", "images", (0.0, COUNT), (20.0, 38.0)),
+        ("cost", "training images/s", "images/s", NOT_NEGATIVE, (100.0, 900.0)),
+        ("faces", "AUROC", "rate", None, (0.9, 0.99)),
+        ("selectivity", "selectivity", "times", NOT_NEGATIVE, (0.5, 9.0)),
     ):
         records = [
-            record("net", number(suite, metric, value, unit), seed=seed)
+            record("net", number(suite, metric, value, unit, bounds), seed=seed)
             for seed, value in enumerate(values)
         ]
         found = only_row(records).headlines["net"]
@@ -325,13 +341,14 @@ def test_counts_and_speeds_of_two_seeds_stay_possible():
 
 
 def test_a_record_that_gave_zeros_the_interval_of_a_share_is_put_right():
-    zeros = mean("causes", "lack of shiftability", np.zeros(COUNT), SPLIT, unit="of the sums")
+    metric = Metric("shiftability error", "of the sums", False, NOT_NEGATIVE)
+    zeros = mean("layer_equivariance", metric, np.zeros(COUNT), SPLIT)
     assert zeros.interval == (0.0, 0.0)
     old = dataclasses.replace(zeros, interval=(0.0, 0.037), interval_method="bootstrap")
     found = only_row([record("net", old)]).headlines["net"]
     assert found.interval == found.points[0].interval == (0.0, 0.0)
     assert found.method == "none: the same for every image"
     # Of a share it stays: all wrong on these images is not beyond doubt.
-    share = mean("small_shifts", "consistency", np.zeros(COUNT), SPLIT)
+    share = mean("small_shifts", Metric("consistency"), np.zeros(COUNT), SPLIT)
     assert share.interval == wilson_interval(0, COUNT)
     assert only_row([record("net", share)]).headlines["net"].interval == share.interval

@@ -7,14 +7,16 @@ import pytest
 
 from evaluation import suites
 from evaluation.perturbations.curve import Curve, distort_all, measure, show
+from evaluation.results.quantities import Axis
+from evaluation.results.schema import result_to_json
 from evaluation.suites import NotApplicable
 from tests.evaluation.suites.digits import constant, dataset, random_network, some_digits
 
 DISTORTIONS = (
     "affine",
+    "brightness_and_contrast",
     "corruptions",
     "elastic",
-    "light",
     "perspective",
     "rotation",
     "scale",
@@ -22,14 +24,23 @@ DISTORTIONS = (
     "spatial_adversary",
     "translation",
 )
-CURVES = ("elastic", "light", "perspective", "rotation", "scale", "shear", "translation")
+CURVES = (
+    "brightness_and_contrast",
+    "elastic",
+    "perspective",
+    "rotation",
+    "scale",
+    "shear",
+    "translation",
+)
 
 
 def noisy(image, key, strength):
     return image + strength * jax.random.normal(key, image.shape)
 
 
-NOISE = Curve(noisy, {"kind": "noise"}, axis="spread, levels", strengths=(0.0, 0.1), identity=0.0)
+SPREAD = Axis("spread", "levels", identity=0.0)
+NOISE = Curve(noisy, {"kind": "noise"}, axis=SPREAD, strengths=(0.0, 0.1))
 
 
 def evaluate(name, predict, data, batch_size=8):
@@ -38,46 +49,49 @@ def evaluate(name, predict, data, batch_size=8):
 
 @pytest.mark.parametrize("name", CURVES)
 def test_the_identity_is_a_point_of_every_curve_and_equals_clean_exactly(name):
-    seen = []
+    inputs = []
 
     def predict(images):
-        seen.append(np.array(images))
+        inputs.append(np.array(images))
         return random_network()(images)
 
     digits = some_digits()
     clean = suites.load("clean").evaluate(predict, digits, batch_size=8)
-    clean_images = np.concatenate(seen)
-    seen.clear()
+    clean_images = np.concatenate(inputs)
+    inputs.clear()
     results = evaluate(name, predict, digits)
-    asked = np.concatenate(seen).reshape(-1, *clean_images.shape)
+    predicted = np.concatenate(inputs).reshape(-1, *clean_images.shape)
     conditions = {result.condition for result in results}
-    identities = [r for r in results if r.strength == r.parameters["identity"]]
+    identities = [r for r in results if r.strength == r.axis.identity]
     assert {result.condition for result in identities} == conditions
     for result in identities:
         assert result.value == clean.value
         np.testing.assert_array_equal(result.outcomes, clean.outcomes)
-    # Not only the same answers but the same images, to the last bit, predicted once for all curves.
-    changed = [np.any(i != clean_images) for i in asked]
+    # Not only the same outcomes but the same images, to the last bit, predicted once for all.
+    changed = [np.any(i != clean_images) for i in predicted]
     assert changed == [r not in identities for r in results if r not in identities[1:]]
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
-def test_results_say_what_was_measured(name):
+def test_results_define_their_measurement(name):
     digits = some_digits()
     results = evaluate(name, constant, digits)
     share = np.mean(digits.test.labels == 7)
-    seen = {(result.condition, result.strength) for result in results}
-    assert len(seen) == len(results)
+    points = {(result.condition, result.strength) for result in results}
+    assert len(points) == len(results)
     for result in results:
-        # A classifier that sees nothing keeps its share of right answers under all of them.
+        # A constant classifier keeps its accuracy under all of them.
         assert result.value == share
         assert result.suite == name
         assert (result.count, result.data_checksum) == (24, digits.test.checksum)
         np.testing.assert_array_equal(result.outcomes, digits.test.labels == 7)
-        assert (result.strength is None) == (result.axis == "")
-        assert "," in result.axis or not result.axis
-        assert result.parameters["grey levels"] == "rounded to 1/255"
-        assert json.loads(json.dumps(result.to_json()))["parameters"] == result.parameters
+        assert (result.strength is None) == (result.axis is None)
+        assert result.axis is None or (result.axis.name and result.axis.unit)
+        assert result.definition["grey levels"] == "rounded to 1/255"
+        stored = json.loads(json.dumps(result_to_json(result)))
+        assert stored["definition"] == result.definition
+        if name != "spatial_adversary":
+            assert result.chance == 1 / 10
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
@@ -88,7 +102,7 @@ def test_examples_are_images_in_range_and_blank_ones_give_no_nan(name):
         assert label.strip(" ,") == label != ""
         assert (shown.shape, shown.dtype) == (images.shape, np.float32)
         assert np.all((shown >= 0.0) & (shown <= 1.0)), label
-        if name not in ("light", "corruptions"):
+        if name not in ("brightness_and_contrast", "corruptions"):
             assert not shown[12].any(), label  # the blank one
 
 
@@ -101,15 +115,15 @@ def test_volumes_are_declined(name):
 
 @pytest.mark.parametrize("batch_size", [1, 7, 24, 50])
 def test_an_image_is_distorted_the_same_in_every_batch(batch_size):
-    seen = []
+    inputs = []
 
     def predict(images):
-        seen.append(np.array(images))
+        inputs.append(np.array(images))
         return constant(images)
 
     digits = some_digits()
     _, result = measure("noise", [NOISE], predict, digits, batch_size=batch_size)
-    images = np.concatenate(seen[len(seen) // 2 :])[:24]
+    images = np.concatenate(inputs[len(inputs) // 2 :])[:24]
     expected = distort_all(noisy, digits.test.images, 0.1)
     np.testing.assert_array_equal(np.round(255.0 * images), expected)
     assert result.strength == 0.1
@@ -140,7 +154,9 @@ def test_a_curve_compiles_once():
         traced.append(image.shape)
         return image * strength
 
-    curve = Curve(distort, {}, axis="factor, times", strengths=(0.0, 0.5, 1.0), identity=1.0)
+    curve = Curve(
+        distort, {}, axis=Axis("factor", "times", identity=1.0), strengths=(0.0, 0.5, 1.0)
+    )
     for batch_size in (5, 8):
         measure("fade", [curve], constant, some_digits(), batch_size=batch_size)
     assert len(traced) == 1
@@ -155,7 +171,7 @@ def test_values_are_rounded_and_clipped():
 
 
 def test_labels_name_condition_and_strength():
-    curve = Curve(noisy, {}, condition="dots", axis="spread, levels", strengths=(0.25,))
+    curve = Curve(noisy, {}, condition="dots", axis=SPREAD, strengths=(0.25,))
     assert list(show([curve], np.zeros((1, 5, 5, 1)))) == ["dots, 0.25 levels"]
     assert list(show([NOISE], np.zeros((1, 5, 5, 1)))) == ["0 levels", "0.1 levels"]
     assert Curve(noisy, {}, condition="dots").label(None) == "dots"

@@ -67,7 +67,7 @@ def test_distances_by_hand():
 def test_equivariance_of_maps_that_move_along_and_that_do_not(axis):
     moved = np.roll(PIXELS, 1, axis)
     np.testing.assert_array_equal(equivariance_error(moved, PIXELS, axis), np.zeros(8))
-    # What the shift brings in says nothing of the layer, and does not count.
+    # The content that the shift brings in is not of the layer, and does not count.
     brought_in = moved.copy()
     brought_in[:, :1] = brought_in[:, :, :1] = 7.0
     other = np.delete(brought_in, 0, 3 - axis), np.delete(PIXELS, 0, 3 - axis)

@@ -46,7 +46,7 @@ class Rows(nnx.Module):
 
 
 def headline(table, model, suite="clean"):
-    (row,) = [row for row in table.rows if row.suite == suite and row.metric == "accuracy"]
+    (row,) = [row for row in table.rows if row.suite == suite and row.metric.name == "accuracy"]
     return row.headlines[model]
 
 
@@ -57,7 +57,7 @@ def test_a_function_and_a_module_are_compared():
     assert table.models == ("right", "wrong", "module")
     values = [headline(table, model).value for model in table.models]
     assert values == [1.0, 0.0, 1.0]
-    assert [record.facts["parameters"] for record in table.records] == [None, None, 16]
+    assert [record.provenance.parameters for record in table.records] == [None, None, 16]
 
 
 def test_trainings_of_one_model_are_its_seeds():
@@ -121,4 +121,4 @@ def test_a_run_and_its_folder_are_models(tmp_path, data_dir, monkeypatch):
         run.setup.dataset, name="few", test=run.setup.dataset.test.sample(9)
     )
     subject = subject_of(run, fewer, "run")
-    assert (subject.facts["dataset"], len(subject.dataset.test)) == ("few", 9)
+    assert (subject.provenance.dataset, len(subject.dataset.test)) == ("few", 9)

@@ -46,7 +46,7 @@ _RENDERED = {}
 
 
 def shared_renderer(config, role, count):
-    """`renderer`, but what is painted once stays for all tests."""
+    """`renderer`, whose images are kept for all tests."""
 
     def show(contents, *, progress=1.0, change=KEEP):
         key = (repr(config), role, count, contents.tobytes(), progress, change.tobytes())
@@ -65,7 +65,7 @@ def shared_renderer(config, role, count):
 
 
 @pytest.fixture(autouse=True)
-def paint_once(monkeypatch):
+def render_once(monkeypatch):
     monkeypatch.setattr(SUITE, "renderer", shared_renderer)
 
 
@@ -82,30 +82,30 @@ def dataset(task):
 
 @functools.cache
 def table(task):
-    """The right logits of all images that the suite shows, by their pixels."""
+    """The right class of all images of the suite, by their pixels."""
     config, data = dataset(task).generator, dataset(task)
-    answers = {}
+    classes = {}
 
     def learn(images, labels):
         labels = np.broadcast_to(labels, len(images))
-        answers.update((i.tobytes(), k) for i, k in zip(images, labels, strict=True))
+        classes.update((i.tobytes(), k) for i, k in zip(images, labels, strict=True))
 
     learn(data.test.images, data.test.labels)
     if task == "configuration":
         for each in (config, widened(config)):
             show = shared_renderer(each, "test pairs", COUNT)
             learn(show(arrangements.CONFIGURATIONS), np.arange(COUNT) % 6)
-        return answers
+        return classes
     for role, count in (("validation pairs", COUNT), ("test pairs", COUNT)):
         show = shared_renderer(config, role, count)
         for change in (KEEP, small_moves(count)):
             learn(show(arrangements.HOME, change=change), FACE)
     learn(shared_renderer(widened(config), "test pairs", COUNT)(arrangements.HOME), FACE)
-    return answers
+    return classes
 
 
 def oracle(task):
-    """Knows every face by its pixels; whatever else it sees is none, or of class 0."""
+    """Knows every face by its pixels; every other image is none, or of class 0."""
 
     def predict(images):
         pixels = np.round(np.asarray(images) * 255).astype(np.uint8)
@@ -115,7 +115,7 @@ def oracle(task):
 
 
 def by_condition(results, metric):
-    return {result.condition: result for result in results if result.metric == metric}
+    return {result.condition: result for result in results if result.metric.name == metric}
 
 
 @functools.cache
@@ -139,11 +139,11 @@ def test_an_oracle_of_faces_is_perfect():
         effect = by_condition(results, "configural effect")[name]
         assert (effect.value, effect.interval) == (2.0, (2.0, 2.0))
         assert effect.value == np.mean(effect.outcomes)
-        assert by_condition(results, "fooled rate")[name].value == 0.0
+        assert by_condition(results, "false-positive rate")[name].value == 0.0
     for name in ("intact", "sham", "small move", SUITE.WIDE):
-        assert by_condition(results, "called a face")[name].value == 1.0
+        assert by_condition(results, "classified as a face")[name].value == 1.0
     for name in ("missing part", "doubled part", "single part", "no part", "clutter"):
-        assert by_condition(results, "fooled rate")[name].value == 0.0
+        assert by_condition(results, "false-positive rate")[name].value == 0.0
     curve = [r for r in results if r.axis]
     assert [r.value for r in curve] == [1.0] + [0.0] * 8
     t50 = by_condition(results, "t50")["displacement"]
@@ -152,17 +152,17 @@ def test_an_oracle_of_faces_is_perfect():
 
 
 @pytest.mark.usefixtures("few_resamples")
-def test_every_result_says_what_it_is():
+def test_every_result_is_defined():
     for task in ("relation", "configuration"):
         for result in oracle_results(task):
             assert result.condition
             assert result.count == COUNT
             assert len(result.data_checksum) == 64
-            assert result.parameters["task"] == task
+            assert result.definition["task"] == task
             assert "at the ceiling of its own task" in result.flags
             assert result.interval[0] <= result.value + 1e-9
             assert result.value <= result.interval[1] + 1e-9
-    pairs = [(r.metric, r.condition, r.strength) for r in oracle_results("relation")]
+    pairs = [(r.metric.name, r.condition, r.strength) for r in oracle_results("relation")]
     assert len(set(pairs)) == len(pairs)
 
 
@@ -171,17 +171,17 @@ def test_an_oracle_of_configurations_is_perfect():
     accuracy = by_condition(oracle_results("configuration"), "accuracy")
     assert accuracy["intact"].value == accuracy[SUITE.WIDE].value == 1.0
     assert accuracy["no part"].value == pytest.approx(1 / 6)
-    assert accuracy["no part"].details["class 0"] == 1.0
+    assert accuracy["no part"].details["class 0"].value == 1.0
 
 
 @pytest.mark.usefixtures("few_resamples")
-def test_a_model_that_calls_everything_a_face_is_fooled_and_flagged():
+def test_a_model_that_classifies_everything_as_a_face_is_flagged():
     def predict(images):
         return np.tile([0.0, 1.0], (len(images), 1))
 
     results = suites.run(SUITE, predict, dataset("relation"), batch_size=60)
-    fooled = by_condition(results, "fooled rate")
-    assert all(result.value == 1.0 for result in fooled.values())
+    false = by_condition(results, "false-positive rate")
+    assert all(result.value == 1.0 for result in false.values())
     assert by_condition(results, "AUROC")[SUITE.HELD_OUT].value == 0.5
     assert by_condition(results, "configural effect")[SUITE.HELD_OUT].value == 0.0
     assert by_condition(results, "t50")["displacement"].value == 1.0
@@ -190,7 +190,7 @@ def test_a_model_that_calls_everything_a_face_is_fooled_and_flagged():
 
 
 @pytest.mark.usefixtures("few_resamples")
-def test_scrambles_that_are_painted_badly_are_detected():
+def test_scrambles_that_are_reconstructed_badly_are_detected():
     known = table("relation")
 
     def reconstruct(images):
@@ -202,13 +202,15 @@ def test_scrambles_that_are_painted_badly_are_detected():
         lambda images: np.tile([0.0, 1.0], (len(images), 1)), reconstruction=reconstruct
     )
     results = suites.run(SUITE, predictor, dataset("relation"), batch_size=60)
-    detected = by_condition(results, "detected by reconstruction")
+    detected = by_condition(results, "detection rate")
     assert detected[SUITE.HELD_OUT].value == detected[SUITE.TRAINED].value == 1.0
-    # What is left of an intact face is rounding, of which the threshold cuts off 5 % as well.
-    assert detected["intact"].value == pytest.approx(0.05, abs=0.05)
-    assert by_condition(results, "fooled and undetected")[SUITE.TRAINED].value == 0.0
-    assert by_condition(results, "AUROC of reconstruction")[SUITE.TRAINED].value == 1.0
-    assert not by_condition(oracle_results("relation"), "detected by reconstruction")
+    # The error of an intact face is rounding, of which the threshold cuts off 5 % as well.
+    assert by_condition(results, "false alarm rate")["intact"].value == pytest.approx(
+        0.05, abs=0.05
+    )
+    assert by_condition(results, "undetected false-positive rate")[SUITE.TRAINED].value == 0.0
+    assert by_condition(results, "AUROC of reconstruction error")[SUITE.TRAINED].value == 1.0
+    assert not by_condition(oracle_results("relation"), "detection rate")
 
 
 def test_an_untrained_network_is_at_chance():
@@ -217,16 +219,16 @@ def test_an_untrained_network_is_at_chance():
     network = ConvolutionalNetworkConfig((8, 8), 5, "SAME", ("max2", "max2"), (16,), 0.0).build(
         (32, 32, 1), 2, nnx.Rngs(0)
     )
-    ask = jax.jit(lambda images: network(images / 255.0).logits)
+    logits_of = jax.jit(lambda images: network(images / 255.0).logits)
     whole, scrambled = (
-        np.asarray(ask(jnp.asarray(show(contents), jnp.float32)))
+        np.asarray(logits_of(jnp.asarray(show(contents), jnp.float32)))
         for contents in (arrangements.HOME, arrangements.HELD_OUT)
     )
     difference = [logits[:, 1] - logits[:, 0] for logits in (whole, scrambled)]
     assert 0.45 <= auroc(*difference) <= 0.55
 
 
-def test_pictures_show_the_faces_that_are_asked_about():
+def test_pictures_show_the_faces_that_are_measured():
     scrambles = suites.examples("faces", dataset("relation"))
     assert np.array_equal(scrambles["intact"], scrambles["sham"])
     assert np.array_equal(scrambles["intact"], scrambles["displacement, 0 of the way"])

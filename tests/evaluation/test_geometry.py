@@ -38,7 +38,7 @@ def reference(image, matrix, shift):
         ([[0.9, 0.5], [-0.3, 1.1]], (0.7, 0.2)),
     ],
 )
-def test_what_is_at_a_point_goes_where_matrix_and_shift_say(matrix, shift):
+def test_points_are_moved_by_matrix_and_shift(matrix, shift):
     moved = move(IMAGE, jnp.array(matrix), jnp.array(shift))
     np.testing.assert_allclose(moved, reference(IMAGE, np.array(matrix), shift), atol=2e-6)
 

@@ -7,13 +7,12 @@ from evaluation.comparison.tables import tabulate
 from evaluation.reports.figures.figures import draw_curves
 from evaluation.reports.figures.style import styles_of
 from evaluation.reports.learning_curves import learning_curves, main
-from evaluation.results.store import RecordStore
-from tests.evaluation.made_up import clean, record
+from tests.evaluation.made_up import clean, record, write
 
 SHARES = {100: 0.5, 1000: 0.8, 55000: 0.95}
 
 
-def run(network, count, share, seed=0, steps=1287, **facts):
+def run(network, count, share, seed=0, steps=1287, **known):
     """A run on so many images, as `--config few_examples` and `evaluate.py` would leave it."""
     experiment = {
         "model": {"type": network},
@@ -24,10 +23,8 @@ def run(network, count, share, seed=0, steps=1287, **facts):
     }
     name = "mnist:" if count == 55000 else "few_examples:"
     model = name + network + ("" if count == 55000 else f",{count}")
-    facts = {"experiment": experiment, "train_images": count, **facts}
-    made = record(model, clean(share, seed), seed=seed, **facts)
-    made.facts["run"] += f"_{count}"
-    return made
+    known = {"experiment": experiment, "train_images": count, "run": f"{model}_{seed}", **known}
+    return record(model, clean(share, seed), seed=seed, **known)
 
 
 def runs(network="cnn", gain=0.0, seeds=(0, 1), counts=SHARES):
@@ -36,12 +33,12 @@ def runs(network="cnn", gain=0.0, seeds=(0, 1), counts=SHARES):
 
 def test_the_runs_of_a_network_and_seed_become_a_curve():
     curves = learning_curves([*runs()[::-1], *runs("capsnet", 0.02)])
-    assert {(curve.facts["model"], curve.facts["seed"]) for curve in curves} == {
+    assert {(curve.provenance.model, curve.provenance.seed) for curve in curves} == {
         # The run on all images is part of the curve whatever its configuration is called.
         *((f"mnist:{network}", seed) for network in ("cnn", "capsnet") for seed in (0, 1))
     }
     for curve in curves:
-        gain = 0.02 if "capsnet" in curve.facts["model"] else 0.0
+        gain = 0.02 if "capsnet" in curve.provenance.model else 0.0
         assert [point.strength for point in curve.results] == [100.0, 1000.0, 55000.0]
         assert [point.value for point in curve.results] == pytest.approx(
             [share + gain for share in SHARES.values()]
@@ -72,7 +69,7 @@ def test_only_common_numbers_are_compared_and_a_flag_says_so():
         assert [point.strength for point in curve.results] == [100.0, 1000.0]
         for point in curve.results:
             assert point.flags == ("not all were trained on 55,000 images: left out",)
-    assert {curve.facts["model"] for curve in curves} == {
+    assert {curve.provenance.model for curve in curves} == {
         "few_examples:cnn",
         "few_examples:capsnet",
     }
@@ -84,7 +81,7 @@ def test_trainings_that_differ_otherwise_are_no_curve():
         learning_curves(unlike)
     # Nor is a network that was trained on one number; the others are not held to it.
     curves = learning_curves([*runs(), run("st_cnn", 300, 0.7)])
-    assert {curve.facts["model"] for curve in curves} == {"mnist:cnn"}
+    assert {curve.provenance.model for curve in curves} == {"mnist:cnn"}
     assert len(curves[0].results) == 3
 
 
@@ -96,9 +93,7 @@ def test_records_of_unknown_numbers_and_other_suites_do_not_count():
 
 
 def test_a_report_is_written_from_a_folder(tmp_path, capsys):
-    store = RecordStore(tmp_path)
-    for each in [*runs(), *runs("capsnet", 0.02)]:
-        store.write(each.facts, each.results)
+    write(tmp_path, [*runs(), *runs("capsnet", 0.02)])
     main(["learning_curves", str(tmp_path)])
     out = tmp_path / "learning_curves"
     printed = capsys.readouterr().out

@@ -1,14 +1,7 @@
 import numpy as np
 import pytest
 
-from evaluation.metrics.moments import (
-    CARD,
-    card_details,
-    distances,
-    find_objects,
-    is_of_card,
-    read_card,
-)
+from evaluation.metrics.moments import distances, find_objects, object_statistics
 from tests.evaluation.suites.digits import mnist
 
 
@@ -84,24 +77,23 @@ def test_distances_are_mahalanobis_within_classes():
     assert np.all(distances(reference, 1 - labels, reference, labels) > found)
 
 
-def test_what_never_varies_and_unknown_classes_do_no_harm():
+def test_constant_properties_and_unknown_classes_do_no_harm():
     same = find_objects(np.concatenate([rectangle(3, 5, 4, 8)] * 6))
     moved = find_objects(rectangle(4, 5, 4, 8))
     np.testing.assert_array_equal(distances(moved, [7], same, np.zeros(6, int)), 0.0)
 
 
-def test_statistics_come_back_as_tables():
+def test_statistics_by_hand():
     images = np.concatenate([rectangle(3, 5, 4, 8), rectangle(5, 5, 4, 8), rectangle(3, 5, 8, 2)])
     objects = find_objects(images)
-    details = card_details("train", objects, np.array([0, 0, 2])) | {"accuracy": 0.5}
-    card = read_card(details)
-    assert tuple(card) == CARD
-    np.testing.assert_allclose(card["y"]["train"], [[-4.0, 1.0], [np.nan, np.nan], [-3.0, 0.0]])
-    np.testing.assert_allclose(card["width"]["train"][[0, 2], 0], [8.0, 2.0])
+    found = object_statistics("train", objects, np.array([0, 0, 2]), 4)
+    assert found.label == "train"
+    nothing = [np.nan, np.nan]
+    np.testing.assert_allclose(found.y, [[-4.0, 1.0], nothing, [-3.0, 0.0], nothing])
+    np.testing.assert_allclose(found.width[[0, 2], 0], [8.0, 2.0])
     # Lying objects are 90 degrees from upright ones in either direction: no average of the two.
-    assert abs(card["angle"]["train"][0, 0]) == pytest.approx(90.0)
-    assert card["angle"]["train"][0, 1] == pytest.approx(0.0, abs=1e-4)
-    assert [name for name in details if not is_of_card(name)] == ["accuracy"]
+    assert abs(found.angle[0, 0]) == pytest.approx(90.0)
+    assert found.angle[0, 1] == pytest.approx(0.0, abs=1e-4)
 
 
 def test_the_spread_of_directions_is_that_of_lines():
@@ -110,6 +102,6 @@ def test_the_spread_of_directions_is_that_of_lines():
     angles = 80.0 + random.normal(size=20_000) * 8.0
     lines = found._replace(angle=np.where(angles > 90.0, angles - 180.0, angles))
     many = type(found)(*[np.broadcast_to(each, (20_000,)) for each in lines])
-    details = card_details("test", many, np.zeros(20_000, int))
-    assert details["test, class 0: angle, mean"] == pytest.approx(80.0, abs=0.2)
-    assert details["test, class 0: angle, sd"] == pytest.approx(8.0, rel=0.02)
+    mean, deviation = object_statistics("test", many, np.zeros(20_000, int), 1).angle[0]
+    assert mean == pytest.approx(80.0, abs=0.2)
+    assert deviation == pytest.approx(8.0, rel=0.02)

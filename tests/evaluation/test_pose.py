@@ -88,9 +88,9 @@ def test_thinning_keeps_the_corners():
 
 def dataset(theta):
     images = np.zeros((COUNT, CANVAS, CANVAS, 1), np.uint8)
-    seen = Split(images, np.zeros(COUNT, np.int32), np.asarray(theta)[:, None])
+    split = Split(images, np.zeros(COUNT, np.int32), np.asarray(theta)[:, None])
     source = Split(np.zeros((1, 28, 28, 1), np.uint8), np.zeros(1, np.int32))
-    return Dataset("painted", 10, source, seen, seen, Affine())
+    return Dataset("rendered", 10, source, split, split, Affine())
 
 
 def test_the_suite_scores_every_image():
@@ -100,17 +100,18 @@ def test_the_suite_scores_every_image():
     predict = Predictor.of(lambda images: images, warp=lambda images: Warp(images, next(served)))
     result = pose.evaluate(predict, dataset(theta), batch_size=60)
     assert result.count == COUNT
-    assert result.unit == "px"
+    assert result.metric.unit == "px"
     assert result.value == pytest.approx(0.0, abs=1e-3)
-    assert result.details["without a transformer"] > 4.0
+    assert result.details["without a transformer"].value > 4.0
+    assert result.details["without a transformer"].unit == "px"
 
 
 def test_the_suite_does_not_apply_without_a_warp_or_poses():
     data = dataset(poses())
     with pytest.raises(NotApplicable, match="the model has no `warp`"):
         suites.run(pose, lambda images: images, data, batch_size=60)
-    seen = Split(data.test.images, data.test.labels)
-    unknown = Dataset("found", 10, data.train, seen, seen)
+    split = Split(data.test.images, data.test.labels)
+    unknown = Dataset("found", 10, data.train, split, split)
     warp = Predictor.of(lambda images: images, warp=lambda images: Warp(images, images))
     with pytest.raises(NotApplicable, match="the poses of the images of found are not known"):
         suites.run(pose, warp, unknown, batch_size=60)

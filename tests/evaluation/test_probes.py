@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evaluation.metrics.probes import explained, fit_probe, fit_probes_within, read_within
+from evaluation.metrics.probes import explained, fit_probe, fit_probes_within, predict_within
 
 RANDOM = np.random.default_rng(0)
 COUNT = 400
@@ -13,7 +13,7 @@ def r2(probe, features=FEATURES, targets=TARGETS):
     return explained(targets[COUNT:], probe(features[COUNT:])).mean(axis=0)
 
 
-def test_linear_targets_are_read_whatever_the_scales():
+def test_linear_targets_are_predicted_whatever_the_scales():
     probe = fit_probe(FEATURES[:COUNT], TARGETS[:COUNT])
     np.testing.assert_allclose(probe(FEATURES[COUNT:]), TARGETS[COUNT:], rtol=1e-3)
     assert np.all(r2(probe) > 0.9999)
@@ -28,7 +28,7 @@ def test_r2_is_the_textbooks():
 
 
 @pytest.mark.parametrize("width", [2, 12, 350])
-def test_of_shuffled_targets_nothing_is_read(width):
+def test_of_shuffled_targets_nothing_is_predicted(width):
     features = RANDOM.normal(size=(2 * COUNT, width))
     target = features @ RANDOM.normal(size=(width, 1))
     shuffled = np.hstack([RANDOM.permutation(target[:COUNT]) for _ in range(100)])
@@ -40,7 +40,7 @@ def test_of_shuffled_targets_nothing_is_read(width):
     assert -0.2 < found.mean() < 0.02
 
 
-def test_noisy_targets_are_read_as_far_as_they_can_be():
+def test_noisy_targets_are_predicted_as_far_as_they_can_be():
     signal = FEATURES[:, :1] / FEATURES[:, :1].std()
     noisy = signal + RANDOM.normal(size=signal.shape)
     (found,) = r2(fit_probe(FEATURES[:COUNT], noisy[:COUNT]), FEATURES, noisy)
@@ -87,9 +87,9 @@ def test_classes_with_coordinates_of_their_own_need_a_probe_each():
     shared = fit_probe(features[:COUNT], targets[:COUNT])
     assert np.all(r2(shared, features, targets) < 0.1)
     within = fit_probes_within(classes[:COUNT], features[:COUNT], targets[:COUNT])
-    read = read_within(within, shared, classes[COUNT:], features[COUNT:])
-    assert np.all(explained(targets[COUNT:], read) > 0.999)
-    # A class that was hardly seen is read by the probe of all.
-    rare = read_within(within, shared, np.full(COUNT, 7), features[COUNT:])
+    predicted = predict_within(within, shared, classes[COUNT:], features[COUNT:])
+    assert np.all(explained(targets[COUNT:], predicted) > 0.999)
+    # A class of few images is left to the probe of all.
+    rare = predict_within(within, shared, np.full(COUNT, 7), features[COUNT:])
     np.testing.assert_array_equal(rare, shared(features[COUNT:]))
     assert set(fit_probes_within(np.repeat([0, 1], [9, 391]), features[:400], targets[:400])) == {1}

@@ -19,25 +19,34 @@ from evaluation.reports.formatting import (
     Format,
     name_row,
     name_table,
+    show_detail,
     show_p_value,
     verdict,
 )
 from evaluation.reports.html.elements import Html, element, join
 from evaluation.reports.html.pictures import strip
 from evaluation.reports.markdown import headlines, summarise_headlines
-from evaluation.results.answers import confusion_details, reliability_details
+from evaluation.results.artifacts import ConfusionMatrix, Images, ReliabilityDiagram
+from evaluation.results.provenance import Checkpoint
+from evaluation.results.quantities import Detail
 from evaluation.results.store import RecordStore
-from tests.evaluation.made_up import clean, number, record, rotation, three_seeds, with_flag
+from tests.evaluation.made_up import (
+    clean,
+    number,
+    record,
+    rotation,
+    three_seeds,
+    with_flag,
+    write,
+)
 
-MATCHED = "99.00 % on validation"
+MATCHED = Checkpoint.matched(0.99)
 NASTY = 'a<b> & "c" | `d`'
-ANSWERS = {
-    **confusion_details(np.array([0, 1, 1]), np.array([0, 0, 1]), 2),
-    **reliability_details(np.linspace(0, 1, 200), np.ones(200, bool)),
-}
-
-
-PICTURES = {"what <it> saw": np.full((3, 4, 5, 1), 0.5)}
+PREDICTIONS = (
+    ConfusionMatrix.of(np.array([0, 1, 1]), np.array([0, 0, 1]), 2),
+    ReliabilityDiagram.of(np.linspace(0, 1, 200), np.ones(200, bool)),
+)
+SHOWN = Images(np.full((3, 4, 5, 1), 0.5), label="images <of> it")
 
 
 class WellFormed(html.parser.HTMLParser):
@@ -83,13 +92,15 @@ def some_records():
         *three_seeds("bad", 0.4),
         *(record(NASTY, nasty, seed=seed, parameters=None, step=None) for seed in (0, 1)),
         *(
-            record(model, rotation(shares, parameters={"chance": 0.1}), seed=seed)
+            record(model, rotation(shares, chance=0.1), seed=seed)
             for model, shares in (("good", (0.5, 1.0, 0.6)), ("bad", (0.4, 1.0, 0.1)))
             for seed in (0, 1)
         ),
-        record("good", [clean(0.7), clean(0.6, details=ANSWERS, condition="sure")], 0, MATCHED),
+        record(
+            "good", [clean(0.7), clean(0.6, artifacts=PREDICTIONS, condition="sure")], 0, MATCHED
+        ),
         record("good", number("pose", "median error", 1.234, "px", interval=(1.1, 1.3))),
-        *(record("bad", number("tilt", "error", 1.0, "px", pictures=PICTURES), n) for n in (0, 1)),
+        *(record("bad", number("tilt", "error", 1.0, "px", artifacts=(SHOWN,)), n) for n in (0, 1)),
     ]
 
 
@@ -139,12 +150,10 @@ def test_the_page_is_accessible(page):
 
 def test_pictures_of_the_first_seed_are_shown_with_their_model(page):
     parser = read(page)
-    assert [text for text in parser.texts if "it" in text and "saw" in text] == [
-        "bad: what <it> saw"
-    ]
-    (shown,) = (each for each in parser.all("img") if "saw" in each["alt"])
-    assert shown["src"] == strip(PICTURES["what <it> saw"])
-    assert shown["alt"] == "3 images, bad: what <it> saw"
+    assert [text for text in parser.texts if "images <of>" in text] == ["bad: images <of> it"]
+    (shown,) = (each for each in parser.all("img") if "<of>" in each["alt"])
+    assert shown["src"] == strip(SHOWN.images)
+    assert shown["alt"] == "3 images, bad: images <of> it"
 
 
 def test_names_and_flags_are_escaped(page):
@@ -166,7 +175,7 @@ def test_figures_lie_beside_the_page(report):
     assert [name for name in names if name.endswith(".svg")] == [
         name.replace(".png", ".svg") for name in names if name.endswith(".png")
     ]
-    about = ["clean_accuracy", "rotation_accuracy", "mistaken", "confidence"]
+    about = ["clean_accuracy", "rotation_accuracy", "mistakes", "confidence"]
     assert all(any(word in name for name in names) for word in about)
     markdown = (report / "report.md").read_text()
     pictures = re.findall(r"!\[.*\]\((.*)\)", markdown)
@@ -211,9 +220,8 @@ def test_one_model_and_nothing_at_all_make_reports(tmp_path):
 
 
 def test_a_report_is_made_of_records_alone(tmp_path, capsys):
+    write(tmp_path / "first", some_records())
     store = RecordStore(tmp_path / "first")
-    for each in some_records():
-        store.write(each.facts, each.results)
     out = tmp_path / "again"
     main(["", str(tmp_path / "first"), "clean", "--out", str(out)])
     assert "| clean: accuracy" in capsys.readouterr().out
@@ -228,9 +236,7 @@ def test_a_report_is_made_of_records_alone(tmp_path, capsys):
 
 
 def test_headlines_of_some_metrics(tmp_path):
-    store = RecordStore(tmp_path)
-    for each in some_records():
-        store.write(each.facts, each.results)
+    write(tmp_path, some_records())
     lines = summarise_headlines(tmp_path, metrics=("median error",)).splitlines()
     assert [line.split("|")[1].strip() for line in lines if line.startswith("| pose")] == [
         "pose: median error"
@@ -239,10 +245,8 @@ def test_headlines_of_some_metrics(tmp_path):
 
 
 def test_headlines_for_a_readme(tmp_path):
-    store = RecordStore(tmp_path)
     records = three_seeds("good", 0.95) + three_seeds("bad", 0.4)
-    for each in [*records, record("good", clean(0.5), checkpoint=MATCHED)]:
-        store.write(each.facts, each.results)
+    write(tmp_path, [*records, record("good", clean(0.5), checkpoint=MATCHED)])
     lines = summarise_headlines(tmp_path).splitlines()
     assert lines[0] == "**mnist, at the end of training**"
     assert lines[2].startswith("| condition ")
@@ -304,9 +308,9 @@ def test_numbers_have_the_digits_that_their_intervals_bear():
 def test_rows_and_tables_are_named():
     curve = record("a", rotation((0.5, 1.0, 0.5)))
     assert name_row(row_of(curve)) == "rotation: accuracy, mean of 2 strengths"
-    chosen = record("a", rotation((0.5, 1.0, 0.5), parameters={"headline": 90.0}))
+    chosen = record("a", rotation((0.5, 1.0, 0.5), headline=90.0))
     assert name_row(row_of(chosen)) == "rotation: accuracy at 90 degrees"
-    other = record("b", rotation((0.5, 1.0, 0.5), parameters={"identity": 0.0, "step": 90.0}))
+    other = record("b", rotation((0.5, 1.0, 0.5), definition={"step": 90.0}))
     names = [name_row(row) for row in tabulate([curve, other])[0].rows]
     assert names == [
         "rotation: accuracy, mean of 2 strengths",
@@ -319,7 +323,7 @@ def test_rows_and_tables_are_named():
 def test_rows_of_one_condition_are_told_apart_by_their_definitions_in_figures():
     (table,) = tabulate(
         [
-            record(model, number("calibration", "error", 0.1, "", parameters={"of": model}))
+            record(model, number("calibration", "error", 0.1, "", definition={"of": model}))
             for model in ("lengths", "softmax")
         ]
     )
@@ -333,6 +337,14 @@ def test_verdicts_and_p_values():
     assert verdict(tie) == "tie of 2"
     assert verdict(row_of(record("a", clean(0.9)))) == ""
     assert [show_p_value(p) for p in (1e-9, 0.01234, 0.345)] == ["< 0.0001", "0.0123", "0.34"]
+
+
+def test_details_have_units_of_their_own():
+    row = row_of(record("a", clean(0.5)))
+    shown = [Detail(0.123), Detail(0.00123456, "rate"), Detail(2.0, "px"), Detail(1234.5, "")]
+    assert [show_detail(row, each) for each in shown] == ["12.3 %", "0.1 %", "2 px", "1.23e+03"]
+    pixels = row_of(record("a", number("pose", "error", 1.0, "px")))
+    assert show_detail(pixels, Detail(0.00123456)) == "0.123 %"
 
 
 def test_elements_escape_text_and_not_elements():

@@ -3,30 +3,36 @@ import pytest
 from matplotlib.lines import Line2D
 
 from evaluation.comparison.tables import tabulate
+from evaluation.metrics.classification import ACCURACY
 from evaluation.reports import write_report
+from evaluation.reports.figures.artifacts import figures_of
 from evaluation.reports.figures.glance import draw_at_a_glance, rows_at_a_glance
-from evaluation.reports.figures.shifts import (
-    consistencies,
-    draw_consistency,
-    draw_shift_maps,
-    shift_maps,
-)
+from evaluation.reports.figures.shifts import consistencies, draw_consistency
 from evaluation.reports.figures.style import styles_of
 from evaluation.reports.markdown import summarise_shifts
+from evaluation.results.artifacts import ShiftMap
+from evaluation.results.quantities import Metric, shares
 from evaluation.results.result import rate
-from evaluation.results.shift_maps import shift_details
-from evaluation.results.store import RecordStore
-from tests.evaluation.made_up import SPLIT, clean, hits, record
+from tests.evaluation.made_up import SPLIT, clean, hits, record, write
+
+CONSISTENCY = Metric("consistency", higher_is_better=True)
 
 
 def consistency(share):
-    return rate("small_shifts", "consistency", hits(share), SPLIT, condition="realistic shifts")
+    return rate("small_shifts", CONSISTENCY, hits(share), SPLIT, condition="realistic shifts")
 
 
 def mapped(right, seed=0):
-    details = {**shift_details("all images", right), **shift_details("image 1, a 7,", right > 0.5)}
-    facts = {"condition": "all shifts", "details": {**details, "steps": 0.25}}
-    return rate("shift_map", "accuracy", hits(0.5, seed), SPLIT, **facts)
+    maps = (ShiftMap(right, label="all images"), ShiftMap(right > 0.5, label="image 1, a 7"))
+    return rate(
+        "shift_map",
+        ACCURACY,
+        hits(0.5, seed),
+        SPLIT,
+        condition="all shifts",
+        details=shares(steps=0.25),
+        artifacts=maps,
+    )
 
 
 RIGHT = np.arange(9.0).reshape(3, 3) / 8
@@ -49,9 +55,11 @@ def table():
 
 def test_maps_are_means_over_seeds(table):
     row = next(row for row in table.rows if row.suite == "shift_map")
-    maps = shift_maps(row)
-    np.testing.assert_allclose(maps["good"]["all images"], (RIGHT + RIGHT[::-1]) / 2)
-    figure = draw_shift_maps(row)
+    found = row.headlines["good"].artifacts
+    assert [each.label for each in found] == ["all images", "image 1, a 7"]
+    np.testing.assert_allclose(found[0].accuracy, (RIGHT + RIGHT[::-1]) / 2)
+    (planned,) = figures_of(row, styles_of(table.models))
+    figure = planned.draw()
     colours = [np.asarray(axis.images[0].get_array()) for axis in figure.axes]
     assert len(colours) == 2 * 2
     np.testing.assert_allclose(colours[0][..., 3], 1 - (RIGHT + RIGHT[::-1]) / 2)
@@ -86,7 +94,7 @@ def test_the_report_has_the_pictures_and_no_column_for_each_shift(tmp_path):
 
 def test_few_numbers_of_each_model_at_a_glance(table, tmp_path):
     rows = rows_at_a_glance(table.rows)
-    assert [(row.suite, row.metric) for row in rows] == [
+    assert [(row.suite, row.metric.name) for row in rows] == [
         ("clean", "accuracy"),
         ("small_shifts", "consistency"),
     ]
@@ -99,9 +107,7 @@ def test_few_numbers_of_each_model_at_a_glance(table, tmp_path):
     ]
     assert places[0] == {"good": 90.0, "bad": pytest.approx(60.0), "lone": 50.0}
     assert places[1] == {"good": 80.0, "bad": 95.0}
-    store = RecordStore(tmp_path)
-    for each in RECORDS:
-        store.write(each.facts, each.results)
+    write(tmp_path, RECORDS)
     lines = summarise_shifts(tmp_path).splitlines()
     header = lines.index("**mnist, at the end of training**") + 2
     assert [cell.strip() for cell in lines[header].split("|")[1:-1]] == [

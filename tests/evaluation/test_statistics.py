@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
+from evaluation.results.quantities import Metric
 from evaluation.statistics.intervals import (
+    NOT_NEGATIVE,
     auroc,
+    auroc_outcomes,
     holm,
-    limits_of,
     median_interval,
     paired_interval,
     spread,
@@ -103,25 +105,43 @@ def test_intervals_of_pairs_keep_pairs_together():
 
 
 @pytest.mark.parametrize(
-    ("metric", "unit", "limits"),
+    ("metric", "limits"),
     [
-        ("errors", "images", (0.0, 50.0)),
-        ("AUROC", "rate", (0.0, 1.0)),
-        ("training images/s", "images/s", (0.0, np.inf)),
-        ("lack of shiftability", "of the sums", (0.0, np.inf)),
-        ("R2 within classes", "", (-np.inf, 1.0)),
-        ("calibration error", "", (0.0, np.inf)),
-        ("configural effect", "of score", (-np.inf, np.inf)),
+        (Metric("errors", "images", bounds=(0.0, 50.0)), (0.0, 50.0)),
+        (Metric("AUROC"), (0.0, 1.0)),
+        (Metric("training images/s", "images/s", bounds=NOT_NEGATIVE), (0.0, np.inf)),
+        (Metric("R2 within classes", "", bounds=(-np.inf, 1.0)), (-np.inf, 1.0)),
+        (Metric("configural effect", "of score"), (-np.inf, np.inf)),
     ],
 )
-def test_a_spread_stays_within_what_its_quantity_can_be(metric, unit, limits):
-    assert limits_of(metric, unit, 50) == limits
+def test_a_spread_stays_within_what_its_quantity_can_be(metric, limits):
+    assert metric.limits == limits
     for values in ([0.01, 0.99], [-3.0, 1.0], [2.0, 49.0]):
         if limits[0] <= min(values) and max(values) <= limits[1]:
             low, high = spread(values, limits=limits).interval
             assert limits[0] <= low <= np.mean(values) <= high <= limits[1]
     # What lies within stays as it is.
     assert spread([0.5, 0.5001], limits=limits).interval == spread([0.5, 0.5001]).interval
+
+
+def test_an_auroc_is_the_mean_of_its_images_parts():
+    random = np.random.default_rng(0)
+    ability = random.normal(size=400)
+    positives = np.round(ability + random.normal(size=400) + 1.0, 1)  # with ties
+    negatives = np.round(ability + random.normal(size=400), 1)
+    parts = auroc_outcomes(positives, negatives)
+    assert np.mean(parts) == pytest.approx(auroc(positives, negatives), abs=1e-12)
+    by_hand = [
+        np.mean((p > negatives) + 0.5 * (p == negatives))
+        + np.mean((positives > n) + 0.5 * (positives == n))
+        for p, n in zip(positives, negatives, strict=True)
+    ]
+    np.testing.assert_allclose(parts, np.array(by_hand) - auroc(positives, negatives), atol=1e-12)
+    # The error of the mean is that of the AUROC.
+    low, high = paired_interval(auroc, positives, negatives)
+    assert 2 * 1.96 * np.std(parts) / 20.0 == pytest.approx(high - low, rel=0.1)
+    with pytest.raises(ValueError, match="as many positives"):
+        auroc_outcomes(positives, negatives[1:])
 
 
 def test_what_has_no_order_is_refused():

@@ -1,15 +1,19 @@
 import json
 
 from evaluation.reports.trainings import summarise_budgets
+from evaluation.results.schema import SCHEMA, result_to_json
+from tests.evaluation.made_up import number
 
 
 def record(name, dataset, step, accuracy, pose=None):
-    results = [
-        {"suite": "clean", "value": accuracy, "interval": [accuracy - 0.01, accuracy + 0.005]}
-    ]
+    clean = number(
+        "clean", "accuracy", accuracy, "rate", interval=(accuracy - 0.01, accuracy + 0.005)
+    )
+    results = [result_to_json(clean)]
     if pose is not None:
-        results.append({"suite": "pose", "value": pose, "interval": [0, 9]})
+        results.append(result_to_json(number("pose", "error", pose, "px", interval=(0, 9))))
     return {
+        "schema": SCHEMA,
         "name": name,
         "dataset": dataset,
         "step": step,
@@ -27,8 +31,8 @@ def test_budgets_stand_side_by_side(tmp_path):
         record("net:a", "task one", 20, 0.8),
         record("net:c", "task two", 20, 0.7),
     ]
-    for number, content in enumerate(records):
-        (tmp_path / f"{number}.json").write_text(json.dumps(content))
+    for place, content in enumerate(records):
+        (tmp_path / f"{place}.json").write_text(json.dumps(content))
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in summarise_budgets(tmp_path).splitlines()

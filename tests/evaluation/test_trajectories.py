@@ -1,6 +1,7 @@
 import numpy as np
 
-from evaluation.metrics.stability import flips, jumps, outputs_along
+from evaluation.metrics.stability import changes, flips, jumps
+from evaluation.perturbations.trajectories import outputs_along
 
 
 def test_flips_by_hand():
@@ -15,7 +16,7 @@ def test_jumps_by_hand():
 def test_every_step_is_seen_in_order():
     images = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((3, 4, 4, 1), np.uint8)
     found = outputs_along(
-        lambda seen: np.round(255 * np.asarray(seen[:, 0, 0])),
+        lambda batch: np.round(255 * np.asarray(batch[:, 0, 0])),
         images,
         lambda image, key, step: image + step / 255.0,
         [0.0, 10.0],
@@ -23,3 +24,10 @@ def test_every_step_is_seen_in_order():
         name="test",
     )
     np.testing.assert_array_equal(found[..., 0], [[0, 1, 2], [10, 11, 12]])
+
+
+def test_changes_between_neighbours_by_hand():
+    right = np.zeros((3, 3, 3), bool)
+    right[1, 1, 1] = True  # differs from its four neighbours; there are twelve pairs
+    right[2, :, 0] = True  # a column: three pairs
+    np.testing.assert_allclose(changes(right), [0, 4 / 12, 3 / 12])

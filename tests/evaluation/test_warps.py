@@ -14,9 +14,9 @@ THETA = jnp.array([[0.0, -0.5, 0.25, 0.5, 0.0, 0.0]] * COUNT)
 
 def dataset(channels=1, poses=None):
     images = np.random.default_rng(0).integers(0, 256, (COUNT, 12, 12, channels), np.uint8)
-    seen = Split(images, np.zeros(COUNT, np.int32), poses)
+    split = Split(images, np.zeros(COUNT, np.int32), poses)
     source = Split(np.zeros((1, 12, 12, 1), np.uint8), np.zeros(1, np.int32))
-    return Dataset("images", 10, source, seen, seen, Affine() if poses is not None else None)
+    return Dataset("images", 10, source, split, split, Affine() if poses is not None else None)
 
 
 def warp_of(theta, transformers=1):

@@ -16,6 +16,7 @@ from cnn.networks.pooling import PoolingNetworkConfig
 from data.dataset import Dataset, Split
 from evaluation import suites
 from evaluation.model import predict_split
+from evaluation.results.quantities import Metric
 from evaluation.results.result import mean
 from stn.networks.mnist import TransformerNetworkConfig
 from tests.training.tiny_model import Tiny, TinyConfig
@@ -138,7 +139,7 @@ class DepthSuite:
         depths = predict_split(
             predict, dataset.test, "depths", batch_size=batch_size, name="depths"
         )["depths"]
-        return mean("depth", "depth", np.mean(depths, axis=1), dataset.test)
+        return mean("depth", Metric("depth", "layers"), np.mean(depths, axis=1), dataset.test)
 
 
 def test_a_new_capability_is_a_field_and_a_suite_that_requires_it():
@@ -148,7 +149,8 @@ def test_a_new_capability_is_a_field_and_a_suite_that_requires_it():
     def measured(config):
         experiment = Experiment(model=config, steps=1, evaluation_batch_size=2)
         setup = Setup(experiment, data, make_mesh(), program(config))
-        return setup.evaluate(DepthSuite, setup.program.create_state())
+        predictor = setup.predictor(setup.program.create_state())
+        return suites.run(DepthSuite, predictor, setup.dataset, batch_size=2)
 
     (result,) = measured(TinyWithFeaturesConfig())
     assert result.value > 0.0

@@ -105,7 +105,7 @@ def test_a_spatial_transformer_shows_what_it_does(train, tmp_path, capsys):
     )
     clean, pose = record["results"]
     assert clean["count"] == pose["count"] == 90
-    assert pose["unit"] == "px"
+    assert pose["metric"]["unit"] == "px"
     assert 0.0 < pose["value"] < 28.0
     folder = tmp_path / "run"
     pictures = sorted(path.name for path in (folder / "figures").iterdir())

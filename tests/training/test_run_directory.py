@@ -11,6 +11,8 @@ import pytest
 
 from common.errors import UserError
 from common.files import expand
+from evaluation.results.schema import SCHEMA, result_to_json
+from tests.evaluation.made_up import clean
 from tests.training.tiny_model import TinyConfig
 from training.experiment import Experiment
 from training.run import locking
@@ -93,8 +95,24 @@ def test_checkpoints_that_are_a_file(claimed):
         claimed.check("tiny", EXPERIMENT)
 
 
-RESULT = {"suite": "clean", "metric": "accuracy", "value": 0.5, "interval": [0, 1], "count": 9}
-RECORD = {"name": "tiny", "dataset": "mnist", "step": 4, "images_per_second": None}
+RESULT = result_to_json(clean(0.5))
+RECORD = {
+    "schema": SCHEMA,
+    "name": "tiny",
+    "dataset": "mnist",
+    "step": 4,
+    "images_per_second": None,
+}
+OLD_RESULT = {
+    "suite": "clean",
+    "metric": "accuracy",
+    "value": 0.5,
+    "interval": [0, 1],
+    "interval_method": "Wilson 95 %",
+    "count": 9,
+    "data_checksum": "0",
+}
+OLD_RECORD = {**RECORD, "schema": 1, "results": [OLD_RESULT]}
 
 
 @pytest.mark.parametrize(
@@ -103,13 +121,15 @@ RECORD = {"name": "tiny", "dataset": "mnist", "step": 4, "images_per_second": No
         ("", "cannot be read"),
         ("[1]", "JSON object"),
         ("null", "JSON object"),
-        ("{}", "name, dataset, step, results"),
+        ("{}", "name, dataset, schema, step, results"),
         ("\udcff", "cannot be read"),
         (json.dumps({**RECORD, "results": 3}), "results"),
-        (json.dumps({**RECORD, "results": ["clean"]}), "JSON object"),
+        (json.dumps({**RECORD, "results": ["clean"]}), "a result is a str"),
         (json.dumps({**RECORD, "results": [{**RESULT, "value": "half"}]}), "value"),
         (json.dumps({**RECORD, "results": [{**RESULT, "interval": [0]}]}), "interval"),
-        (json.dumps({**RECORD, "results": [{**RESULT, "unit": 7}]}), "unit"),
+        (json.dumps({**RECORD, "results": [{**RESULT, "metric": "accuracy"}]}), "metric"),
+        (json.dumps({**RECORD, "results": [RESULT], "schema": 9}), "another schema"),
+        (json.dumps({**OLD_RECORD, "results": [{**OLD_RESULT, "unit": 7}]}), "unit"),
         (json.dumps({**RECORD, "results": [], "images_per_second": "fast"}), "images_per_second"),
         (json.dumps({**RECORD, "results": [], "name": "other"}), "it is of other, not tiny"),
     ],
@@ -123,8 +143,9 @@ def test_a_record_that_is_none_is_one_line(claimed, record, fault):
 
 def test_a_record_is_read_back(claimed):
     assert claimed.read_record() is None
-    claimed.write_record({**RECORD, "results": [RESULT]})
-    assert claimed.read_record() == {**RECORD, "results": [RESULT]}
+    for record in ({**RECORD, "results": [RESULT]}, OLD_RECORD):
+        claimed.write_record(record)
+        assert claimed.read_record() == record
 
 
 def test_lines_of_metrics_that_are_none_are_dropped(claimed):

@@ -19,8 +19,9 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from common.errors import UserError, printable
+from common.errors import UserError, first_line, printable
 from common.files import PARTIAL, expand, write_json, write_text
+from evaluation.results.schema import results_from_json
 from training.config_types import Known, to_json, types_in
 from training.experiment import Experiment, differences, from_json
 from training.run.locking import lock
@@ -254,13 +255,10 @@ def _metrics_row(line: str) -> dict[str, Any] | None:
 
 # What is printed of a record, and what it has to be.
 _NUMBER = (int, float)
-_RECORD: dict[str, Any] = {"name": str, "dataset": str, "step": int, "results": list}
-_RESULT: dict[str, Any] = {
-    "suite": str,
-    "metric": str,
-    "value": _NUMBER,
-    "interval": list,
-    "count": int,
+_RECORD: dict[str, Any] = {
+    **dict.fromkeys(("name", "dataset"), str),
+    **dict.fromkeys(("schema", "step"), int),
+    "results": list,
 }
 
 
@@ -273,16 +271,10 @@ def _record_fault(record: Any, config: dict[str, Any]) -> str | None:
         return "images_per_second is not a number"
     if record["name"] != config["name"]:
         return f"it is of {record['name']}, not {config['name']}"
-    for result in record["results"]:
-        fault = _misses(result, _RESULT)
-        if fault:
-            return fault
-        if len(result["interval"]) != 2 or not all(
-            isinstance(x, _NUMBER) for x in result["interval"]
-        ):
-            return "an interval is not two numbers"
-        if not all(isinstance(result.get(key, ""), str) for key in ("unit", "condition")):
-            return "a unit or condition is not text"
+    try:
+        results_from_json(record)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        return f"a result is damaged ({first_line(error)})"
     return None
 
 

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from common.errors import printable
 from evaluation.results.result import show_interval, show_value
+from evaluation.results.schema import results_from_json
 from training.clock import Stopwatch, per_second
 from training.run.directory import RunDirectory
 from training.run.tensorboard import TensorBoard
@@ -23,13 +24,13 @@ def say(line: str) -> None:
 def say_results(record: dict[str, Any]) -> None:
     """Prints what a final record holds, a line for each result."""
     speed = _speed(record["images_per_second"])
-    for result in record["results"]:
-        unit = result.get("unit", "rate")
-        condition = f" ({result['condition']})" if result.get("condition") else ""
+    for result in results_from_json(record):
+        unit = result.metric.unit
+        condition = f" ({result.condition})" if result.condition else ""
         say(
-            f"{record['name']}: {result['suite']}{condition} {result['metric']} "
-            f"{show_value(result['value'], unit)} [{show_interval(result['interval'], unit)}] on "
-            f"{result['count']} {record['dataset']} test images at step {record['step']}, {speed}"
+            f"{record['name']}: {result.suite}{condition} {result.metric.name} "
+            f"{show_value(result.value, unit)} [{show_interval(result.interval, unit)}] on "
+            f"{result.count} {record['dataset']} test images at step {record['step']}, {speed}"
         )
 
 

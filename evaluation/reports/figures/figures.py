@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from evaluation.comparison.tables import Row, Table
-from evaluation.reports.figures import glance, object_statistics, predictions, shifts
+from evaluation.reports.figures import glance, shifts
+from evaluation.reports.figures.artifacts import figures_of
 from evaluation.reports.figures.style import (
     INK,
     SETTINGS,
@@ -22,7 +23,14 @@ from evaluation.reports.figures.style import (
     legend_height,
     save,
 )
-from evaluation.reports.formatting import label_value, name_suite, scale_of, sentence
+from evaluation.reports.formatting import (
+    label_value,
+    name_axis,
+    name_condition,
+    name_suite,
+    scale_of,
+    sentence,
+)
 
 Styles = Mapping[str, Style]
 
@@ -65,34 +73,24 @@ def _plan(table: Table, styles: Styles) -> list[tuple[str, str, Callable[[], Fig
     plan = []
     for rows in _in_one_picture(table):
         row = rows[0]
-        title = f"{_title(row)}: {row.metric}"
+        title = f"{name_condition(row)}: {row.metric.name}"
         if row.is_curve:
-            caption = f"{title} over {row.axis or 'strength'}, with 95 % intervals"
+            caption = f"{title} over {name_axis(row)}, with 95 % intervals"
             plan.append((row.suite, caption, lambda row=row: draw_curves(row, styles)))
         else:
-            title = f"{name_suite(row.suite)}: {row.metric}" if len(rows) > 1 else title
+            title = f"{name_suite(row.suite)}: {row.metric.name}" if len(rows) > 1 else title
             caption = f"{title}, with 95 % intervals"
             plan.append((row.suite, caption, lambda rows=rows: draw_dots(rows, styles)))
-    for row in table.rows:
-        if any(predictions.confusions(row)):
-            caption = f"{_title(row)}: what images of each label are mistaken for"
-            plan.append((row.suite, caption, lambda row=row: predictions.draw_confusions(row)))
-        if any(predictions.reliabilities(row)):
-            caption = f"{_title(row)}: accuracy over confidence; they are equal on the dotted line"
-            plan.append(
-                (row.suite, caption, lambda row=row: predictions.draw_reliability(row, styles))
-            )
-        if any(shifts.shift_maps(row)):
-            caption = f"{_title(row)}: fuller colour for predictions that are wrong more often"
-            plan.append((row.suite, caption, lambda row=row: shifts.draw_shift_maps(row)))
-        if object_statistics.card(row):
-            caption = f"{name_suite(row.suite)}: objects of each class, mean and standard deviation"
-            plan.append((row.suite, caption, lambda row=row: object_statistics.draw_card(row)))
+    plan += [
+        (row.suite, figure.caption, figure.draw)
+        for row in table.rows
+        for figure in figures_of(row, styles)
+    ]
     if rows := glance.rows_at_a_glance(table.rows):
         caption = f"{name_suite(glance.SUITE)} at a glance, with 95 % intervals"
         plan.append((glance.SUITE, caption, lambda: glance.draw_at_a_glance(rows, styles)))
     for row, accuracy in shifts.consistencies(table.rows):
-        caption = f"{_title(row)}: accuracy against consistency, with 95 % intervals"
+        caption = f"{name_condition(row)}: accuracy against consistency, with 95 % intervals"
         plan.append(
             (
                 row.suite,
@@ -103,10 +101,6 @@ def _plan(table: Table, styles: Styles) -> list[tuple[str, str, Callable[[], Fig
     return plan
 
 
-def _title(row: Row) -> str:
-    return ", ".join(filter(None, (name_suite(row.suite), row.condition)))
-
-
 def _in_one_picture(table: Table) -> list[list[Row]]:
     """Each curve alone; rows without strengths by suite and metric.
 
@@ -115,11 +109,11 @@ def _in_one_picture(table: Table) -> list[list[Row]]:
     groups: dict[tuple, list[Row]] = {}
     for number, row in enumerate(table.rows):
         alone = number if row.is_curve else None
-        groups.setdefault((row.suite, row.metric, row.unit, alone), []).append(row)
+        groups.setdefault((row.suite, row.metric.name, row.metric.unit, alone), []).append(row)
     return [
         rows
         for rows in groups.values()
-        if len(rows) > 1 or rows[0].is_curve or rows[0].unit == "rate"
+        if len(rows) > 1 or rows[0].is_curve or rows[0].metric.is_rate
     ]
 
 
@@ -144,15 +138,14 @@ def draw_curves(row: Row, styles: Styles) -> Figure:
             label=model,
         )
         axes.fill_between(strengths, low, high, color=style.colour, alpha=0.18, linewidth=0)
-    chance = row.parameters.get("chance")
-    if chance is not None:
+    if row.chance is not None:
         line = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 2))}
-        axes.axhline(scale * chance, label="chance", **line)
-    if row.parameters.get("scale") == "logarithmic":
+        axes.axhline(scale * row.chance, label="chance", **line)
+    if row.axis is not None and row.axis.log:
         axes.set_xscale("log")
-    if "degrees" in row.axis and np.ptp(axes.get_xlim()) >= 180:
+    if row.axis is not None and row.axis.unit == "degrees" and np.ptp(axes.get_xlim()) >= 180:
         axes.xaxis.set_major_locator(MultipleLocator(45))
-    axes.set(xlabel=sentence(row.axis or "strength"), ylabel=label_value(row))
+    axes.set(xlabel=sentence(name_axis(row)), ylabel=label_value(row))
     grid(axes, "y")
     legend(figure, axes)
     return figure

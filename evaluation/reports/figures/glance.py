@@ -22,7 +22,7 @@ _NUMBERS = (
     ("clean", "", "accuracy"),
     (SUITE, "realistic shifts", "consistency"),
     (SUITE, "realistic shift along x", "jaggedness"),
-    ("causes", "last layer", "lack of shiftability"),
+    ("layer_equivariance", "last layer", "shiftability error"),
 )
 _COLUMNS = 2
 # Characters that fit below a panel beside long names of models.
@@ -31,7 +31,7 @@ _LABEL = 22
 
 def rows_at_a_glance(rows: Sequence[Row]) -> list[Row]:
     """Those of the four numbers that were measured; none without any of shifts."""
-    found = {(row.suite, row.condition, row.metric): row for row in rows}
+    found = {(row.suite, row.condition, row.metric.name): row for row in rows}
     chosen = [found[key] for key in _NUMBERS if key in found]
     return chosen if any(row.suite == SUITE for row in chosen) else []
 
@@ -42,8 +42,8 @@ def models_of(rows: Sequence[Row]) -> list[str]:
 
 
 def column_of(row: Row) -> str:
-    """What a number is, without the suite."""
-    return ", ".join(filter(None, (row.metric, row.condition)))
+    """Metric and condition of a number, without the suite."""
+    return ", ".join(filter(None, (row.metric.name, row.condition)))
 
 
 def draw_at_a_glance(rows: Sequence[Row], styles: Mapping[str, Style]) -> Figure:

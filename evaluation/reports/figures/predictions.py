@@ -6,30 +6,21 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from evaluation.comparison.tables import Row
 from evaluation.reports.figures.style import INK, WIDTH, Style, canvas, grid, legend, legend_height
-from evaluation.results.answers import read_confusion, read_reliability
+from evaluation.results.artifacts import ReliabilityDiagram
 
 _COLUMNS = 3
-_FEWEST_IMAGES = 10  # of a bin of confidence that is drawn
+_MIN_IMAGES = 10  # of a bin of confidence that is drawn
 _MISTAKE = "#d55e00"
 
 
-def confusions(row: Row) -> dict[str, np.ndarray]:
-    """`[labels, predictions]` mean counts over seeds, for each model that has them."""
-    found = {name: read_confusion(each.details) for name, each in row.headlines.items()}
-    return {name: counts for name, counts in found.items() if counts is not None}
+def draw_confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
+    """The share of each label's images that got each wrong prediction, one panel for each model.
 
-
-def reliabilities(row: Row) -> dict[str, np.ndarray]:
-    """`[bins, 3]` of confidence, accuracy and images, for each model that has them."""
-    found = {name: read_reliability(each.details) for name, each in row.headlines.items()}
-    return {name: bins for name, bins in found.items() if bins is not None}
-
-
-def draw_confusions(row: Row) -> Figure:
-    """The share of each label's images that got each wrong prediction, one panel for each model."""
-    shares = {name: _mistakes(counts) for name, counts in confusions(row).items()}
+    Args:
+        matrices: `[labels, predictions]` counts by model.
+    """
+    shares = {name: _mistakes(counts) for name, counts in matrices.items()}
     most = max(float(share.max()) for share in shares.values()) or 1.0
     rows = -(-len(shares) // _COLUMNS)
     panel = WIDTH / _COLUMNS
@@ -59,15 +50,21 @@ def _mistakes(counts: np.ndarray) -> np.ndarray:
     return shares * (1 - np.eye(len(counts)))
 
 
-def draw_reliability(row: Row, styles: Mapping[str, Style]) -> Figure:
-    """Accuracy over confidence, in bins that have images enough to say something."""
-    found = reliabilities(row)
-    figure, axes = canvas(3.6 + legend_height(list(found)))
-    for name, each in found.items():
-        style, bins = styles[name], each[each[:, 2] >= _FEWEST_IMAGES]
+def draw_reliability(
+    diagrams: Mapping[str, ReliabilityDiagram], styles: Mapping[str, Style]
+) -> Figure:
+    """Accuracy over confidence, in bins of enough images to mean something.
+
+    Args:
+        diagrams: By model.
+        styles: Of these models.
+    """
+    figure, axes = canvas(3.6 + legend_height(list(diagrams)))
+    for name, each in diagrams.items():
+        style, shown = styles[name], each.images >= _MIN_IMAGES
         axes.plot(
-            100.0 * bins[:, 0],
-            100.0 * bins[:, 1],
+            100.0 * each.confidence[shown],
+            100.0 * each.accuracy[shown],
             color=style.colour,
             marker=style.marker,
             linestyle=style.line,

@@ -8,20 +8,17 @@ from matplotlib.figure import Figure
 
 from evaluation.comparison.tables import Row
 from evaluation.reports.figures.style import WIDTH, Style, canvas, grid, legend, legend_height
-from evaluation.results.shift_maps import read_shifts
 
 _WRONG = "#d55e00"
 
 
-def shift_maps(row: Row) -> dict[str, dict[str, np.ndarray]]:
-    """Maps by what they are of, as means over seeds, for each model that has them."""
-    found = {name: read_shifts(each.details) for name, each in row.headlines.items()}
-    return {name: maps for name, maps in found.items() if maps}
+def draw_shift_maps(found: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """A line of maps for each model: the share of wrong predictions at each shift.
 
-
-def draw_shift_maps(row: Row) -> Figure:
-    """A line of maps for each model: how often each shift of the images is answered wrongly."""
-    found = shift_maps(row)
+    Args:
+        found: By model and label, `[2 reach + 1, 2 reach + 1]` accuracies (see
+            `evaluation.results.artifacts.ShiftMap`).
+    """
     names = list(dict.fromkeys(name for maps in found.values() for name in maps))
     panel = WIDTH / len(names)
     figure, axes = canvas(
@@ -37,9 +34,10 @@ def draw_shift_maps(row: Row) -> Figure:
         line[0].set_title(" ")
         line[0].text(0.0, 1.05, model, transform=line[0].transAxes).set_in_layout(False)
         for axis, name in zip(line, names, strict=True):
-            _draw_map(axis, maps[name])
+            if name in maps:
+                _draw_map(axis, maps[name])
     for axis, name in zip(axes[-1], names, strict=True):
-        axis.set_xlabel(name.rstrip(",").replace(", ", ",\n"), fontsize=8)
+        axis.set_xlabel(name.replace(", ", ",\n"), fontsize=8)
     figure.supxlabel("Shift along x, pixels", fontsize=9.5)
     figure.supylabel("Shift along y, pixels", fontsize=9.5)
     return figure
@@ -59,11 +57,11 @@ def _draw_map(axis, right: np.ndarray) -> None:
 
 def consistencies(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Rows of consistency, each with the row of clean accuracy; for two models at least."""
-    clean = [row for row in rows if (row.suite, row.metric) == ("clean", "accuracy")]
+    clean = [row for row in rows if (row.suite, row.metric.name) == ("clean", "accuracy")]
     return [
         (row, accuracy)
         for row in rows
-        if (row.suite, row.metric) == ("small_shifts", "consistency")
+        if (row.suite, row.metric.name) == ("small_shifts", "consistency")
         for accuracy in clean
         if len(row.headlines.keys() & accuracy.headlines.keys()) > 1
     ]

@@ -51,7 +51,7 @@ _DARK_STYLE = (
 
 
 class Style(NamedTuple):
-    """How a model is drawn."""
+    """Colour, marker and line of a model."""
 
     colour: str
     marker: str

@@ -7,7 +7,6 @@ import numpy as np
 
 from evaluation.comparison.summary import Headline
 from evaluation.comparison.tables import Row, Table
-from evaluation.metrics.moments import is_of_card
 from evaluation.reports.figures import glance
 from evaluation.reports.figures.figures import Drawing
 from evaluation.reports.figures.style import Style
@@ -17,16 +16,17 @@ from evaluation.reports.formatting import (
     TIE_NOTE,
     Format,
     mark_of,
+    name_axis,
     name_row,
     name_seeds,
     name_strength,
+    show_detail,
     show_p_value,
     verdict,
 )
 from evaluation.reports.html.elements import Html, element, join, table
 from evaluation.reports.html.pictures import data_uri, strip
-from evaluation.results.answers import is_of_answers
-from evaluation.results.shift_maps import is_of_map
+from evaluation.results.artifacts import Images
 
 _LARGER = 2  # times the size of sample images
 
@@ -66,10 +66,11 @@ def suite(
     numbers = [part for row in rows for part in _numbers(row)]
     contests = [_contests(row) for row in rows if row.contests]
     pictures = {
-        f"{model}: {name}": shown
+        f"{model}: {shown.label}": shown.images
         for row in rows
         for model, found in row.headlines.items()
-        for name, shown in found.pictures.items()
+        for shown in found.artifacts
+        if isinstance(shown, Images)
     }
     shown = element("div", *figures, class_="figures")
     parts = [shown if figures else headlines(content, rows, styles)]
@@ -107,30 +108,29 @@ def samples(images: Mapping[str, np.ndarray]) -> Html:
 
 
 def facts(content: Table) -> Html:
-    """What was measured, of what, where and when."""
-    trainings = {record.facts["run"]: record.facts for record in content.records}
+    """Provenance of a table: trainings, data, machines and definitions."""
+    trainings = {record.provenance.run: record.provenance for record in content.records}
     environments: dict[str, list[str]] = {}
-    for record in content.records:
-        described = {k: v for k, v in record.facts["environment"].items() if k != "started"}
+    for of in (record.provenance for record in content.records):
+        described = {k: v for k, v in of.environment.items() if k != "started"}
         runs = environments.setdefault(json.dumps(described, sort_keys=True), [])
-        runs += [record.facts["run"]] if record.facts["run"] not in runs else []
-    seconds = {
-        run: sum(r.facts["seconds"] for r in content.records if r.facts["run"] == run)
-        for run in trainings
-    }
+        runs += [of.run] if of.run not in runs else []
+    seconds = dict.fromkeys(trainings, 0.0)
+    for record in content.records:
+        seconds[record.provenance.run] += record.seconds
     header = ["run", "model", "seed", "checkpoint", "step", "parameters", "weights", "evaluation"]
     rows = [
         [
             run,
-            known["model"],
-            "not known" if known["seed"] is None else str(known["seed"]),
-            known["checkpoint"],
-            _plain(known["step"]),
-            _plain(known["parameters"]),
-            _checksum(known["weights"]),
+            of.model,
+            "not known" if of.seed is None else str(of.seed),
+            str(of.checkpoint),
+            _plain(of.step),
+            _plain(of.parameters),
+            _checksum(of.weights),
             f"{seconds[run]:,.1f} s",
         ]
-        for run, known in trainings.items()
+        for run, of in trainings.items()
     ]
     limit = f"the first {content.limit:,} drawn" if content.limit else "all"
     data = f"Data: {content.dataset}, test images: {limit}, checksum "
@@ -221,21 +221,19 @@ def _numbers_of(found: Headline, show: Format) -> list[str]:
 
 
 def _detail_names(row: Row) -> list[str]:
-    names = dict.fromkeys(name for found in row.headlines.values() for name in found.details)
-    drawn = (is_of_answers, is_of_map, is_of_card)
-    return [name for name in names if not any(is_part(name) for is_part in drawn)]
+    return list(dict.fromkeys(name for each in row.headlines.values() for name in each.details))
 
 
 def _details_of(row: Row, found: Headline) -> list[str]:
     return [
-        Format(row).number(found.details[name]) if name in found.details else ""
+        show_detail(row, found.details[name]) if name in found.details else ""
         for name in _detail_names(row)
     ]
 
 
 def _curve(row: Row) -> Html:
     points, show = next(iter(row.headlines.values())).points, Format(row)
-    header = [row.axis or "strength", *row.headlines]
+    header = [name_axis(row), *row.headlines]
     rows = []
     for k, point in enumerate(points):
         cells = [
@@ -247,7 +245,7 @@ def _curve(row: Row) -> Html:
             )
             for at in (found.points[k] for found in row.headlines.values())
         ]
-        rows.append([name_strength(point.strength, row.axis), *cells])
+        rows.append([name_strength(point.strength, row), *cells])
     return table(f"{name_row(row)}: at every strength", header, rows)
 
 
@@ -281,10 +279,14 @@ def _environment(described: str, runs: Sequence[str]) -> Html:
 
 def _definitions(content: Table) -> Html:
     rows = [
-        [name_row(row), row.axis, _prose(json.dumps(row.parameters, ensure_ascii=False))]
+        [
+            name_row(row),
+            name_axis(row) if row.axis else "",
+            _prose(json.dumps(row.definition, ensure_ascii=False)),
+        ]
         for row in content.rows
     ]
-    return table("What the conditions are", ["condition", "strength", "parameters"], rows)
+    return table("What the conditions are", ["condition", "strength", "definition"], rows)
 
 
 def _folded(title: str, parts: Sequence[Html]) -> Html:

@@ -1,1 +1,1 @@
-"""Suites of clean images: accuracy, calibration, mistakes, cost."""
+"""Suites of clean images: accuracy, calibration, misclassifications, cost."""

@@ -1,4 +1,4 @@
-"""Whether the model is right as often as it says: expected calibration error."""
+"""Expected calibration error: the gap between confidence and accuracy."""
 
 import numpy as np
 
@@ -12,17 +12,20 @@ from evaluation.model import (
     probability_field,
     to_probabilities,
 )
-from evaluation.results.answers import reliability_details
+from evaluation.results.artifacts import ReliabilityDiagram
+from evaluation.results.quantities import Metric
 from evaluation.results.result import Result
+
+CALIBRATION_ERROR = Metric("calibration error", higher_is_better=False)
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
-    """Expected calibration error on all test images (see `evaluation.metrics.calibration`).
+    """Measures the calibration error on all test images (see `evaluation.metrics.calibration`).
 
     The probabilities are the model's own, or the softmax of its logits.
 
     Returns:
-        The result; its details are a reliability diagram.
+        The result, with a reliability diagram.
     """
     field = probability_field(as_predictor(predict))
     test = dataset.test
@@ -33,12 +36,12 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
     source = "the model's own" if field == PROBABILITIES else "softmax"
     return Result(
         suite="calibration",
-        metric="calibration error",
+        metric=CALIBRATION_ERROR,
         value=found.error,
         interval=found.interval,
         interval_method="bootstrap over images 95 %",
         count=len(hits),
         data_checksum=test.checksum,
-        details=reliability_details(confidence, hits),
-        parameters={"bins": BINS, "confidence": source},
+        definition={"bins": BINS, "confidence": source},
+        artifacts=(ReliabilityDiagram.of(confidence, hits),),
     )

@@ -1,38 +1,43 @@
-"""Which classes are taken for which."""
+"""Confusion matrix, and the number of misclassified test images."""
+
+import dataclasses
 
 import numpy as np
 
 from data.dataset import Dataset
+from evaluation.metrics.classification import MAX_DRAWN_CLASSES
 from evaluation.model import Predict, predict_split
-from evaluation.results.answers import confusion_details
+from evaluation.results.artifacts import ConfusionMatrix
+from evaluation.results.quantities import Metric
 from evaluation.results.result import Result
-from evaluation.statistics.intervals import wilson_interval
+from evaluation.statistics.intervals import NOT_NEGATIVE, wilson_interval
 
-# A larger matrix cannot be read.
-_MOST_CLASSES = 20
+ERRORS = Metric("errors", "images", higher_is_better=False, bounds=NOT_NEGATIVE)
+"""Misclassified images; of a result it is bounded by their number."""
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
-    """The number of test images that are taken for another class.
+    """Counts misclassified test images.
 
     Returns:
-        The result; its details are the confusion matrix, if there are few enough classes to see.
+        The result, with the confusion matrix of no more than `MAX_DRAWN_CLASSES` classes.
     """
     test = dataset.test
     found = predict_split(predict, test, "logits", batch_size=batch_size, name="confusions")
-    answers = np.argmax(found["logits"], axis=-1)
-    wrong = int(np.sum(answers != test.labels))
+    predictions = np.argmax(found["logits"], axis=-1)
+    wrong = int(np.sum(predictions != test.labels))
     low, high = wilson_interval(wrong, len(test))
-    few = dataset.num_classes <= _MOST_CLASSES
+    matrix = ()
+    if dataset.num_classes <= MAX_DRAWN_CLASSES:
+        matrix = (ConfusionMatrix.of(test.labels, predictions, dataset.num_classes),)
     return Result(
         suite="confusions",
-        metric="errors",
-        unit="images",
+        metric=dataclasses.replace(ERRORS, bounds=(0.0, float(len(test)))),
         value=float(wrong),
         interval=(low * len(test), high * len(test)),
         interval_method="Wilson 95 %",
         count=len(test),
         data_checksum=test.checksum,
-        details=confusion_details(test.labels, answers, dataset.num_classes) if few else {},
-        parameters={"classes": dataset.num_classes},
+        definition={"classes": dataset.num_classes},
+        artifacts=matrix,
     )

@@ -1,1 +1,1 @@
-"""Suites of images that somebody chose to mislead the model."""
+"""Suites of adversarial images."""

@@ -1,10 +1,10 @@
-"""Accuracy on images changed by an adversary who knows the model: FGSM and PGD.
+"""Robust accuracy under white-box attacks: FGSM and PGD.
 
 Every attack is made with two losses, cross-entropy and margin, on the model's unnormalised
-log-probabilities (logarithms of lengths for capsules), and an image counts as fooled if either
-fools the model. What speaks against trusting a number stands beside it: gradients that vanish or
-are undefined, an attack that does not get stronger with its radius, or one that fails where any
-change is allowed (Carlini et al., 2019).
+log-probabilities (logarithms of lengths for capsules), and succeeds on an image if either fools the
+model. Signs that a number cannot be trusted are its flags: gradients that vanish or are undefined,
+an attack that does not get stronger with its radius, or one that fails where any change is allowed
+(Carlini et al., 2019).
 """
 
 import itertools
@@ -22,20 +22,28 @@ from evaluation.attacks.gradient import (
     fgsm,
     pgd,
 )
+from evaluation.metrics.classification import ROBUST_ACCURACY
 from evaluation.model import Differentiable, Predictor
+from evaluation.results.artifacts import Images
+from evaluation.results.quantities import Axis, shares
 from evaluation.results.result import Result, rate
 
 EXPENSIVE = True
 REQUIRES = ("images", "differentiable")
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 LENGTHS = (0.0, 0.5, 1.0, 2.0, 3.0)
-# At the full range of grey levels an attack can paint any image, so no model should stand.
+PIXELS = Axis("largest change of a pixel", "of the full range", identity=0.0)
+LENGTH = Axis("length of the change", identity=0.0)
+# At the full range of grey levels an attack can reach any image, so no model should withstand it.
 _FULL_RANGE = 1.0
-_ROOM = 0.01
+# Of accuracy from one radius to a larger one.
+_MAX_RISE = 0.01
+# Share of images without a gradient.
+_MAX_STILL = 0.01
 
 
 def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """Accuracy under FGSM and PGD over the largest change of a pixel, and PGD over its length."""
+    """Measures accuracy under FGSM and PGD over the change of a pixel, and PGD over its length."""
     model = predict.differentiable
     assert model is not None  # as required
     results = []
@@ -46,23 +54,21 @@ def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[R
             results.append(
                 rate(
                     "adversarial",
-                    "robust accuracy",
-                    ~each.fooled,
+                    ROBUST_ACCURACY,
+                    ~each.misled,
                     dataset.test,
-                    details={"images without a gradient": float(np.mean(each.without_gradient))},
-                    pictures={f"{condition}, {radius:g}": each.images[:SHOWN]},
+                    details=shares(images_without_a_gradient=float(np.mean(each.without_gradient))),
+                    artifacts=(Images(each.images[:SHOWN], label=f"{condition}, {radius:g}"),),
                     condition=condition,
                     axis=axis,
                     strength=radius,
                     flags=(*flags, *each.flags()),
-                    parameters={
+                    definition={
                         "norm": attacks[0].norm,
                         "steps": attacks[0].steps,
                         "relative step": attacks[0].relative_step,
                         "random start": attacks[0].random_start,
                         "losses": list(LOSSES),
-                        "strengths": list(radii),
-                        "identity": 0.0,
                     },
                 )
             )
@@ -70,12 +76,11 @@ def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[R
 
 
 def _plan():
-    """Name, axis, radii and attacks of each condition."""
-    pixels, length = "largest change of a pixel, of the full range", "length of the change"
+    """Lists name, axis, radii and attacks of each condition."""
     return (
-        ("FGSM", pixels, EPSILONS, [fgsm(loss) for loss in LOSSES]),
-        ("PGD", pixels, EPSILONS, [pgd("inf", loss) for loss in LOSSES]),
-        ("PGD, Euclidean", length, LENGTHS, [pgd("2", loss) for loss in LOSSES]),
+        ("FGSM", PIXELS, EPSILONS, [fgsm(loss) for loss in LOSSES]),
+        ("PGD", PIXELS, EPSILONS, [pgd("inf", loss) for loss in LOSSES]),
+        ("PGD, Euclidean", LENGTH, LENGTHS, [pgd("2", loss) for loss in LOSSES]),
     )
 
 
@@ -91,19 +96,19 @@ def _attack(
 
 
 def _suspicions(model, dataset, attacks, found, batch_size) -> tuple[str, ...]:
-    """Why the accuracies may be too high."""
+    """Lists signs that the accuracies are too high."""
     flags = []
-    rates = [float(np.mean(~each.fooled)) for each in found.values()]
-    if any(after > before + _ROOM for before, after in itertools.pairwise(rates)):
+    rates = [float(np.mean(~each.misled)) for each in found.values()]
+    if any(after > before + _MAX_RISE for before, after in itertools.pairwise(rates)):
         flags.append("a larger radius fools fewer images: gradients may mislead")
     still = float(np.mean(next(iter(found.values())).without_gradient))
-    if still > _ROOM:
+    if still > _MAX_STILL:
         flags.append(f"{100 * still:.0f} % of the images have no gradient to follow")
     if attacks[0].norm == "inf" and attacks[0].steps > 1:
-        stand = np.mean(~_attack(model, dataset, attacks, _FULL_RANGE, batch_size).fooled)
+        stand = np.mean(~_attack(model, dataset, attacks, _FULL_RANGE, batch_size).misled)
         if stand > 1.0 / dataset.num_classes:
             flags.append(
-                f"{100 * stand:.0f} % of the images stand where any change is allowed: "
+                f"{100 * stand:.0f} % of the images withstand where any change is allowed: "
                 "gradients may be masked"
             )
     return tuple(flags)

@@ -20,7 +20,7 @@ _SCALES = (0.8, 1.2)
 
 
 def draw(key: Key[Array, ""], image: Image) -> tuple[Matrix, Float[Array, "2"]]:
-    """A random matrix and shift for an image; see `evaluation.perturbations.affine.move`."""
+    """Draws a matrix and a shift for an image; see `evaluation.perturbations.affine.move`."""
     angle_key, shear_key, scale_key, place_key = jax.random.split(key, 4)
     angle = jax.random.uniform(angle_key, minval=-_ROTATION, maxval=_ROTATION)
     slant = jax.random.uniform(shear_key, minval=-_SHEAR, maxval=_SHEAR)
@@ -31,7 +31,7 @@ def draw(key: Key[Array, ""], image: Image) -> tuple[Matrix, Float[Array, "2"]]:
 
 
 def _anywhere(key, image, matrix):
-    """A random shift that keeps all ink in the frame, or centres it where there is no room."""
+    """Draws a shift that keeps all ink in the frame, or centres it where there is no room."""
     size = jnp.array([image.shape[1], image.shape[0]])
     y, x = jnp.indices(image.shape[:2])
     points = jnp.stack([x, y], axis=-1) - (size - 1) / 2.0
@@ -48,7 +48,7 @@ def _anywhere(key, image, matrix):
 
 CURVE = Curve(
     distort=lambda image, key, _: move(image, *draw(key, image)),
-    parameters={
+    definition={
         "rotation": [-_ROTATION, _ROTATION],
         "shear": [-_SHEAR, _SHEAR],
         "scale of each axis": list(_SCALES),
@@ -62,7 +62,7 @@ CURVE = Curve(
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """Accuracy in the frame that the model was trained on.
+    """Measures accuracy in the frame that the model was trained on.
 
     affNIST has frames of 40x40 pixels, and so has this for a model trained on such; in a smaller
     frame there is less room to move. One fixed draw for each image.
@@ -71,5 +71,5 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
 
 
 def examples(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Images, each under its own map."""
+    """Shows images, each under its own map."""
     return {"affine": next(iter(show([CURVE], images).values()))}

@@ -95,10 +95,10 @@ CURVES = (
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """Accuracy under each corruption."""
+    """Measures accuracy under each corruption."""
     return measure("corruptions", CURVES, predict, dataset, batch_size=batch_size)
 
 
 def examples(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Images under each corruption."""
+    """Shows images under each corruption."""
     return show(CURVES, images)

@@ -1,4 +1,4 @@
-"""Accuracy on test images that are bent: a spline through control points that move at random."""
+"""Accuracy on elastically distorted test images, by a spline with random control points."""
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ from data.dataset import Dataset
 from evaluation.model import Predict
 from evaluation.perturbations.affine import SAMPLING, resample
 from evaluation.perturbations.curve import SEED, Curve, measure, show
+from evaluation.results.quantities import Axis
 from evaluation.results.result import Result
 from stn.transforms import ThinPlateSpline
 
@@ -23,19 +24,18 @@ def _bend(image, key, pixels):
 
 CURVE = Curve(
     distort=_bend,
-    parameters={
+    definition={
         "control points": "4 x 4 of a thin-plate spline, Gaussian noise in x and y",
         "seed": SEED,
         **SAMPLING,
     },
-    axis="standard deviation of the control points, pixels",
+    axis=Axis("standard deviation of the control points", "pixels", identity=0.0),
     strengths=(0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
-    identity=0.0,
 )
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """Accuracy with control points moved by noise of 0 to 3 pixels.
+    """Measures accuracy with control points moved by noise of 0 to 3 pixels.
 
     An image bends the same way at every strength. Noise of 1.5 pixels is that of the elastically
     distorted digits of Jaderberg et al. (2015), appendix A.4.
@@ -44,5 +44,5 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
 
 
 def examples(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Images at every strength."""
+    """Shows images at every strength."""
     return show([CURVE], images)

@@ -1,4 +1,4 @@
-"""Accuracy on test images seen at a slant: each corner of the frame moves at random."""
+"""Accuracy on test images in random perspective: each corner of the frame moves."""
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ from data.distortions import CORNERS, corners_to
 from evaluation.model import Predict
 from evaluation.perturbations.affine import SAMPLING, resample
 from evaluation.perturbations.curve import SEED, Curve, measure, show
+from evaluation.results.quantities import Axis
 from evaluation.results.result import Result
 from stn.transforms import Projective
 
@@ -23,15 +24,14 @@ def _tilt(image, key, pixels):
 
 CURVE = Curve(
     distort=_tilt,
-    parameters={"corners": "Gaussian noise in x and y", "seed": SEED, **SAMPLING},
-    axis="standard deviation of the corners, pixels",
+    definition={"corners": "Gaussian noise in x and y", "seed": SEED, **SAMPLING},
+    axis=Axis("standard deviation of the corners", "pixels", identity=0.0),
     strengths=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
-    identity=0.0,
 )
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """Accuracy with corners moved by noise of 0 to 5 pixels.
+    """Measures accuracy with corners moved by noise of 0 to 5 pixels.
 
     An image's corners move the same way at every strength. Noise of 5 pixels is that of the
     projected digits of Jaderberg et al. (2015), appendix A.4.
@@ -40,5 +40,5 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
 
 
 def examples(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Images at every strength."""
+    """Shows images at every strength."""
     return show([CURVE], images)

@@ -1,4 +1,4 @@
-"""Accuracy on test images that are turned about their centre, by angles of a full circle.
+"""Accuracy on test images rotated about their centre, over a full circle.
 
 Half a turn is the same either way and is measured once.
 """
@@ -9,24 +9,24 @@ from data.dataset import Dataset
 from evaluation.model import Predict
 from evaluation.perturbations.affine import SAMPLING, move, turn
 from evaluation.perturbations.curve import Curve, measure, show
+from evaluation.results.quantities import Axis
 from evaluation.results.result import Result
 
 REQUIRES = ("images",)
 
 CURVE = Curve(
     distort=lambda image, key, angle: move(image, turn(angle)),
-    parameters={"positive": "counter-clockwise as seen", "about": "the centre", **SAMPLING},
-    axis="angle, degrees",
+    definition={"positive": "counter-clockwise as seen", "about": "the centre", **SAMPLING},
+    axis=Axis("angle", "degrees", identity=0.0),
     strengths=tuple(float(angle) for angle in range(-165, 181, 15)),
-    identity=0.0,
 )
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """Accuracy at -165 to 180 degrees in steps of 15."""
+    """Measures accuracy at -165 to 180 degrees in steps of 15."""
     return measure("rotation", [CURVE], predict, dataset, batch_size=batch_size)
 
 
 def examples(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Images at every angle."""
+    """Shows images at every angle."""
     return show([CURVE], images)

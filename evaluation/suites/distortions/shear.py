@@ -1,4 +1,4 @@
-"""Accuracy on test images that are slanted about their centre."""
+"""Accuracy on test images sheared about their centre."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +7,7 @@ from data.dataset import Dataset
 from evaluation.model import Predict
 from evaluation.perturbations.affine import SAMPLING, move
 from evaluation.perturbations.curve import Curve, measure, show
+from evaluation.results.quantities import Axis
 from evaluation.results.result import Result
 
 REQUIRES = ("images",)
@@ -14,18 +15,17 @@ REQUIRES = ("images",)
 CURVE = Curve(
     # y points down, so the top goes right.
     distort=lambda image, key, slant: move(image, jnp.array([[1.0, -slant], [0.0, 1.0]])),
-    parameters={"positive": "the top goes right", "about": "the centre", **SAMPLING},
-    axis="shear, pixels per row",
+    definition={"positive": "the top goes right", "about": "the centre", **SAMPLING},
+    axis=Axis("shear", "pixels per row", identity=0.0),
     strengths=(-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6),
-    identity=0.0,
 )
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """Accuracy at shears of -0.6 to 0.6 along x."""
+    """Measures accuracy at shears of -0.6 to 0.6 along x."""
     return measure("shear", [CURVE], predict, dataset, batch_size=batch_size)
 
 
 def examples(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Images at every shear."""
+    """Shows images at every shear."""
     return show([CURVE], images)

@@ -1,4 +1,4 @@
-"""Accuracy on test images that are shifted in whole pixels within their own frame."""
+"""Accuracy on test images shifted by whole pixels within their own frame."""
 
 import dataclasses
 
@@ -10,6 +10,7 @@ from evaluation.applicability import NotApplicable
 from evaluation.model import Predict
 from evaluation.perturbations.affine import SAMPLING, move
 from evaluation.perturbations.curve import Curve, measure, show
+from evaluation.results.quantities import Axis, shares
 from evaluation.results.result import Result
 
 REQUIRES = ("images",)
@@ -20,10 +21,10 @@ _MARGIN = 6
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """Accuracy at shifts along x (positive to the right) and along y (positive down).
+    """Measures accuracy at shifts along x (positive to the right) and along y (positive down).
 
     The range grows with the frame: 8 pixels either way at 28, 12 at 40, 24 at 60. As part of an
-    image leaves its frame, each result has the share of ink that stays, over all images, beside it.
+    image leaves its frame, each result has the share of ink that stays, as a detail.
 
     Raises:
         NotApplicable: for images of less than 20 pixels.
@@ -34,13 +35,15 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     curves = _curves(images.shape[1:3])
     results = measure("translation", curves, predict, dataset, batch_size=batch_size)
     return [
-        dataclasses.replace(result, details={"ink in the frame": _ink_that_stays(images, result)})
+        dataclasses.replace(
+            result, details=shares(ink_in_the_frame=_ink_that_stays(images, result))
+        )
         for result in results
     ]
 
 
 def examples(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Images at every shift."""
+    """Shows images at every shift."""
     return show(_curves(images.shape[1:3]), images)
 
 
@@ -54,11 +57,10 @@ def _curves(size):
     return [
         Curve(
             distort=distort,
-            parameters={"positive": "right, down", **SAMPLING},
+            definition={"positive": "right, down", **SAMPLING},
             condition=condition,
-            axis="shift, pixels",
+            axis=Axis("shift", "pixels", identity=0.0),
             strengths=tuple(float(_step(length) * k) for k in steps),
-            identity=0.0,
         )
         for condition, (length, distort) in shifts.items()
     ]

@@ -1,1 +1,1 @@
-"""Suites that look at what layers, features and scores hold."""
+"""Suites of the information in layers, features and scores."""

@@ -1,15 +1,16 @@
-"""Does the answer change where it should, and not where it should not?
+"""Selectivity: change of predictions by scrambles of an image against that by a small affine map.
 
 An image is scrambled, its quadrants or the blocks of a four by four grid exchanged at random, and,
-on its own, mapped by a small affine map. A good classifier gives up its answer in the first case
+on its own, mapped by a small affine map. A good classifier changes its prediction in the first case
 and keeps it in the second. The change of an image is the total variation distance between the
 probabilities before and after, from 0 to 1; selectivity is the mean change by the scramble over the
 mean change by the small map. Probabilities that are never close to 0 or 1, such as the shares of
-capsules' lengths, change a little under any map, and the ratio is small whatever is answered: read
-it beside the answers that changed, which do not depend on how sure a model is.
+capsules' lengths, change a little under any map, and the ratio is small whatever the predictions:
+read it with the predictions that changed, which do not depend on confidence.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from jax import lax
 
 from data.dataset import Dataset, Split
 from evaluation.applicability import NotApplicable
+from evaluation.metrics.classification import MAX_DRAWN_CLASSES
 from evaluation.model import (
     PROBABILITIES,
     Predict,
@@ -29,18 +31,30 @@ from evaluation.model import (
 )
 from evaluation.perturbations.affine import SAMPLING, Image, move, turn
 from evaluation.perturbations.curve import SEED, distort_all, show_one
-from evaluation.results.answers import confusion_details
+from evaluation.results.artifacts import ConfusionMatrix
+from evaluation.results.quantities import Metric
 from evaluation.results.result import Result, mean, rate
-from evaluation.statistics.intervals import paired_interval
+from evaluation.statistics.intervals import NOT_NEGATIVE, paired_interval
 
 SUITE = "selectivity"
 REQUIRES = ("images",)
 SMALL = "small map"
+# A prediction should survive the small map. A scramble has no better side: what is left of an image
+# after one may still be of its class, or of any other.
+PREDICTIONS_CHANGED = {
+    SMALL: Metric("predictions changed", higher_is_better=False),
+    **dict.fromkeys(("quadrants", "blocks"), Metric("predictions changed")),
+}
+PROBABILITIES_CHANGED = {
+    SMALL: Metric("change of the probabilities", higher_is_better=False),
+    **dict.fromkeys(("quadrants", "blocks"), Metric("change of the probabilities")),
+}
+# A ratio that a less confident model lowers, whatever it predicts.
+SELECTIVITY = Metric("selectivity", "times", bounds=NOT_NEGATIVE)
 # Of the small map: degrees, slant, share of the size, pixels; uniform, either way.
 _ROTATION, _SHEAR, _SCALE, _SHIFT = 5.0, 0.05, 0.05, 1.0
-# Less than float32 can tell from no change at all.
-_SMALLEST = 1e-6
-_MOST_CLASSES = 20  # as in the suite `confusions`
+# Below the resolution of float32.
+_EPS = 1e-6
 
 
 def scramble(image: Image, key, side: int) -> Image:
@@ -82,7 +96,7 @@ CHANGES = {SMALL: _small_map, **SCRAMBLES}
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """How much each change does to the answers, and selectivity for each scramble.
+    """Measures changes of the predictions, and selectivity for each scramble.
 
     The probabilities are the model's own, brought to a sum of one, or the softmax of its logits.
 
@@ -116,16 +130,18 @@ def _results(before: np.ndarray, after: dict[str, np.ndarray], dataset: Dataset)
     test = dataset.test
     distances = {name: np.sum(np.abs(p - before), axis=-1) / 2.0 for name, p in after.items()}
     for name, probabilities in after.items():
-        answers = np.argmax(probabilities, axis=-1)
-        few = name != SMALL and dataset.num_classes <= _MOST_CLASSES
+        predictions = np.argmax(probabilities, axis=-1)
+        matrix = ()
+        if name != SMALL and dataset.num_classes <= MAX_DRAWN_CLASSES:
+            matrix = (ConfusionMatrix.of(test.labels, predictions, dataset.num_classes),)
         yield rate(
             SUITE,
-            "answers changed",
-            answers != np.argmax(before, axis=-1),
+            PREDICTIONS_CHANGED[name],
+            predictions != np.argmax(before, axis=-1),
             test,
-            details=confusion_details(test.labels, answers, dataset.num_classes) if few else {},
             condition=name,
-            parameters=_parameters(),
+            definition=_definition(),
+            artifacts=matrix,
         )
     for name, each in distances.items():
         yield _change(name, each.astype(np.float32), test)
@@ -135,11 +151,11 @@ def _results(before: np.ndarray, after: dict[str, np.ndarray], dataset: Dataset)
 def _change(name: str, distances: np.ndarray, test: Split) -> Result:
     return mean(
         SUITE,
-        "change of the probabilities",
+        PROBABILITIES_CHANGED[name],
         distances,
         test,
         condition=name,
-        parameters=_parameters(),
+        definition=_definition(),
     )
 
 
@@ -148,37 +164,36 @@ def _ratios(distances: dict[str, np.ndarray], test: Split) -> Iterator[Result]:
         pair = (distances[name], distances[SMALL])
         yield Result(
             suite=SUITE,
-            metric="selectivity",
+            metric=SELECTIVITY,
             value=selectivity(*pair),
             interval=paired_interval(selectivity, *pair),
             interval_method="paired bootstrap 95 %",
             count=len(test),
             data_checksum=test.checksum,
-            unit="times",
             condition=name,
-            parameters=_parameters(),
+            definition=_definition(),
             flags=_flags(*(float(each.mean()) for each in pair)),
         )
 
 
 def selectivity(scrambled: np.ndarray, moved: np.ndarray) -> float:
-    """Mean change by a scramble over mean change by a small map; 0 where a scramble does nothing.
+    """Divides the mean change by a scramble by that by a small map; 0 if a scramble does nothing.
 
     Args:
         scrambled: `[images]`, each image's change by the scramble.
         moved: Likewise, by the small map.
     """
     change = float(scrambled.mean())
-    return 0.0 if change < _SMALLEST else change / max(float(moved.mean()), _SMALLEST)
+    return 0.0 if change < _EPS else change / max(float(moved.mean()), _EPS)
 
 
 def _flags(scrambled: float, moved: float) -> tuple[str, ...]:
-    if max(scrambled, moved) < _SMALLEST:
-        return ("nothing changes the answers: a selectivity of 0 stands for none",)
-    return ("the small map changes nothing: no ratio",) if moved < _SMALLEST else ()
+    if max(scrambled, moved) < _EPS:
+        return ("no image changes the predictions: a selectivity of 0 stands for none",)
+    return ("the small map changes nothing: no ratio",) if moved < _EPS else ()
 
 
-def _parameters() -> dict:
+def _definition() -> dict[str, Any]:
     return {
         "scrambles": "blocks of a 2x2 and a 4x4 grid, every block elsewhere",
         "small map": f"rotation {_ROTATION} degrees, shear {_SHEAR}, scales of each axis {_SCALE}, "
@@ -190,7 +205,7 @@ def _parameters() -> dict:
 
 
 def examples(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Images, changed in each way; nothing of images that the suite does not apply to."""
+    """Shows images, changed in each way; nothing of images that the suite does not apply to."""
     if min(images.shape[1:3]) < 4:
         return {}
     return {name: show_one(change, images, None) for name, change in CHANGES.items()}

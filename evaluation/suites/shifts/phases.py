@@ -1,7 +1,7 @@
-"""Accuracy at every shift by less than four pixels, in the order in which training takes them.
+"""Accuracy at every shift by less than four pixels, in the order of training.
 
-A network that was trained on the first m phases (`--config phases:m`) has seen the shifts before m
-and none from there on.
+A network that was trained on the first m phases (`--config phases:m`) was trained on the shifts
+before m and on none from there on.
 """
 
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from data.augmentation import phase_offsets, shift_images
 from data.dataset import Dataset
 from evaluation.model import Predict
 from evaluation.perturbations.curve import Curve, measure, show
+from evaluation.results.quantities import Axis
 from evaluation.results.result import Result
 
 REQUIRES = ("images",)
@@ -26,22 +27,21 @@ def _shift(image, key, phase):
 
 CURVE = Curve(
     distort=_shift,
-    parameters={
+    definition={
         "rows down and columns right of each phase": _OFFSETS.tolist(),
         "interpolation": "none",
         "padding": "zeros",
     },
-    axis="phase in training's order",
+    axis=Axis("phase in training's order", identity=0.0),
     strengths=tuple(float(phase) for phase in range(_STRIDE**2)),
-    identity=0.0,
 )
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """Accuracy at the 16 shifts of 0 to 3 pixels down and to the right."""
+    """Measures accuracy at the 16 shifts of 0 to 3 pixels down and to the right."""
     return measure("phases", [CURVE], predict, dataset, batch_size=batch_size)
 
 
 def examples(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Images at every shift."""
+    """Shows images at every shift."""
     return show([CURVE], images)

@@ -1,4 +1,4 @@
-"""Whether one pass over a large image says what passes over all of its windows would.
+"""Agreement of one pass over a large image with a pass over each of its windows.
 
 A convolutional network is a function of windows that shares its work between them (Sermanet et al.,
 2014; Bertinetto et al., 2016): without padding, a layer's map of a large image has the map of every
@@ -17,18 +17,23 @@ from data.dataset import Dataset, Split
 from evaluation.applicability import NotApplicable
 from evaluation.metrics.equivariance import cumulative_strides, on_host, relative_distance
 from evaluation.model import Activations, Predictor, predict_all
+from evaluation.results.quantities import Metric, shares
 from evaluation.results.result import Result, mean
+from evaluation.statistics.intervals import NOT_NEGATIVE
 
 REQUIRES = ("images", "activations")
-_CANVASES = 25
+DISTANCE_OF_WINDOWS = Metric(
+    "distance of windows", "of the map", higher_is_better=False, bounds=NOT_NEGATIVE
+)
+_MAX_CANVASES = 25
 _SIDE = 2  # images along each side of a canvas
-# Of what float32 keeps of a map: its largest value is 1.
-_TOLERANCE = 1e-5
+# Rounding errors of float32, where the largest value of a map is 1.
+_EPS = 1e-5
 _LAST = "last layer"
 
 
 def evaluate(predict: Predictor, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """Distance between the windows' own maps and those inside the maps of canvases.
+    """Measures the distance of the windows' own maps from those inside the maps of canvases.
 
     A canvas has four test images, two by two; nine windows of the size of an image lie in it, at
     its corners, in its middle and between these, moved to multiples of the stride. There are 25
@@ -68,7 +73,7 @@ def compare(
     canvases: np.ndarray,
     window: tuple[int, ...],
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """How far the maps of windows are from those inside the maps of canvases.
+    """Compares the maps of windows with those inside the maps of canvases.
 
     Args:
         activations: Of the model.
@@ -99,7 +104,7 @@ def compare(
 def _corners(
     size: tuple[int, ...], window: tuple[int, ...], step: int
 ) -> Iterator[tuple[int, int]]:
-    """The first row and column of each window: at the edges and halfway, on multiples of a step."""
+    """Places windows at the edges and halfway, on multiples of a step: first row and column."""
     rows, columns = (
         sorted({part * (whole - side) // 2 // step * step for part in range(3)})
         for whole, side in zip(size, window[:2], strict=True)
@@ -108,14 +113,14 @@ def _corners(
 
 
 def _broken(inside: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Share of places where a channel is not the same but for rounding, `[batch]`."""
+    """Measures the share of places where a channel differs by more than rounding, `[batch]`."""
     largest = np.max(np.abs(own), axis=(1, 2, 3), keepdims=True)
-    return np.mean(np.any(np.abs(inside - own) > _TOLERANCE * largest, axis=3), axis=(1, 2))
+    return np.mean(np.any(np.abs(inside - own) > _EPS * largest, axis=3), axis=(1, 2))
 
 
 def _canvases(split: Split) -> tuple[np.ndarray, Split]:
-    """Images side by side, `[count, 2 height, 2 width, channels]`, and the images in them."""
-    count = min(len(split) // _SIDE**2, _CANVASES)
+    """Joins images to `[count, 2 height, 2 width, channels]`; also returns the images in them."""
+    count = min(len(split) // _SIDE**2, _MAX_CANVASES)
     test = split.sample(count * _SIDE**2)
     height, width, channels = test.images.shape[1:]
     grid = test.images.reshape(count, _SIDE, _SIDE, height, width, channels)
@@ -131,12 +136,11 @@ def _results(
         for condition in [f"{name}, stride {stride}"] + [_LAST] * (name == last):
             yield mean(
                 "sliding_window",
-                "distance of windows",
+                DISTANCE_OF_WINDOWS,
                 distances,
                 test,
                 interval_method="bootstrap over canvases 95 %",
-                unit="of the map",
-                details={"share of places that differ": float(np.mean(broken))},
+                details=shares(share_of_places_that_differ=float(np.mean(broken))),
                 condition=condition,
-                parameters={"images in a canvas": _SIDE**2, "windows": "at its edges and halfway"},
+                definition={"images in a canvas": _SIDE**2, "windows": "at its edges and halfway"},
             )

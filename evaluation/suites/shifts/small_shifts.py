@@ -1,9 +1,9 @@
-"""How often answers jump when an image moves by a pixel, and whether they agree between shifts.
+"""Stability of predictions under small moves: jaggedness, flip probability, consistency.
 
-Jaggedness is that of Azulay and Weiss (2019), for the first answer: of ten classes the first five
-would nearly always hold the true one. Consistency is that of Zhang (2019), with shifts drawn for
-each image. A model that always says the same has jaggedness 0 and consistency 1: read them beside
-the accuracy.
+Jaggedness is that of Azulay and Weiss (2019), of the most probable class alone: of ten classes the
+first five would nearly always include the true one. Consistency is that of Zhang (2019), with
+shifts drawn for each image. A model whose predictions are constant has jaggedness 0 and consistency
+1: read them with the accuracy.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import numpy as np
 
 from data.dataset import Dataset, Split
 from evaluation.applicability import NotApplicable
-from evaluation.metrics.stability import flips, jumps, outputs_along
+from evaluation.metrics.stability import flips, jumps
 from evaluation.model import (
     Predict,
     as_predictor,
@@ -24,28 +24,34 @@ from evaluation.model import (
 )
 from evaluation.perturbations.affine import SAMPLING, move, turn
 from evaluation.perturbations.curve import SEED, Curve, Distort, distort_all, show
+from evaluation.perturbations.trajectories import outputs_along
+from evaluation.results.quantities import Axis, Metric, shares
 from evaluation.results.result import Result, mean
+from evaluation.statistics.intervals import NOT_NEGATIVE
 
 REQUIRES = ("images",)
+JAGGEDNESS = Metric("jaggedness", "flips/image", higher_is_better=False, bounds=NOT_NEGATIVE)
+FLIP_PROBABILITY = Metric("flip probability", higher_is_better=False)
+CONSISTENCY = Metric("consistency", higher_is_better=True)
 # Pairs of shifts of each image that are compared.
 _PAIRS = 3
-# Between a frame and what is in its middle at least, of its side: MNIST's digits fill 20 of 28.
+# Least blank margin of a frame, of its side: MNIST's digits fill 20 of 28 pixels.
 _MARGIN = 1 / 7
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
-    """Jaggedness, flip probability and consistency on all test images.
+    """Measures jaggedness, flip probability and consistency on all test images.
 
     Trajectories are shifts along x and along y by single pixels, with blank pixels coming in
-    ("realistic") or what left on the other side ("circular"), rotations by 2 degrees and scalings
-    by 2 %. Shifts reach a seventh of the frame either way, where some ink leaves it: at 4 pixels,
-    0.4 % of that of MNIST's test images along x and 2.3 % along y.
+    ("realistic") or those that left on the other side ("circular"), rotations by 2 degrees and
+    scalings by 2 %. Shifts reach a seventh of the frame either way, where some ink leaves it: at 4
+    pixels, 0.4 % of that of MNIST's test images along x and 2.3 % along y.
 
     The probability of the true class is the model's own, or that of the softmax of its logits.
 
     Raises:
-        NotApplicable: for images of less than 4 pixels along an axis, in which nothing can be
-            moved by one and stay.
+        NotApplicable: for images of less than 4 pixels along an axis, which no shift by a pixel
+            leaves whole.
     """
     test, model = dataset.test, as_predictor(predict)
     reach = round(_MARGIN * min(test.images.shape[1:3]))
@@ -69,7 +75,7 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
 
 
 def examples(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Images at the ends of every trajectory."""
+    """Shows images at the ends of every trajectory."""
     curves = _trajectories(round(_MARGIN * min(images.shape[1:3])))
     ends = {
         name: Curve(curve.distort, {}, name, curve.axis, (curve.strengths[0], curve.strengths[-1]))
@@ -120,50 +126,50 @@ def _trajectories(reach: int) -> dict[str, Curve]:
     factors = tuple(round(0.88 + 0.02 * step, 2) for step in range(13))
     return {
         **{
-            name: Curve(distort, dict(SAMPLING), name, "shift, pixels", pixels)
+            name: Curve(distort, SAMPLING, name, Axis("shift", "pixels"), pixels)
             for name, distort in _MOVES.items()
         },
-        "rotation": Curve(_turned, dict(SAMPLING), "rotation", "angle, degrees", degrees),
-        "scale": Curve(_scaled, dict(SAMPLING), "scale", "factor", factors),
+        "rotation": Curve(_turned, SAMPLING, "rotation", Axis("angle", "degrees"), degrees),
+        "scale": Curve(_scaled, SAMPLING, "scale", Axis("factor"), factors),
     }
 
 
 def _along(
     condition: str, curve: Curve, values: np.ndarray, probabilities: np.ndarray, test: Split
 ) -> list[Result]:
-    """Jaggedness and flip probability of one trajectory."""
-    answers = np.argmax(values, axis=-1)
+    """Measures jaggedness and flip probability of one trajectory."""
+    predictions = np.argmax(values, axis=-1)
     of_truth = np.take_along_axis(probabilities, test.labels[None, :, None], axis=-1)[..., 0]
-    jagged, changed = flips(answers == test.labels), flips(answers)
-    steps = len(answers) - 1
-    parameters = {**curve.parameters, "steps": list(curve.strengths), "first answers": 1}
+    right = predictions == test.labels
+    jagged, changed = flips(right), flips(predictions)
+    steps = len(predictions) - 1
+    definition = {**curve.definition, "steps": list(curve.strengths), "first answers": 1}
     return [
         _mean(
-            "jaggedness",
+            JAGGEDNESS,
             jagged,
             test,
-            unit="flips/image",
             condition=condition,
-            parameters=parameters,
-            details={
-                "flips for each step": float(np.mean(jagged)) / steps,
-                "jump of the true class's probability": float(np.mean(jumps(of_truth))),
-                "accuracy over all steps": float(np.mean(answers == test.labels)),
-            },
+            definition=definition,
+            details=shares(
+                **{
+                    "flips for each step": float(np.mean(jagged)) / steps,
+                    "jump of the true class's probability": np.mean(jumps(of_truth)),
+                    "accuracy over all steps": np.mean(right),
+                }
+            ),
         ),
-        _mean(
-            "flip probability", changed / steps, test, condition=condition, parameters=parameters
-        ),
+        _mean(FLIP_PROBABILITY, changed / steps, test, condition=condition, definition=definition),
     ]
 
 
 def _consistency(
     kind: str, shift: Distort, predict: Predict, test: Split, reach: int, batch_size: int
 ) -> Result:
-    """Share of pairs of random shifts of an image that get the same answer."""
+    """Measures the share of pairs of random shifts of an image with the same prediction."""
     random = np.random.default_rng(SEED)
     offsets = random.integers(-reach, reach + 1, (_PAIRS, 2, len(test), 2))
-    answers = [
+    predictions = [
         [
             np.argmax(
                 predict_all(
@@ -178,17 +184,17 @@ def _consistency(
         ]
         for pair in offsets
     ]
-    agree = np.array([first == second for first, second in answers])
-    right = np.array(answers) == test.labels
+    agree = np.array([first == second for first, second in predictions])
+    right = np.array(predictions) == test.labels
     return _mean(
-        "consistency",
+        CONSISTENCY,
         np.mean(agree, axis=0),
         test,
         condition=f"{kind} shifts",
-        parameters={**SAMPLING, "pairs": _PAIRS, "largest shift": reach, "seed": SEED},
-        details={"accuracy over all shifts": float(np.mean(right))},
+        definition={**SAMPLING, "pairs": _PAIRS, "largest shift": reach, "seed": SEED},
+        details=shares(accuracy_over_all_shifts=np.mean(right)),
     )
 
 
-def _mean(metric: str, outcomes: np.ndarray, test: Split, **facts: Any) -> Result:
+def _mean(metric: Metric, outcomes: np.ndarray, test: Split, **facts: Any) -> Result:
     return mean("small_shifts", metric, np.asarray(outcomes, float), test, **facts)

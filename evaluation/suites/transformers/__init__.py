@@ -1,1 +1,1 @@
-"""Suites of what spatial transformers recover."""
+"""Suites of the transforms of spatial transformers."""

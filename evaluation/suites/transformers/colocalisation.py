@@ -1,4 +1,4 @@
-"""How often a spatial transformer's window finds the digit; only for generated images.
+"""Co-localisation: share of digits that a spatial transformer's window finds, in generated images.
 
 Appendix A.2 of Jaderberg et al. (2015): a digit counts as found if the intersection of window and
 digit is more than half of their union.
@@ -10,24 +10,26 @@ import numpy as np
 from data.dataset import Dataset, Split
 from evaluation.applicability import NotApplicable
 from evaluation.model import Predict, predict_split
+from evaluation.results.quantities import Metric, shares
 from evaluation.results.result import Result, rate
 from stn.diagnostics import frame
 from stn.transforms import Affine
 
 REQUIRES = ("warp",)
-_ENOUGH = 0.5
+FOUND = Metric("found", higher_is_better=True)
+_MIN_OVERLAP = 0.5
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
-    """Share of the test images whose window overlaps the digit by more than 0.5.
+    """Measures the share of the test images whose window overlaps the digit by more than 0.5.
 
     The digit is the whole frame of the source's image (28x28 pixels of MNIST), its empty border
-    included: the paper does not say whether it means that or the tight box of the ink. The window
-    is the box around what the transformer reads, as far as it lies on the canvas.
+    included: the paper leaves open if it means that or the tight box of the ink. The window
+    is the box around the transformer's sampling points, as far as it lies on the canvas.
 
     Returns:
-        The result, with the share of the validation images beside it, which in co-localisation are
-        the ones that it was trained on.
+        The result, with the share of the validation images as a detail, which in co-localisation
+        are those that the model was trained on.
 
     Raises:
         NotApplicable: if the model has several spatial transformers, or the images have not one
@@ -46,13 +48,13 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
         if grids.shape[1] != 1:
             raise NotApplicable("the model has several spatial transformers")
         windows = np.clip(_boxes(frame(jnp.asarray(grids[:, 0]))), -1.0, 1.0)
-        hits[role] = overlap(windows, _digit_boxes(split, transform)) > _ENOUGH
-    details = {"on the validation images": float(np.mean(hits["validation"]))}
-    return rate("colocalisation", "found", hits["test"], dataset.test, details)
+        hits[role] = overlap(windows, _digit_boxes(split, transform)) > _MIN_OVERLAP
+    details = shares(on_the_validation_images=np.mean(hits["validation"]))
+    return rate("colocalisation", FOUND, hits["test"], dataset.test, details=details)
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes.
+    """Computes the intersection over union of boxes.
 
     Args:
         first: `[boxes, 2, 2]`: smallest and largest corner, (x, y).
@@ -68,7 +70,7 @@ def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _digit_boxes(split: Split, transform: Affine) -> np.ndarray:
-    """The boxes around the frames of the images that were painted."""
+    """Finds the boxes around the frames of the images that were placed on the canvas."""
     corners = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], np.float32)
     back = transform.inverse(jnp.asarray(split.poses)[:, 0])
     return _boxes(transform.apply(back, jnp.broadcast_to(corners, (len(split), 4, 2))))

@@ -1,4 +1,4 @@
-"""How far spatial transformers are from the true pose; only for generated images."""
+"""Pose error of spatial transformers, on generated images."""
 
 import numpy as np
 
@@ -6,17 +6,19 @@ from data.dataset import Dataset
 from evaluation.applicability import NotApplicable
 from evaluation.metrics.pose import pose_errors
 from evaluation.model import Predict, predict_split
+from evaluation.results.quantities import Detail, Metric
 from evaluation.results.result import Result
-from evaluation.statistics.intervals import median_interval
+from evaluation.statistics.intervals import NOT_NEGATIVE, median_interval
 
 REQUIRES = ("warp",)
+MEDIAN_ERROR = Metric("median error", "px", higher_is_better=False, bounds=NOT_NEGATIVE)
 
 
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
-    """Median over all test images of the pose error (see `evaluation.metrics.pose`), in pixels.
+    """Measures the median pose error of all test images (see `evaluation.metrics.pose`).
 
     Returns:
-        The result, with the error of reading the image as it is beside it.
+        The result, with the error of the identity in place of a transformer as a detail.
 
     Raises:
         NotApplicable: if the poses are not known.
@@ -29,12 +31,15 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
     each = np.mean(errors.transformed, axis=1)
     return Result(
         suite="pose",
-        metric="median error",
-        unit="px",
+        metric=MEDIAN_ERROR,
         value=float(np.median(each)),
         interval=median_interval(each),
         interval_method="order statistics 95 %",
         count=len(each),
         data_checksum=test.checksum,
-        details={"without a transformer": float(np.median(errors.untransformed))},
+        details={
+            "without a transformer": Detail(
+                float(np.median(errors.untransformed)), MEDIAN_ERROR.unit
+            )
+        },
     )

@@ -45,8 +45,8 @@ def random_network(shape=(28, 28, 1)):
 
 @functools.cache
 def linear_weights():
-    """Of the least-squares classifier of 10,000 training images, with a little ridge: one row for
-    each pixel, and one of constants."""
+    """Weights of the least-squares classifier of 10,000 training images, with a little ridge: a row
+    for each pixel, and one of constants."""
     images, labels = mnist("train")
     pixels = _with_one(images[:10000] / np.float32(255.0))
     targets = np.eye(10, dtype=np.float32)[labels[:10000]]
@@ -65,5 +65,5 @@ def _with_one(images):
 
 
 def constant(images):
-    """Predictions of a classifier that says 7 to everything."""
+    """Predictions of a classifier that predicts 7 for everything."""
     return np.eye(10)[np.full(len(images), 7)]

@@ -1,4 +1,4 @@
-"""Stripes, and a classifier that sees their direction wherever they are, as patches need."""
+"""Stripes, and a classifier of their direction wherever they are, as patches need."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -17,7 +17,7 @@ def corrupted():
 
 
 def warped(image, matrix, shift=(0.0, 0.0)):
-    """What a matrix of (y, x) and a shift make of an image, by scipy."""
+    """Moves an image by a matrix of (y, x) and a shift, with scipy."""
     back = np.linalg.inv(matrix)
     centre = np.full(2, 13.5)
     offset = centre - back @ (centre + np.array(shift))

@@ -5,11 +5,11 @@ import pytest
 
 from data.dataset import Split
 from evaluation import suites
-from evaluation.model import distances
+from evaluation.model import reconstruction_errors
 from evaluation.suites import NotApplicable
 from evaluation.suites.adversarial import detection
 from tests.evaluation.suites.digits import dataset, mnist
-from tests.evaluation.suites.painters import painter
+from tests.evaluation.suites.reconstructing import reconstructing
 
 COUNT = 24
 IMAGES, LABELS = mnist("test")
@@ -26,89 +26,92 @@ def quick(monkeypatch):
 
 def measure(model, digits=DIGITS):
     results = detection.evaluate(model, digits, batch_size=COUNT)
-    return {(each.condition, each.metric, each.strength): each for each in results}
+    return {(each.condition, each.metric.name, each.strength): each for each in results}
 
 
-def test_distances_by_hand():
+def test_reconstruction_errors_by_hand():
     images = np.zeros((3, 2, 2, 1), np.uint8)
     images[1, 0, 0] = 255
-    far = distances(lambda seen: np.full_like(seen, 0.5), images, batch_size=2, name="test")
-    np.testing.assert_allclose(far, [1.0, 1.0, 1.0])
-    far = distances(np.zeros_like, images, batch_size=2, name="test")
-    np.testing.assert_allclose(far, [0.0, 1.0, 0.0])
+    found = reconstruction_errors(
+        lambda images: np.full_like(images, 0.5), images, batch_size=2, name="test"
+    )
+    np.testing.assert_allclose(found, [1.0, 1.0, 1.0])
+    found = reconstruction_errors(np.zeros_like, images, batch_size=2, name="test")
+    np.testing.assert_allclose(found, [0.0, 1.0, 0.0])
 
 
 def test_without_an_attack_it_counts_false_alarms_and_errors():
-    model = painter()
+    model = reconstructing()
     found = measure(model)
     wrong = np.argmax(model(DIGITS.test.images / np.float32(255.0)), axis=1) != DIGITS.test.labels
     alarms = found["clean", "false alarm rate", None]
     reconstruct = model.field("reconstruction")
-    far = distances(reconstruct, VALIDATION.images, batch_size=COUNT, name="test")
-    limit = np.quantile(far, 0.95)
-    far = distances(reconstruct, DIGITS.test.images, batch_size=COUNT, name="test")
-    np.testing.assert_array_equal(alarms.outcomes, far > limit)
-    for condition in (detection.PLAIN, detection.KNOWING):
+    validation, test = (
+        reconstruction_errors(reconstruct, images, batch_size=COUNT, name="test")
+        for images in (VALIDATION.images, DIGITS.test.images)
+    )
+    np.testing.assert_array_equal(alarms.outcomes, test > np.quantile(validation, 0.95))
+    for condition in (detection.PLAIN, detection.ADAPTIVE):
         at = {metric: each for (c, metric, e), each in found.items() if (c, e) == (condition, 0.0)}
-        np.testing.assert_array_equal(at["fooled rate"].outcomes, wrong)
-        np.testing.assert_array_equal(at["detected by reconstruction"].outcomes, alarms.outcomes)
-        unseen = wrong & ~alarms.outcomes
-        np.testing.assert_array_equal(at["fooled and undetected"].outcomes, unseen)
-        assert at["AUROC of reconstruction"].value == 0.5
-    # Who knows the detector gets past it at least as often, for it has the other's images too.
+        np.testing.assert_array_equal(at["attack success rate"].outcomes, wrong)
+        np.testing.assert_array_equal(at["detection rate"].outcomes, alarms.outcomes)
+        missed = wrong & ~alarms.outcomes
+        np.testing.assert_array_equal(at["undetected attack success rate"].outcomes, missed)
+        assert at["AUROC of reconstruction error"].value == 0.5
+    # The adaptive attack evades the detector at least as often, for it has the other's images too.
     rates = [
-        found[condition, "fooled and undetected", 0.05].value
-        for condition in (detection.PLAIN, detection.KNOWING)
+        found[condition, "undetected attack success rate", 0.05].value
+        for condition in (detection.PLAIN, detection.ADAPTIVE)
     ]
     assert rates[1] > rates[0] - 1e-9
-    assert found[detection.PLAIN, "fooled rate", 0.05].value > np.mean(wrong)
+    assert found[detection.PLAIN, "attack success rate", 0.05].value > np.mean(wrong)
     # Noise is far from every digit's mean.
-    assert found["noise", "detected by reconstruction", None].value == 1.0
-    assert found["noise", "AUROC of reconstruction", None].value == 1.0
+    assert found["noise", "detection rate", None].value == 1.0
+    assert found["noise", "AUROC of reconstruction error", None].value == 1.0
 
 
-def test_who_paints_everything_perfectly_detects_nothing():
-    found = measure(painter(lambda variables, images: 1.0 * images))
+def test_a_perfect_reconstruction_detects_nothing():
+    found = measure(reconstructing(lambda variables, images: 1.0 * images))
     for (_, metric, _), each in found.items():
-        if metric in ("detected by reconstruction", "false alarm rate"):
+        if metric in ("detection rate", "false alarm rate"):
             assert each.value == 0.0
         if metric.startswith("AUROC"):
             assert each.value == 0.5
-    for condition in (detection.PLAIN, detection.KNOWING):
-        fooled = found[condition, "fooled rate", 0.05].value
-        assert found[condition, "fooled and undetected", 0.05].value == fooled > 0.5
+    for condition in (detection.PLAIN, detection.ADAPTIVE):
+        success = found[condition, "attack success rate", 0.05].value
+        assert found[condition, "undetected attack success rate", 0.05].value == success > 0.5
 
 
-def test_who_paints_test_images_alone_badly_detects_everything():
+def test_a_bad_reconstruction_of_test_images_alone_detects_everything():
     marked = IMAGES[:COUNT].copy()
     marked[:, :2, :2] = 255
     marked = Split(marked, LABELS[:COUNT].astype(np.int32))
 
-    def paint(variables, images):
+    def reconstruct(variables, images):
         return images + 0.5 * (images[:, :2, :2].mean(axis=(1, 2, 3), keepdims=True) > 0.8)
 
-    found = measure(painter(paint), dataclasses.replace(DIGITS, test=marked))
+    found = measure(reconstructing(reconstruct), dataclasses.replace(DIGITS, test=marked))
     assert found["clean", "false alarm rate", None].value == 1.0
-    for condition in (detection.PLAIN, detection.KNOWING):
-        assert found[condition, "fooled rate", 0.05].value > 0.5
-        assert found[condition, "fooled and undetected", 0.05].value == 0.0
-        detected = found[condition, "detected by reconstruction", 0.05]
-        assert detected.value == detected.details["of those that fool"] == 1.0
+    for condition in (detection.PLAIN, detection.ADAPTIVE):
+        assert found[condition, "attack success rate", 0.05].value > 0.5
+        assert found[condition, "undetected attack success rate", 0.05].value == 0.0
+        detected = found[condition, "detection rate", 0.05]
+        assert detected.value == detected.details["of the successful ones"].value == 1.0
 
 
 def test_the_attempt_that_fools_and_costs_least_is_chosen():
-    fooled = np.array([[True, False, False], [True, True, False]])
-    far = np.array([[3.0, 1.0, 2.0], [2.0, 5.0, 4.0]])
-    shown = detection._choose(fooled, far, costs=far)
-    np.testing.assert_array_equal(shown.fooled, [True, True, False])
-    np.testing.assert_array_equal(shown.distances, [2.0, 5.0, 2.0])
-    first = detection._choose(fooled, far, costs=np.zeros_like(far))
-    np.testing.assert_array_equal(first.distances, [3.0, 5.0, 2.0])
+    misled = np.array([[True, False, False], [True, True, False]])
+    errors = np.array([[3.0, 1.0, 2.0], [2.0, 5.0, 4.0]])
+    chosen = detection._choose(misled, errors, costs=errors)
+    np.testing.assert_array_equal(chosen.misled, [True, True, False])
+    np.testing.assert_array_equal(chosen.errors, [2.0, 5.0, 2.0])
+    first = detection._choose(misled, errors, costs=np.zeros_like(errors))
+    np.testing.assert_array_equal(first.errors, [3.0, 5.0, 2.0])
 
 
-def test_strangers_are_made_as_they_say():
+def test_images_of_no_class_are_made_as_named():
     digits = np.stack([DIGITS.test.images[..., 0], 255 - DIGITS.test.images[..., 0]], axis=-1)
-    made = detection.strangers(digits)
+    made = detection.out_of_distribution(digits)
     assert all(each.shape == digits.shape and each.dtype == np.uint8 for each in made.values())
     np.testing.assert_array_equal(made["negative"], digits[..., ::-1])
     np.testing.assert_array_equal(made["upside down"][:, 0, 0], digits[:, 27, 27])
@@ -123,10 +126,10 @@ def test_strangers_are_made_as_they_say():
 
 
 def test_it_needs_a_decoder():
-    model = painter()
+    model = reconstructing()
     with pytest.raises(NotApplicable, match="the model has no `reconstruction`"):
         suites.run(detection, model.field("logits"), DIGITS, batch_size=COUNT)
-    # One that cannot be differentiated is asked for all but attacks.
+    # One that cannot be differentiated is measured without attacks.
     found = measure(dataclasses.replace(model, differentiable=None))
     assert {condition for condition, _, _ in found} == {
         "clean",

@@ -1,4 +1,4 @@
-"""Shift, size, shear, random affine maps, tilts, bends and light on real digits."""
+"""Shift, size, shear, random affine maps, perspective, bends and brightness on real digits."""
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +9,12 @@ import scipy.ndimage
 from evaluation import suites
 from evaluation.perturbations import affine as geometry
 from evaluation.perturbations.curve import SEED
+from evaluation.results.quantities import shares
 from evaluation.suites import NotApplicable
 from evaluation.suites.distortions import (
     affine,
+    brightness_and_contrast,
     elastic,
-    light,
     perspective,
     scale,
     shear,
@@ -55,10 +56,10 @@ def test_the_ink_that_stays_is_that_of_the_shifted_images():
     for result in results:
         label = f"{result.condition}, {result.strength:g} pixels"
         stays = shifted[label].sum(dtype=float) / PIXELS.sum(dtype=float)
-        assert result.details["ink in the frame"] == pytest.approx(stays)
-    assert results[4].details == {"ink in the frame": 1.0}
+        assert result.details["ink in the frame"].value == pytest.approx(stays)
+    assert results[4].details == shares(ink_in_the_frame=1.0)
     blank = suites.run(translation, constant, dataset(0 * IMAGES, np.zeros(40)), batch_size=40)
-    assert {result.details["ink in the frame"] for result in blank} == {1.0}
+    assert {result.details["ink in the frame"].value for result in blank} == {1.0}
 
 
 @pytest.mark.parametrize(("size", "reach"), [(16, None), (20, 4), (28, 8), (40, 12), (60, 24)])
@@ -162,7 +163,7 @@ def test_an_image_without_room_is_centred():
     np.testing.assert_allclose(shift[larger], 0.0, atol=1e-4)
 
 
-def test_a_tilt_puts_the_corners_where_the_noise_says(monkeypatch):
+def test_a_perspective_puts_the_corners_where_the_noise_moves_them(monkeypatch):
     noise = np.array([[1.0, 0.5], [-0.5, 1.5], [-2.0, -1.0], [0.5, 1.0]])
     monkeypatch.setattr(jax.random, "normal", lambda key, shape: jnp.asarray(noise, jnp.float32))
     image = np.zeros((29, 41, 1), np.float32)
@@ -199,11 +200,11 @@ def test_stronger_noise_goes_further_the_same_way(suite):
     distances = [np.abs(images - PIXELS).mean() for images in shown.values()]
     assert distances == sorted(distances)
     assert distances[0] == 0.0
-    assert suite.CURVE.parameters["seed"] == SEED
+    assert suite.CURVE.definition["seed"] == SEED
 
 
-def test_light_is_added_and_stretched_about_the_mean():
-    shown = light.examples(PIXELS)
+def test_brightness_is_added_and_contrast_stretched_about_the_mean():
+    shown = brightness_and_contrast.examples(PIXELS)
     brighter = shown["brightness, 0.4 of the full range"]
     np.testing.assert_allclose(brighter, np.minimum(PIXELS + 0.4, 1.0), atol=LEVEL)
     darker = shown["brightness, -0.2 of the full range"]

@@ -32,7 +32,7 @@ def measure(model):
 def test_the_trained_patch_beside_its_controls():
     found = measure(stripes.PREDICTOR)
     for condition in (patch.TRAINED, patch.NOISE, patch.WHITE, patch.PASTED):
-        assert found[condition, 0.0].value == 0.0  # clean images are all seen as what they are
+        assert found[condition, 0.0].value == 0.0  # clean images are all classified correctly
         assert found[condition, 20.0].count == COUNT
         assert not found[condition, 20.0].flags
     trained = found[patch.TRAINED, 20.0]
@@ -43,12 +43,13 @@ def test_the_trained_patch_beside_its_controls():
     white = patch.paste_all(STRIPES.test, np.ones((1, 14, 14, 1), np.float32), 20.0)
     wrong = np.argmax(stripes.PREDICTOR(white), axis=1) != LABELS
     np.testing.assert_array_equal(found[patch.WHITE, 20.0].outcomes, wrong)
-    shown = found[patch.TRAINED, 20.0].pictures
-    assert [len(images) for images in shown.values()] == [2, 8, 8]
-    assert not found[patch.TRAINED, 0.0].pictures
+    shown = found[patch.TRAINED, 20.0].artifacts
+    assert [len(each.images) for each in shown] == [2, 8, 8]
+    assert shown[0].label == "trained patches for classes 0, 1"
+    assert not found[patch.TRAINED, 0.0].artifacts
     hits = found[patch.WHITE, 20.0].details
-    assert hits["class 0"] == wrong[LABELS == 1].mean()
-    assert hits["class 1"] == wrong[LABELS == 0].mean()
+    assert hits["class 0"].value == wrong[LABELS == 1].mean()
+    assert hits["class 1"].value == wrong[LABELS == 0].mean()
 
 
 def test_an_images_own_class_is_no_target():
@@ -66,7 +67,7 @@ def test_a_patch_that_a_control_beats_is_flagged():
     assert "less often than that of white" in flag
 
 
-def test_what_images_of_the_target_class_are_pasted():
+def test_images_of_the_target_class_are_pasted():
     pasted = patch._controls(STRIPES, np.array([0, 1]))[patch.PASTED]
     known = STRIPES.validation.images[LABELS == 1] / np.float32(255.0)
     assert pasted[1].shape == (COUNT, 16, 16, 1)
@@ -97,6 +98,6 @@ def test_it_does_not_apply_to_a_single_class():
         suites.run(patch, stripes.PREDICTOR, lone, batch_size=COUNT)
 
 
-def test_it_does_not_apply_to_answers_alone():
+def test_it_does_not_apply_to_predictions_alone():
     with pytest.raises(NotApplicable, match="no `differentiable`"):
         suites.run(patch, constant, STRIPES, batch_size=COUNT)

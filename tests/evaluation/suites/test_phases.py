@@ -14,4 +14,4 @@ def test_every_phase_is_scored_in_trainings_order():
         moved[:, down:, right:] = data.test.images[:, : 28 - down, : 28 - right]
         hits = predict(moved / np.float32(255.0)).argmax(axis=1) == data.test.labels
         np.testing.assert_array_equal(result.outcomes, hits)
-    assert results[0].parameters["identity"] == 0.0
+    assert results[0].axis.identity == 0.0

@@ -41,7 +41,7 @@ def test_a_place_is_found_in_the_layers_that_have_it():
     # In the order of the layers, not of the alphabet.
     assert [result.condition for result in results] == ["pixels", "places", "mass", "a noise"]
     pixels, places, mass, noise = results
-    # What is left is that digits are not quite centred to begin with.
+    # The rest is that digits are not quite centred to begin with.
     assert places.value > 0.9
     assert mass.value < 0.1
     assert noise.value < 0.05
@@ -49,7 +49,7 @@ def test_a_place_is_found_in_the_layers_that_have_it():
     for result in results:
         assert result.value == pytest.approx(result.outcomes.mean(), abs=1e-6)
         assert result.interval[0] <= result.value <= result.interval[1]
-        assert -0.5 < result.details["shuffled targets"] < 0.05
+        assert -0.5 < result.details["shuffled targets"].value < 0.05
         assert result.count == TESTED
 
 

@@ -23,22 +23,22 @@ def small_dataset():
 
 
 def served(vectors_of_validation, vectors_of_test):
-    """A model whose features are given, whatever it is shown; the suite asks in this order."""
+    """A model whose features are given, whatever its input; the suite reads them in this order."""
     queue = [vectors_of_validation, vectors_of_test]
     return Predictor.of(constant, features=lambda images: queue.pop(0))
 
 
 def evaluate(predict):
     results = pose_probe.evaluate(predict, small_dataset(), batch_size=FITTED)
-    return {(result.metric, result.condition): result for result in results}
+    return {(result.metric.name, result.condition): result for result in results}
 
 
 def padded(vectors):
-    """As the last batch is filled up, features are asked of so many images."""
+    """As the last batch is filled up, features are computed of so many images."""
     return np.concatenate([vectors, np.zeros((FITTED - len(vectors), vectors.shape[1]))])
 
 
-def test_a_planted_pose_is_read():
+def test_a_planted_pose_is_predicted():
     mix = np.random.default_rng(0).normal(size=(4, 16))
     poses = [
         pose_probe.poses(first + np.arange(count))
@@ -52,19 +52,19 @@ def test_a_planted_pose_is_read():
         assert result.value == pytest.approx(result.outcomes.mean())
         assert result.interval[0] <= result.value <= result.interval[1] <= 1.0 + 1e-3
         # Nothing but chance: 20 shuffles of a few hundred images.
-        assert -0.5 < result.details["shuffled targets"] < 0.05
+        assert -0.5 < result.details["shuffled targets"].value < 0.05
         assert result.flags == ()
         assert result.count == TESTED
 
 
-def test_nothing_is_read_off_noise():
+def test_nothing_is_predicted_from_noise():
     random = np.random.default_rng(0)
     found = evaluate(served(random.normal(size=(FITTED, 16)), random.normal(size=(FITTED, 16))))
     for result in found.values():
         assert -0.5 < result.value < 0.05
-        assert -0.5 < result.details["shuffled targets"] <= 0.02
-    # Of the pixels of a digit among ten the shift can be read in part.
-    assert found["R2", "shift in x"].details["from pixels"] > 0.3
+        assert -0.5 < result.details["shuffled targets"].value <= 0.02
+    # From the pixels of a digit among ten the shift can be predicted in part.
+    assert found["R2", "shift in x"].details["from pixels"].value > 0.3
 
 
 def test_poses_are_those_that_the_images_have():

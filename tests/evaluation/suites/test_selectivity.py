@@ -6,14 +6,13 @@ import pytest
 from evaluation import suites
 from evaluation.model import Predictor
 from evaluation.perturbations.curve import distort_all
-from evaluation.results.answers import read_confusion
 from evaluation.suites import NotApplicable
 from evaluation.suites.representation import selectivity
 from tests.evaluation.suites.digits import constant, linear_classifier, some_digits
 
 
 def by_name(results):
-    return {(result.metric, result.condition): result for result in results}
+    return {(result.metric.name, result.condition): result for result in results}
 
 
 def evaluate(predict, data):
@@ -57,7 +56,7 @@ def test_numbers_are_those_of_a_slow_reference():
     for name, change in selectivity.CHANGES.items():
         after = probabilities(distort_all(change, data.test.images, None))
         distances[name] = np.abs(after - before).sum(axis=1) / 2.0
-        changed = found["answers changed", name]
+        changed = found["predictions changed", name]
         np.testing.assert_array_equal(changed.outcomes, after.argmax(1) != before.argmax(1))
         assert changed.value == np.mean(changed.outcomes)
         result = found["change of the probabilities", name]
@@ -69,24 +68,26 @@ def test_numbers_are_those_of_a_slow_reference():
         assert result.value == pytest.approx(expected, rel=1e-3)
         assert result.interval[0] < expected < result.interval[1]
         assert result.flags == ()
-        confusions = read_confusion(found["answers changed", name].details)
+        (confusions,) = found["predictions changed", name].artifacts
         np.testing.assert_array_equal(
-            confusions.sum(axis=1), np.bincount(data.test.labels, minlength=10)
+            confusions.counts.sum(axis=1), np.bincount(data.test.labels, minlength=10)
         )
+    assert not found["predictions changed", selectivity.SMALL].artifacts
 
 
-def test_a_constant_classifier_has_none_and_says_so():
+def test_a_constant_classifier_has_none_and_is_flagged():
     found = evaluate(constant, some_digits())
     for name in selectivity.SCRAMBLES:
         result = found["selectivity", name]
         assert (result.value, result.interval) == (0.0, (0.0, 0.0))
-        assert result.flags == ("nothing changes the answers: a selectivity of 0 stands for none",)
-        assert found["answers changed", name].value == 0.0
+        (flag,) = result.flags
+        assert flag == "no image changes the predictions: a selectivity of 0 stands for none"
+        assert found["predictions changed", name].value == 0.0
 
 
 def test_a_classifier_that_only_a_scramble_changes_is_flagged():
     def one_of_the_quadrants(images):
-        # Whether the left upper corner has a bright pixel, which a pixel's shift does not change.
+        # A bright pixel in the left upper corner, which a shift by a pixel leaves there.
         bright = np.any(np.asarray(images)[:, :14, :14] > 0.5, axis=(1, 2, 3))
         return np.eye(10)[bright.astype(int)] * 100.0
 
@@ -97,8 +98,8 @@ def test_a_classifier_that_only_a_scramble_changes_is_flagged():
     result = evaluate(one_of_the_quadrants, type(data)("marks", 10, marked, marked, marked))
     assert result["selectivity", "quadrants"].value > 1e5
     assert result["selectivity", "quadrants"].flags == ("the small map changes nothing: no ratio",)
-    assert result["answers changed", "quadrants"].value == 1.0
-    assert result["answers changed", selectivity.SMALL].value == 0.0
+    assert result["predictions changed", "quadrants"].value == 1.0
+    assert result["predictions changed", selectivity.SMALL].value == 0.0
 
 
 def test_a_models_own_confidences_are_brought_to_shares():

@@ -8,6 +8,7 @@ from scipy import ndimage
 from cnn import convolve, pool
 from evaluation import suites
 from evaluation.model import Predictor
+from evaluation.results.quantities import shares
 from evaluation.suites import NotApplicable
 from evaluation.suites.shifts.sliding_window import compare
 from tests.evaluation.suites.digits import constant, dataset, mnist
@@ -56,7 +57,7 @@ def test_dense_scores_are_the_scores_of_every_window_without_padding():
 def test_the_suite_finds_no_difference_without_padding():
     for result in found("VALID").values():
         assert result.value < 1e-5
-        assert result.details == {"share of places that differ": 0.0}
+        assert result.details == shares(share_of_places_that_differ=0.0)
 
 
 def test_the_suite_finds_what_padding_breaks():
@@ -64,14 +65,14 @@ def test_the_suite_finds_what_padding_breaks():
     assert list(results) == ["scores, stride 2", "last layer"]
     for result in results.values():
         assert result.value > 0.05
-        assert 0.3 < result.details["share of places that differ"] < 1.0
+        assert 0.3 < result.details["share of places that differ"].value < 1.0
         assert result.count == len(result.outcomes) == 2
         assert result.value == pytest.approx(np.mean(result.outcomes))
 
 
 def test_padding_by_hand():
     def neighbours(images):
-        """How many of the 3x3 pixels around a pixel are inside the image, which is all ones."""
+        """The number of pixels of the 3x3 around a pixel inside the image, which is all ones."""
         kernel = np.ones((1, 3, 3, 1))
         return {"sum": ndimage.correlate(images, kernel, mode="constant")}
 
@@ -85,16 +86,16 @@ def test_padding_by_hand():
 
 
 def test_canvases_have_every_image_once():
-    seen = []
+    inputs = []
 
     def activations(images):
-        seen.append(np.array(images))
+        inputs.append(np.array(images))
         return {"identity": images}
 
     images = np.random.default_rng(0).integers(0, 256, (9, 6, 4, 3)).astype(np.uint8)
     data = dataset(images, np.zeros(9))
     SUITE.evaluate(Predictor.of(constant, activations=activations), data, batch_size=2)
-    canvases = next(each for each in seen if each.shape[1:] == (12, 8, 3))
+    canvases = next(each for each in inputs if each.shape[1:] == (12, 8, 3))
     kept = data.test.sample(8).images / np.float32(255.0)
     np.testing.assert_allclose(canvases[1, :6, 4:], kept[5], rtol=1e-6)
     np.testing.assert_allclose(canvases[1, 6:, :4], kept[6], rtol=1e-6)

@@ -15,7 +15,7 @@ LABELS = DIGITS.test.labels
 @functools.cache
 def results(predict):
     found = SUITE.evaluate(predict, DIGITS, batch_size=24)
-    return {(result.metric, result.condition): result for result in found}
+    return {(result.metric.name, result.condition): result for result in found}
 
 
 def constant(images):
@@ -23,21 +23,22 @@ def constant(images):
 
 
 def left_column(images):
-    """Looks at nothing but whether there is ink left of the frame's middle third."""
+    """Class 1 if there is ink left of the frame's middle third, else class 0."""
     ink = np.asarray(images)[:, :, :9].sum(axis=(1, 2, 3)) > 0.5
     return np.eye(10)[ink.astype(int)]
 
 
 def ink(images):
-    """Answers by the amount of ink, which no circular shift changes."""
+    """A class by the amount of ink, which no circular shift changes."""
     amount = np.asarray(images).sum(axis=(1, 2, 3))
     return -np.abs(amount[:, None] - np.linspace(40, 200, 10))
 
 
-def test_a_constant_answer_never_jumps():
+def test_a_constant_prediction_never_jumps():
     for (metric, condition), result in results(constant).items():
         assert result.value == (1.0 if metric == "consistency" else 0.0), condition
-        for name, value in result.details.items():
+        for name, (value, unit) in result.details.items():
+            assert unit == "rate"
             if name.startswith("accuracy"):
                 assert value == pytest.approx(np.mean(LABELS == 3))
 
@@ -53,7 +54,7 @@ def test_flips_are_where_ink_enters():
     along_x = results(left_column)["flip probability", "realistic shift along x"]
     along_y = results(left_column)["flip probability", "realistic shift along y"]
     # Moving right, a digit leaves the columns once at most; up and down it never does.
-    steps = len(along_x.parameters["steps"]) - 1
+    steps = len(along_x.definition["steps"]) - 1
     assert steps == 8
     assert along_x.value > 0.0
     assert np.max(along_x.outcomes) <= 1 / steps

@@ -70,19 +70,19 @@ def test_the_grid_is_complete_and_holds_the_identity():
     np.testing.assert_array_equal(np.unique(grid[:, 1]), [-3.0, -1.5, 0.0, 1.5, 3.0])
     np.testing.assert_allclose(np.unique(grid[:, 2]), np.arange(-30.0, 31.0, 2.0))
     clean = suites.load("clean").evaluate(lopsided, DIGITS, batch_size=20)
-    # An image that the model gets wrong as it is cannot stand.
+    # An image that is misclassified untouched cannot withstand.
     assert np.all(results()[-1].outcomes <= clean.outcomes)
 
 
 @pytest.mark.parametrize("batch_size", [7, 60, 250])
-def test_who_is_fooled_when_does_not_depend_on_the_batches(batch_size):
+def test_the_first_try_that_fools_does_not_depend_on_the_batches(batch_size):
     calls = []
 
     def predict(images):
         calls.append(len(images))
         return lopsided(images)
 
-    first = spatial_adversary.first_fooled(
+    first = spatial_adversary.first_success(
         spatial_adversary.at_random,
         np.arange(10),
         predict,

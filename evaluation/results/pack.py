@@ -1,0 +1,183 @@
+"""Studies: many records in few files, to keep and to share.
+
+STUDY/README.md       the tables
+STUDY/records.jsonl   one JSON object a line: first what records have alike (experiments,
+                      environments, metrics, axes, definitions, checksums) by its hash, then
+                      records of evaluations, or final records of trainings
+STUDY/outcomes.npz    outcomes for every image, and artifacts: arrays of a record that have one
+                      shape are one array, so that "7|3|4" has results 3 and 4 of record 7
+STUDY/figures/        pictures
+"""
+
+import hashlib
+import io
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from common.files import PARTIAL, write_text
+from common.stored import damaged, read_arrays, read_lines, read_object
+from evaluation.results.result import Record
+from evaluation.results.schema import (
+    SCHEMA,
+    arrays_of,
+    record_from_json,
+    record_to_json,
+    result_to_json,
+    results_from_json,
+)
+from evaluation.results.store import RecordStore
+
+RECORDS, OUTCOMES = "records.jsonl", "outcomes.npz"
+# What many records or results have alike, and is stored once; the moment at which a machine started
+# is of each record alone.
+_OF_RUNS = ("experiment", "environment")
+_OF_RESULTS = ("metric", "axis", "definition", "data_checksum")
+_MOMENT = "started"
+# Enough of SHA-256 to tell as many as there will ever be.
+_DIGITS = 12
+
+
+def write_records(records: Sequence[Record], study: pathlib.Path) -> None:
+    """Writes records and their arrays, each file whole or not at all."""
+    arrays = {}
+    for number, record in enumerate(records):
+        for names, together in _stacked(arrays_of(record)):
+            arrays["|".join((str(number), *names))] = together
+    study.mkdir(parents=True, exist_ok=True)
+    _write_arrays(arrays, study / OUTCOMES)
+    _write_lines("record", [record_to_json(record) for record in records], study)
+
+
+def _stacked(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Arrays of one shape and type together, with their names."""
+    alike: dict[tuple, list[str]] = {}
+    for name, array in arrays.items():
+        alike.setdefault((array.shape, array.dtype), []).append(name)
+    for names in alike.values():
+        yield names, np.stack([arrays[name] for name in names])
+
+
+def write_trainings(trainings: Sequence[Mapping[str, Any]], study: pathlib.Path) -> None:
+    """Writes final records of runs, of this schema or an earlier one."""
+    stored = []
+    for training in trainings:
+        results = [result_to_json(result) for result in results_from_json(training)]
+        stored.append({**training, "schema": SCHEMA, "results": results})
+    study.mkdir(parents=True, exist_ok=True)
+    _write_lines("training", stored, study)
+
+
+def _write_lines(kind: str, stored: Sequence[dict[str, Any]], study: pathlib.Path) -> None:
+    """Writes a line for each object, behind lines of what they share."""
+    shared: dict[str, Any] = {}
+
+    def share(owner: dict[str, Any], names: Sequence[str]) -> None:
+        for name in names:
+            content = owner[name]
+            owner[name] = _hash(content)
+            shared[owner[name]] = content
+
+    for each in stored:
+        owner = _owner(each)
+        environment = dict(owner["environment"])
+        owner[_MOMENT] = environment.pop(_MOMENT, None)
+        owner["environment"] = environment
+        share(owner, _OF_RUNS)
+        for result in each["results"]:
+            share(result, _OF_RESULTS)
+    lines = [{"hash": name, "content": content} for name, content in shared.items()]
+    lines += [{kind: each} for each in stored]
+    write_text(study / RECORDS, "".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def _owner(stored: dict[str, Any]) -> dict[str, Any]:
+    """What of a record or a training has its experiment and environment."""
+    return stored.get("provenance", stored)
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
+
+def _write_arrays(arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> None:
+    if not arrays:
+        path.unlink(missing_ok=True)
+        return
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    temporary = path.with_name(path.name + PARTIAL)
+    temporary.write_bytes(buffer.getvalue())
+    os.replace(temporary, path)
+
+
+def read_records(folder: pathlib.Path) -> list[Record]:
+    """The records of a study, or of an evaluation's folder.
+
+    Args:
+        folder: Has `records.jsonl`, or `records/` as `evaluate.py --out` leaves it.
+
+    Returns:
+        None of a folder that has neither.
+
+    Raises:
+        UserError: if one is damaged.
+    """
+    path = folder / RECORDS
+    if not path.is_file():
+        return RecordStore(folder).read_all()
+    stored = _read_lines("record", path)
+    beside = folder / OUTCOMES
+    arrays = read_arrays(beside) if stored and beside.exists() else {}
+    with damaged(path):
+        by_record = _by_record(arrays)
+        return [
+            record_from_json(each, by_record.get(str(number), {}))
+            for number, each in enumerate(stored)
+        ]
+
+
+def read_trainings(folder: pathlib.Path) -> list[dict[str, Any]]:
+    """The final records of runs in a study, or in files NAME.json of a folder.
+
+    Raises:
+        UserError: if one is damaged.
+    """
+    path = folder / RECORDS
+    if path.is_file():
+        return _read_lines("training", path)
+    found = []
+    for each in sorted(folder.glob("*.json")):
+        training = read_object(each)
+        with damaged(each):
+            results_from_json(training)
+        found.append(training)
+    return found
+
+
+def _read_lines(kind: str, path: pathlib.Path) -> list[dict[str, Any]]:
+    """The objects of one kind, with what they share back in them."""
+    lines = read_lines(path)
+    with damaged(path):
+        shared = {line["hash"]: line["content"] for line in lines if "hash" in line}
+        found = [line[kind] for line in lines if kind in line]
+        for each in found:
+            owner = _owner(each)
+            owner |= {name: shared[owner[name]] for name in _OF_RUNS}
+            if (started := owner.pop(_MOMENT)) is not None:
+                owner["environment"] = {_MOMENT: started, **owner["environment"]}
+            for result in each["results"]:
+                result |= {name: shared[result[name]] for name in _OF_RESULTS}
+    return found
+
+
+def _by_record(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, together in arrays.items():
+        number, *names = name.split("|")
+        found.setdefault(number, {}).update(zip(names, together, strict=True))
+    return found

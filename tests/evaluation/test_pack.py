@@ -1,0 +1,185 @@
+"""Studies: what is packed comes back, and what is packed here is what was measured."""
+
+import dataclasses
+import hashlib
+import json
+import zlib
+
+import numpy as np
+import pytest
+
+from common.errors import UserError
+from evaluation.reports.study import page
+from evaluation.results import __main__ as command
+from evaluation.results.pack import read_records, read_trainings, write_records
+from evaluation.results.schema import SCHEMA, result_to_json, results_from_json
+from tests.conftest import ROOT
+from tests.evaluation.made_up import clean, number, record, rotation, three_seeds, write
+from tests.evaluation.test_store import RECORD, assert_same
+
+STUDIES = sorted(path.parent for path in (ROOT / "results").glob("*/records.jsonl"))
+# Of all values, intervals and outcomes as they were stored before they were packed: how many
+# results there were, and SHA-256 of the lines that `fingerprint` makes of them.
+BEFORE = {
+    "addition": (5, "3a3861ac0833830df0636a15e479f219c94fd51818c4eaa474811edfeae1e81a"),
+    "adversarial": (586, "cdb00a01cb83b6ae7cd9577fe22fda353c9892458fa5c5791641aa35046a065c"),
+    "clean": (54, "0e4ff92b0ff9b750a1ad309ab42731c4b460d60a5cffd3132a48c1c3ae81e0a2"),
+    "cost": (54, "82179973a0d9aa109306b6b628d11a3a7a164c81cb44a7ea660fada35e5aeeed"),
+    "depth_and_stride": (285, "5815d722ddad61a4c0a62081b4db14ff76147579736c46f2b82dc51b2945562a"),
+    "faces": (1059, "d72bbf3e3a8d91920e454f04618397dc20de0cf81c779e2a84aca38dd0014075"),
+    "few_examples": (44, "878b6c5de47d5c6685efd20586841e466a5280cab3c34e635eee3bda6df65263"),
+    "matched": (36, "08db89c276fe48eb9cb2a755f3b0c6029a9474eb0312e73a7a84833418da170c"),
+    "pooling": (1242, "dfd3e6241eb09cf80a5c84eeb5315827817da61b70b34cd933bce7a778539d84"),
+    "pose": (192, "426e83aac46e06970a470159657979fc4238ab0217559adf4df2808ed4b958f4"),
+    "robustness": (2178, "31e8d9f8889d47fe60f75adf0f4342fce9d97214bd9d1b04be4bc5af82c072dd"),
+    "single_runs": (3, "764da2a06efdfac3e0bf96d4c1ce8a1d2d10ea52f0d6fe8bf35bcb0c129c7d97"),
+    "transformers": (30, "c23a1ee6e323a917e6714bea9c8c7798a0d484ef03d39c320af09c64db89fbdf"),
+}
+
+
+def checksum(outcomes):
+    if outcomes is None:
+        return None
+    return str(outcomes.dtype), zlib.crc32(np.ascontiguousarray(outcomes).tobytes())
+
+
+def numbers(result):
+    return (result.value, *result.interval, result.interval_method, result.count)
+
+
+def fingerprint(study):
+    lines = [
+        (
+            *(each.provenance.run, each.provenance.weights, each.provenance.data, each.suite, k),
+            *(*numbers(result), result.strength, checksum(result.outcomes)),
+        )
+        for each in read_records(study)
+        for k, result in enumerate(each.results)
+    ]
+    lines += [
+        (each["name"], each["step"], each["train_seconds"], result.suite, k, *numbers(result))
+        for each in read_trainings(study)
+        for k, result in enumerate(results_from_json(each))
+    ]
+    text = "\n".join(sorted(map(repr, lines)))
+    return len(lines), hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_studies_have_the_numbers_that_were_measured(study):
+    if study.name in BEFORE:
+        assert fingerprint(study) == BEFORE[study.name]
+
+
+def test_no_study_is_lost():
+    assert {study.name for study in STUDIES} >= BEFORE.keys()
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_the_page_of_a_study_is_derived_from_its_records(study):
+    assert (study / "README.md").read_text(encoding="utf-8") == page(study)
+
+
+def test_results_are_few_files():
+    files = [path for path in (ROOT / "results").rglob("*") if path.is_file()]
+    assert len(files) < 60
+    assert sum(path.stat().st_size for path in files) < 8e6
+
+
+def some_records():
+    return [
+        RECORD,
+        *three_seeds("net", 0.8),
+        record("net", rotation((0.5, 1.0, 0.7))),
+        record("lone", number("cost", "parameters", 7.0, "parameters"), experiment=None),
+        dataclasses.replace(record("net", clean(0.5)), results=()),
+    ]
+
+
+def test_records_come_back(tmp_path):
+    write_records(some_records(), tmp_path)
+    for found, expected in zip(read_records(tmp_path), some_records(), strict=True):
+        assert_same(found, expected)
+    assert read_trainings(tmp_path) == []
+
+
+def test_what_records_share_is_stored_once(tmp_path):
+    write_records(some_records() * 10, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    shared = [line["hash"] for line in lines if "hash" in line]
+    assert len(shared) == len(set(shared)) < 20
+    assert lines[: len(shared)] == [line for line in lines if "hash" in line]
+    assert len(lines) - len(shared) == 70
+    assert {path.name for path in tmp_path.iterdir()} == {"records.jsonl", "outcomes.npz"}
+
+
+def test_the_command_packs_an_evaluation_and_packs_again(tmp_path, capsys):
+    records = three_seeds("good", 0.9) + three_seeds("bad", 0.4)
+    write(tmp_path / "reports", records)
+    study = tmp_path / "my_study"
+    command.main(["", "pack", str(tmp_path / "reports"), str(study)])
+    text = (study / "README.md").read_text()
+    assert text.startswith("# My study\n")
+    assert "| clean: accuracy | good" in text
+    (study / "figures").mkdir()
+    (study / "figures" / "a_curve.png").write_bytes(b"")
+    command.main(["", "pack", str(study), str(study)])
+    assert "![A curve](figures/a_curve.png)" in (study / "README.md").read_text()
+    assert sorted(read_records(study), key=str) == sorted(records, key=str)
+    assert capsys.readouterr().out.count("packed 6 records") == 2
+
+
+def test_the_command_packs_final_records_of_runs(tmp_path):
+    training = {
+        "schema": SCHEMA,
+        "name": "cnn_mnist",
+        "step": 10,
+        "parameters": 12,
+        "train_seconds": 6.0,
+        "images_per_second": 5.0,
+        "environment": {"started": "now", "device": "a CPU"},
+        "experiment": {"batch_size": 2},
+        "results": [result_to_json(clean(0.5))],
+    }
+    (tmp_path / "run.json").write_text(json.dumps(training))
+    command.main(["", "pack", str(tmp_path), str(tmp_path / "study")])
+    (found,) = read_trainings(tmp_path / "study")
+    assert found == training
+    assert "`cnn_mnist`" in (tmp_path / "study" / "README.md").read_text()
+    assert read_records(tmp_path / "study") == []
+
+
+def test_nothing_to_pack_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="no records of evaluate"):
+        command.main(["", "pack", str(tmp_path), str(tmp_path / "study")])
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError, match="no records of evaluations"):
+        page(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        '{"record": 3}',
+        '{"record": {"provenance": {}, "results": []}}',
+        '{"hash": "a"}',
+        '{"hash": [], "content": 1}',
+        '{"record": {"provenance": {"experiment": "a", "environment": "a", "started": null}}}',
+        '{"training": {"experiment": [], "environment": "a"}}',
+    ],
+)
+def test_damaged_lines_end_in_one_line(tmp_path, text):
+    (tmp_path / "records.jsonl").write_text(text)
+    with pytest.raises(UserError, match=r"records\.jsonl is damaged") as said:
+        page(tmp_path)
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("name", ["0|0", "0|0|0/0/images", "0|"])
+def test_damaged_arrays_end_in_one_line(tmp_path, name):
+    write_records([RECORD], tmp_path)
+    np.savez(tmp_path / "outcomes.npz", **{name: np.zeros((1, 5))})
+    with pytest.raises(UserError, match=r"records\.jsonl is damaged") as said:
+        read_records(tmp_path)
+    assert "\n" not in str(said.value)
