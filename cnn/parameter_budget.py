@@ -1,12 +1,15 @@
 """Networks of a given size: the width at which a family of them has so many parameters."""
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 from flax import nnx
 
 from cnn.validation import MAX_PARAMETERS, MAX_SIZE, whole
+
+_PATIENCE = 8  # widths that are tried before the search trusts halving too
 
 
 def count_parameters(build: Callable[[], nnx.Module]) -> int:
@@ -32,6 +35,7 @@ def match_width(build: Callable[[int], nnx.Module], parameters: int) -> int:
     if requirement := whole(most=MAX_PARAMETERS)(parameters):
         raise ValueError(f"parameters={parameters}: {requirement}")
 
+    @functools.cache
     def count(width: int) -> int:
         return count_parameters(lambda: build(width))
 
@@ -40,15 +44,33 @@ def match_width(build: Callable[[int], nnx.Module], parameters: int) -> int:
         raise ValueError(
             f"parameters={parameters}: the narrowest such network already has {smallest}"
         )
-    high = 2
-    while count(high) < parameters:
-        if high >= MAX_SIZE:
-            raise ValueError(
-                f"parameters={parameters}: no network of a width up to {high} has them"
-            )
-        high *= 2
-    low = 1
+    if smallest >= parameters:
+        return 1
+    low, high = 1, MAX_SIZE
+    tried = [1, 2, 4]
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) < parameters else (low, middle)
+        # Matrices grow with the square of the width, so three networks tell where to look.
+        guess = _where_quadratic(tried[-3:], [count(width) for width in tried[-3:]], parameters)
+        # Of a family that grows otherwise, halving the range at every other turn finds it too.
+        if len(tried) % 2 and len(tried) > _PATIENCE:
+            guess = (low + high) // 2
+        guess = min(max(guess, low + 1), high - 1)
+        low, high = (guess, high) if count(guess) < parameters else (low, guess)
+        tried = [width for width in tried if width != guess] + [guess]
+    if high == MAX_SIZE and count(high) < parameters:
+        raise ValueError(f"parameters={parameters}: no network of a width up to {high} has them")
     return min((low, high), key=lambda width: abs(count(width) - parameters))
+
+
+def _where_quadratic(widths: Sequence[int], counts: Sequence[int], parameters: int) -> int:
+    """The whole width below which the parabola through three points is below a number."""
+    (x, y, z), (of_x, of_y, of_z) = widths, counts
+    slope, next_slope = (of_y - of_x) / (y - x), (of_z - of_y) / (z - y)
+    square = (next_slope - slope) / (z - x)
+    linear = slope - square * (x + y)
+    constant = of_x - parameters - x * (slope - square * y)
+    inside = linear**2 - 4.0 * square * constant
+    if inside < 0.0 or (square == 0.0 and linear <= 0.0):
+        return z
+    # Of the two roots the one that is stable where the square vanishes.
+    return int(-2.0 * constant / (linear + math.sqrt(inside)))

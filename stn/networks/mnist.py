@@ -6,6 +6,8 @@ classifier's width follows from it.
 """
 
 import dataclasses
+import functools
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -80,13 +82,14 @@ class TransformerNetworkConfig:
         self.check()
         validation.check_task(image_shape, num_classes)
         validation.check_side(image_shape, self.smallest_side, "the network")
+        width = _width(dataclasses.astuple(self), tuple(image_shape), num_classes)
+        return self._network(image_shape, num_classes, width, rngs)
+
+    def _network(
+        self, image_shape: tuple[int, ...], num_classes: int, width: int, rngs: nnx.Rngs
+    ) -> "ClassifierNetwork | TransformerNetwork":
         kind = TransformerNetwork if self.transformers else ClassifierNetwork
-
-        def network(width: int, rngs: nnx.Rngs):
-            return kind(self, image_shape, num_classes, width=width, rngs=rngs)
-
-        width = match_width(lambda width: network(width, nnx.Rngs(0)), self.parameters)
-        return network(width, rngs)
+        return kind(self, image_shape, num_classes, width=width, rngs=rngs)
 
     def check(self) -> None:
         """Raises a `ValueError` for a value that no network can have."""
@@ -115,6 +118,17 @@ class TransformerNetworkConfig:
         # The collapse penalty compares neighbouring points.
         least = 2 if self.collapse_penalty else 1
         return max(localisation.smallest_side, classifier * (2 if self.pooling else 1), least)
+
+
+# A command builds its network several times, and finding the width takes a second.
+@functools.lru_cache(maxsize=64)
+def _width(fields: tuple[Any, ...], image_shape: tuple[int, ...], num_classes: int) -> int:
+    """The width at which a configuration of these fields has its parameters."""
+    config = TransformerNetworkConfig(*fields)
+    return match_width(
+        lambda width: config._network(image_shape, num_classes, width, nnx.Rngs(0)),
+        config.parameters,
+    )
 
 
 class ClassifierNetwork(nnx.Module):
