@@ -43,14 +43,19 @@ _DIGITS = 12
 
 
 def write_records(records: Sequence[Record], study: pathlib.Path) -> None:
-    """Writes records and their arrays, each file whole or not at all."""
+    """Writes records and their arrays, each file whole or not at all.
+
+    The lines name a checksum of the arrays' file, so that those of other records are never read
+    as theirs, whatever was interrupted.
+    """
     arrays = {}
     for number, record in enumerate(records):
         for names, together in _stacked(arrays_of(record)):
             arrays["|".join((str(number), *names))] = together
     study.mkdir(parents=True, exist_ok=True)
-    _write_arrays(arrays, study / OUTCOMES)
-    _write_lines("record", [record_to_json(record) for record in records], study)
+    checksum = _write_arrays(arrays, study / OUTCOMES)
+    stored = [record_to_json(record) for record in records]
+    _write_lines("record", stored, study, [] if checksum is None else [{OUTCOMES: checksum}])
 
 
 def _stacked(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[list[str], np.ndarray]]:
@@ -72,8 +77,13 @@ def write_trainings(trainings: Sequence[Mapping[str, Any]], study: pathlib.Path)
     _write_lines("training", stored, study)
 
 
-def _write_lines(kind: str, stored: Sequence[dict[str, Any]], study: pathlib.Path) -> None:
-    """Writes a line for each object, behind lines of what they share."""
+def _write_lines(
+    kind: str,
+    stored: Sequence[dict[str, Any]],
+    study: pathlib.Path,
+    first: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Writes a line for each object, behind the first ones and lines of what they share."""
     shared: dict[str, Any] = {}
 
     def share(owner: dict[str, Any], names: Sequence[str]) -> None:
@@ -90,7 +100,8 @@ def _write_lines(kind: str, stored: Sequence[dict[str, Any]], study: pathlib.Pat
         share(owner, _OF_RUNS)
         for result in each["results"]:
             share(result, _OF_RESULTS)
-    lines = [{"hash": name, "content": content} for name, content in shared.items()]
+    lines = [*first]
+    lines += [{"hash": name, "content": content} for name, content in shared.items()]
     lines += [{kind: each} for each in stored]
     write_text(study / RECORDS, "".join(f"{json.dumps(line)}\n" for line in lines))
 
@@ -101,18 +112,24 @@ def _owner(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hash(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+    return _checksum(json.dumps(content, sort_keys=True).encode())
 
 
-def _write_arrays(arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> None:
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]
+
+
+def _write_arrays(arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> str | None:
+    """Writes arrays, or no file for none; returns the checksum of the file."""
     if not arrays:
         path.unlink(missing_ok=True)
-        return
+        return None
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     temporary = path.with_name(path.name + PARTIAL)
     temporary.write_bytes(buffer.getvalue())
     os.replace(temporary, path)
+    return _checksum(buffer.getvalue())
 
 
 def read_records(folder: pathlib.Path) -> list[Record]:
@@ -130,11 +147,10 @@ def read_records(folder: pathlib.Path) -> list[Record]:
     path = folder / RECORDS
     if not path.is_file():
         return RecordStore(folder).read_all()
-    stored = _read_lines("record", path)
-    beside = folder / OUTCOMES
-    arrays = read_arrays(beside) if stored and beside.exists() else {}
+    lines = read_lines(path)
+    arrays = _read_arrays(lines, folder / OUTCOMES)
     with damaged(path):
-        by_record = _by_record(arrays)
+        stored, by_record = _of_kind("record", lines), _by_record(arrays)
         return [
             record_from_json(each, by_record.get(str(number), {}))
             for number, each in enumerate(stored)
@@ -149,7 +165,8 @@ def read_trainings(folder: pathlib.Path) -> list[dict[str, Any]]:
     """
     path = folder / RECORDS
     if path.is_file():
-        return _read_lines("training", path)
+        with damaged(path):
+            return _of_kind("training", read_lines(path))
     found = []
     for each in sorted(folder.glob("*.json")):
         training = read_object(each)
@@ -159,19 +176,29 @@ def read_trainings(folder: pathlib.Path) -> list[dict[str, Any]]:
     return found
 
 
-def _read_lines(kind: str, path: pathlib.Path) -> list[dict[str, Any]]:
-    """The objects of one kind, with what they share back in them."""
-    lines = read_lines(path)
+def _read_arrays(lines: Sequence[dict[str, Any]], path: pathlib.Path) -> dict[str, np.ndarray]:
+    """The arrays beside lines; none where the lines name none."""
+    wanted = [line[OUTCOMES] for line in lines if OUTCOMES in line]
+    if not wanted:
+        return {}
+    arrays = read_arrays(path)
     with damaged(path):
-        shared = {line["hash"]: line["content"] for line in lines if "hash" in line}
-        found = [line[kind] for line in lines if kind in line]
-        for each in found:
-            owner = _owner(each)
-            owner |= {name: shared[owner[name]] for name in _OF_RUNS}
-            if (started := owner.pop(_MOMENT)) is not None:
-                owner["environment"] = {_MOMENT: started, **owner["environment"]}
-            for result in each["results"]:
-                result |= {name: shared[result[name]] for name in _OF_RESULTS}
+        if _checksum(path.read_bytes()) != wanted[0]:
+            raise ValueError(f"it is not of the records beside it, whose checksum is {wanted[0]}")
+    return arrays
+
+
+def _of_kind(kind: str, lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The objects of one kind, with what they share back in them."""
+    shared = {line["hash"]: line["content"] for line in lines if "hash" in line}
+    found = [line[kind] for line in lines if kind in line]
+    for each in found:
+        owner = _owner(each)
+        owner |= {name: shared[owner[name]] for name in _OF_RUNS}
+        if (started := owner.pop(_MOMENT)) is not None:
+            owner["environment"] = {_MOMENT: started, **owner["environment"]}
+        for result in each["results"]:
+            result |= {name: shared[result[name]] for name in _OF_RESULTS}
     return found
 
 

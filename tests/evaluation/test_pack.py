@@ -108,8 +108,9 @@ def test_what_records_share_is_stored_once(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
     shared = [line["hash"] for line in lines if "hash" in line]
     assert len(shared) == len(set(shared)) < 20
-    assert lines[: len(shared)] == [line for line in lines if "hash" in line]
-    assert len(lines) - len(shared) == 70
+    assert list(lines[0]) == ["outcomes.npz"]
+    assert lines[1 : len(shared) + 1] == [line for line in lines if "hash" in line]
+    assert len(lines) - len(shared) - 1 == 70
     assert {path.name for path in tmp_path.iterdir()} == {"records.jsonl", "outcomes.npz"}
 
 
@@ -180,6 +181,21 @@ def test_damaged_lines_end_in_one_line(tmp_path, text):
 def test_damaged_arrays_end_in_one_line(tmp_path, name):
     write_records([RECORD], tmp_path)
     np.savez(tmp_path / "outcomes.npz", **{name: np.zeros((1, 5))})
+    lines = (tmp_path / "records.jsonl").read_text().splitlines()[1:]
+    checksum = hashlib.sha256((tmp_path / "outcomes.npz").read_bytes()).hexdigest()[:12]
+    lines = [json.dumps({"outcomes.npz": checksum}), *lines]
+    (tmp_path / "records.jsonl").write_text("\n".join(lines))
     with pytest.raises(UserError, match=r"records\.jsonl is damaged") as said:
         read_records(tmp_path)
     assert "\n" not in str(said.value)
+
+
+def test_arrays_of_other_records_are_never_read_as_theirs(tmp_path):
+    for name, share in (("first", 0.5), ("second", 0.75)):
+        write_records([record("net", clean(share))], tmp_path / name)
+    other = tmp_path / "second" / "outcomes.npz"
+    other.replace(tmp_path / "first" / "outcomes.npz")
+    with pytest.raises(UserError, match=r"outcomes\.npz is damaged .* not of the records beside"):
+        read_records(tmp_path / "first")
+    with pytest.raises(UserError, match=r"outcomes\.npz cannot be read"):
+        read_records(tmp_path / "second")
