@@ -45,8 +45,14 @@ def members(value, kind):
 
 def of_suite(name, kind):
     """Those of a suite's module; those of classification are any suite's."""
-    shared = set(members(vars(classification), kind))
-    return set(members(vars(suites.load(name)), kind)) | shared
+    modules = (suites.load(name), classification)
+    return {
+        member
+        for module in modules
+        for attribute, value in vars(module).items()
+        if not attribute.startswith("__")
+        for member in members(value, kind)
+    }
 
 
 def today(metric, suite, count):
