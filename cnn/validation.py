@@ -7,6 +7,7 @@ The upper limits are no matter of taste: what is unrolled into a program must be
 no memory holds ends a process without a line. They lie far above any network of this field.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -45,6 +46,11 @@ def check_values(**values: tuple[Any, Rule]) -> None:
             raise ValueError(f"{name}={shown(value)}: {requirement}")
 
 
+# Networks check their configuration each time that they are made, by the same few rules.
+_once = functools.lru_cache(maxsize=256, typed=True)
+
+
+@_once
 def whole(least: int = 1, most: int = MAX_SIZE) -> Rule:
     """A whole number within limits."""
 
@@ -58,6 +64,7 @@ def whole(least: int = 1, most: int = MAX_SIZE) -> Rule:
     return rule
 
 
+@_once
 def number(least: float, most: float, *, beyond: bool = False, below: bool = False) -> Rule:
     """A finite number within limits, which belong to it or, with `beyond` and `below`, do not."""
 
@@ -86,6 +93,7 @@ def flag(value: Any) -> str | None:
     return None if isinstance(value, bool | np.bool_) else "must be True or False"
 
 
+@_once
 def one_of(*choices: Any) -> Rule:
     """One of several names or numbers."""
 
@@ -97,6 +105,7 @@ def one_of(*choices: Any) -> Rule:
     return rule
 
 
+@_once
 def each(rule: Rule, *, least: int = 0, most: int = MAX_UNROLLED) -> Rule:
     """A tuple with so many values at least and at most, all of which keep a rule."""
 

@@ -94,17 +94,22 @@ def _fourier_cost(layer: Layer, tiling: Tiling) -> int:
     frequencies = (high + 1) // 2
     products = tiling.products // frequencies
 
-    def analysis(tiles: Pair, pixels: Pair, values: int) -> int:
-        return _product_cost(1, tiles[0] * high, pixels[0], pixels[1] * values) + _product_cost(
-            frequencies, tiles[1] * products, 2 * pixels[1], tiles[0] * values
-        )
-
     return (
         _product_cost(tiling.products, images, inner, layer.out_channels)
-        + analysis(tiling.tiles, tiling.covered, layer.batch * inner)
-        + analysis((1, 1), tiling.taps, inner * layer.out_channels)
+        + _analysis_cost(tiling, tiling.tiles, tiling.covered, layer.batch * inner)
+        + _analysis_cost(tiling, (1, 1), tiling.taps, inner * layer.out_channels)
         + _product_cost(frequencies, 2 * tiling.outputs[1], products, images * layer.out_channels)
         + _product_cost(1, tiling.outputs[0], high, tiling.outputs[1] * images * layer.out_channels)
+    )
+
+
+def _analysis_cost(tiling: Tiling, tiles: Pair, pixels: Pair, values: int) -> int:
+    """Cost of the transforms of so many values a pixel, along both axes."""
+    high = tiling.inputs[0]
+    frequencies = (high + 1) // 2
+    columns = tiles[1] * (tiling.products // frequencies)
+    return _product_cost(1, tiles[0] * high, pixels[0], pixels[1] * values) + _product_cost(
+        frequencies, columns, 2 * pixels[1], tiles[0] * values
     )
 
 
