@@ -19,9 +19,15 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from evaluation.statistics.intervals import ANY, SHARE, Limits, wilson_interval, within
+from evaluation.statistics.intervals import (
+    ANY,
+    SHARE,
+    Limits,
+    scipy_stats,
+    wilson_interval,
+    within,
+)
 
 RESAMPLES = 2000
 _CONFIDENCE = 0.95
@@ -71,7 +77,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     only_first, only_second = int(np.sum(first & ~second)), int(np.sum(second & ~first))
     if only_first + only_second == 0:
         return 1.0
-    return float(stats.binomtest(only_first, only_first + only_second, 0.5).pvalue)
+    return float(scipy_stats().binomtest(only_first, only_first + only_second, 0.5).pvalue)
 
 
 def resample(outcomes: np.ndarray, model: int = 0) -> np.ndarray:
@@ -150,10 +156,10 @@ def difference(first: Sample, second: Sample, limits: Limits = ANY) -> Differenc
         p_value = mcnemar(first.outcomes[0], second.outcomes[0])
         return Difference(value, (float(low), float(high)), p_value, "McNemar, exact")
     error, freedom = float(np.std(replicates)), _freedom(first.outcomes, second.outcomes)
-    half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, freedom)) * error
+    half = float(scipy_stats().t.ppf((1 + _CONFIDENCE) / 2, freedom)) * error
     p_value = 1.0 if value == 0.0 else 0.0
     if error > 0.0:
-        p_value = float(2.0 * stats.t.sf(abs(value) / error, freedom))
+        p_value = float(2.0 * scipy_stats().t.sf(abs(value) / error, freedom))
     p_value = max(p_value, _smallest_p_value(first, second))
     widest = limits[1] - limits[0]
     interval = within((value - half, value + half), (-widest, widest))
@@ -174,7 +180,7 @@ def _smallest_p_value(first: Sample, second: Sample) -> float:
 
 
 def _t_quantile(outcomes: np.ndarray) -> float:
-    return float(stats.t.ppf((1 + _CONFIDENCE) / 2, _freedom(outcomes)))
+    return float(scipy_stats().t.ppf((1 + _CONFIDENCE) / 2, _freedom(outcomes)))
 
 
 def _freedom(*models: np.ndarray) -> float:

@@ -1,10 +1,9 @@
 """Intervals for measured values, and corrections for many tests."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 _RESAMPLES = 1000
 
@@ -13,6 +12,13 @@ Limits = tuple[float, float]
 ANY: Limits = (-np.inf, np.inf)
 SHARE: Limits = (0.0, 1.0)
 NOT_NEGATIVE: Limits = (0.0, np.inf)
+
+
+def scipy_stats() -> Any:
+    """`scipy.stats`; importing it takes half a second, which most commands can do without."""
+    from scipy import stats
+
+    return stats
 
 
 def within(interval: tuple[float, float], limits: Limits) -> tuple[float, float]:
@@ -35,7 +41,7 @@ def wilson_interval(successes: int, count: int, confidence: float = 0.95) -> tup
     Returns:
         Lower and upper end, in [0, 1].
     """
-    interval = stats.binomtest(successes, count).proportion_ci(confidence, method="wilson")
+    interval = scipy_stats().binomtest(successes, count).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -53,7 +59,7 @@ def median_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float
     """
     ordered = np.sort(values)
     # With rank k from either end, the median is missed with probability 2 P(X < k).
-    rank = int(stats.binom.ppf((1.0 - confidence) / 2.0, len(ordered), 0.5))
+    rank = int(scipy_stats().binom.ppf((1.0 - confidence) / 2.0, len(ordered), 0.5))
     rank = max(rank, 1)
     return float(ordered[rank - 1]), float(ordered[len(ordered) - rank])
 
@@ -72,7 +78,7 @@ def auroc(positives: np.ndarray, negatives: np.ndarray) -> float:
         raise ValueError("an AUROC needs at least one positive and one negative")
     if np.isnan(positives).any() or np.isnan(negatives).any():
         raise ValueError("an AUROC needs scores that have an order, and NaN has none")
-    ranks = stats.rankdata(np.concatenate([positives, negatives]))[: len(positives)]
+    ranks = scipy_stats().rankdata(np.concatenate([positives, negatives]))[: len(positives)]
     above = np.sum(ranks) - len(positives) * (len(positives) + 1) / 2
     return float(above / (len(positives) * len(negatives)))
 
@@ -159,7 +165,11 @@ def spread(values: Sequence[float], confidence: float = 0.95, *, limits: Limits 
     if len(values) < 2:
         raise ValueError(f"a spread needs at least two values, not {len(values)}")
     mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
-    half = stats.t.ppf((1.0 + confidence) / 2.0, len(values) - 1) * deviation / len(values) ** 0.5
+    half = (
+        scipy_stats().t.ppf((1.0 + confidence) / 2.0, len(values) - 1)
+        * deviation
+        / len(values) ** 0.5
+    )
     return Spread(mean, deviation, within((float(mean - half), float(mean + half)), limits))
 
 

@@ -10,7 +10,7 @@ import pytest
 from inference.restore import restore_run
 from tests.training.test_step import assert_same
 
-KILLS = 10
+KILLS = 7
 ARGUMENTS = [
     "train.py",
     "--config=cnn_mnist",
