@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     """Prints or writes what the command line asks for."""
     parser = argparse.ArgumentParser("python -m evaluation.reports", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("folder", help="has records/, as evaluate.py leaves it")
+    parser.add_argument("folder", help="a study, or what evaluate.py --out leaves")
     parser.add_argument("suites", nargs="*", help="whose rows are printed; all by default")
     parser.add_argument("--out", help="folder for a report of all suites")
     chosen = parser.parse_args(arguments[1:])

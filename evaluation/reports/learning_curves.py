@@ -73,7 +73,7 @@ def summarise_learning_curves(folder: pathlib.Path) -> str:
     """The accuracy of every network at every number of training images, for a README.
 
     Args:
-        folder: Has `records/`, as `evaluate.py --out` leaves it.
+        folder: See `evaluation.results.pack.read_records`.
     """
     return summary(learning_curves(read_records(folder)))
 

@@ -36,7 +36,7 @@ def summarise_headlines(
     """The headlines of records below a folder, for a README.
 
     Args:
-        folder: Has `records/`, as `evaluate.py --out` leaves it.
+        folder: See `evaluation.results.pack.read_records`.
         suites: Whose rows are wanted, all by default. What is significant is decided suite by
             suite, so that it does not depend on this.
         metrics: Which of these rows are wanted, all by default.
@@ -72,7 +72,7 @@ def summarise_shifts(folder: pathlib.Path) -> str:
     """The few numbers of each model that say what shifts do to it, for a README.
 
     Args:
-        folder: Has `records/`, as `evaluate.py --out` leaves it.
+        folder: See `evaluation.results.pack.read_records`.
     """
     tables = tabulate(read_records(folder))
     return "\n\n".join(
