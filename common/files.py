@@ -76,8 +76,13 @@ def writable_file(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
 
 def write_text(path: pathlib.Path, content: str) -> None:
     """Writes a file in UTF-8, whole or not at all."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
     temporary = path.with_name(path.name + PARTIAL)
-    temporary.write_text(content, encoding="utf-8")
+    temporary.write_bytes(content)
     os.replace(temporary, path)
 
 

@@ -29,6 +29,10 @@ Number = (int, float)
 Nothing = type(None)
 
 
+WRONG_CONTENT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""Raised by whoever takes content for what it is not."""
+
+
 @contextlib.contextmanager
 def damaged(path: pathlib.Path) -> Iterator[None]:
     """Turns whatever reading a file raises into one line that names it."""
@@ -38,7 +42,7 @@ def damaged(path: pathlib.Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except WRONG_CONTENT as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(f"{path} is damaged ({reason})") from error
     except (
@@ -131,6 +135,22 @@ def check_fields(content: Mapping[str, Any], fields: Mapping[str, Kinds], option
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             wanted = " or ".join(kind.__name__ for kind in kinds)
             raise TypeError(f"{name} is a {type(value).__name__}, not a {wanted}")
+
+
+def check_object(stored: Any, fields: Mapping[str, Kinds], name: str, optional=()) -> None:
+    """Raises as `check_fields`, and a TypeError for what is no object, or has other fields.
+
+    Args:
+        stored: From JSON.
+        fields: Types by name.
+        name: What the object is, for the error.
+        optional: Names of fields that may be missing.
+    """
+    if not isinstance(stored, dict):
+        raise TypeError(f"{name} is a {type(stored).__name__}")
+    check_fields(stored, fields, optional)
+    if surplus := stored.keys() - fields.keys():
+        raise TypeError(f"{name} has {', '.join(sorted(map(repr, surplus)))[:80]}")
 
 
 def check_numbers(values: Any, name: str) -> None:

@@ -49,7 +49,6 @@ class Headline:
         points: The value at every strength, the identity's too.
         details: Further numbers, as means over seeds and strengths.
         flags: Of all results, each once.
-        limits: Of what the value can be at all.
         sample: For comparisons; None where the value is no mean over images.
         artifacts: As means over seeds and strengths.
     """
@@ -65,7 +64,6 @@ class Headline:
     points: tuple[Point, ...]
     details: dict[str, Detail]
     flags: tuple[str, ...]
-    limits: Limits
     sample: Sample | None
     artifacts: tuple[Artifact, ...]
 
@@ -118,7 +116,6 @@ def make_headline(
         points=_points(results, outcomes, replicates, limits),
         details=_mean_details(everything),
         flags=tuple(dict.fromkeys(flag for result in everything for flag in result.flags)),
-        limits=limits,
         sample=sample,
         artifacts=averages([shown for result in everything for shown in result.artifacts]),
     )

@@ -316,7 +316,7 @@ def _differences(row: Row) -> list[tuple[str, str, Difference]]:
     choose = max if row.metric.higher_is_better else min
     best = choose(samples, key=lambda name: row.headlines[name].value)
     return [
-        (best, other, difference(samples[best], samples[other], row.headlines[best].limits))
+        (best, other, difference(samples[best], samples[other], row.metric.limits))
         for other in samples
         if other != best
     ]

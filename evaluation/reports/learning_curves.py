@@ -86,7 +86,7 @@ def summary(curves: Sequence[Record]) -> str:
 
 
 def _is_described(experiment: Any) -> TypeGuard[Mapping[str, Any]]:
-    """Whether a record says how its model was trained, which one of a user's own does not."""
+    """True if a record has its model's configuration, which one of a custom model has not."""
     return isinstance(experiment, dict) and isinstance(experiment.get("dataset"), dict)
 
 

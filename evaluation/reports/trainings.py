@@ -27,8 +27,19 @@ def summarise(folder: pathlib.Path) -> str:
         UserError: if there are none, or one is damaged.
     """
     with damaged(folder):
-        rows = [_row(training, _of_suite(training, "clean")[0]) for training in _read(folder)]
-    return markdown_table(rows)
+        return _table(_read(folder))
+
+
+def tables(trainings: Sequence[Training]) -> list[str]:
+    """The table of trainings, and where networks have several budgets that of budgets."""
+    several = len({training["name"] for training in trainings}) < len(trainings)
+    return [_table(trainings), *([_budget_table(trainings)] if several else [])]
+
+
+def _table(trainings: Sequence[Training]) -> str:
+    return markdown_table(
+        [_row(training, _of_suite(training, "clean")[0]) for training in trainings]
+    )
 
 
 def _read(folder: pathlib.Path) -> Sequence[Training]:
@@ -70,15 +81,19 @@ def summarise_budgets(folder: pathlib.Path) -> str:
     Raises:
         UserError: if there are none, or one is damaged.
     """
-    runs: dict[str, list[Training]] = {}
-    for training in _read(folder):
-        runs.setdefault(training["name"], []).append(training)
     with damaged(folder):
-        by_error = sorted(
-            runs.values(), key=lambda found: -_of_suite(max(found, key=_images), "clean")[0].value
-        )
-        by_task = sorted(by_error, key=lambda found: found[0]["dataset"], reverse=True)
-        return markdown_table([_budget_row(found) for found in by_task])
+        return _budget_table(_read(folder))
+
+
+def _budget_table(trainings: Sequence[Training]) -> str:
+    runs: dict[str, list[Training]] = {}
+    for training in trainings:
+        runs.setdefault(training["name"], []).append(training)
+    by_error = sorted(
+        runs.values(), key=lambda found: -_of_suite(max(found, key=_images), "clean")[0].value
+    )
+    by_task = sorted(by_error, key=lambda found: found[0]["dataset"], reverse=True)
+    return markdown_table([_budget_row(found) for found in by_task])
 
 
 def _budget_row(trainings: Sequence[Training]) -> dict[str, str]:
@@ -116,10 +131,8 @@ def main(arguments: Sequence[str]) -> None:
     if len(arguments) != 2:
         raise UserError("name one folder: python -m evaluation.reports.trainings FOLDER")
     folder = expand(arguments[1], "FOLDER")
-    print(summarise(folder))
-    names = [training["name"] for training in _read(folder)]
-    if len(set(names)) < len(names):
-        print(f"\n{summarise_budgets(folder)}")
+    with damaged(folder):
+        print("\n\n".join(tables(_read(folder))))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("study", help="folder that gets the files")
     chosen = parser.parse_args(arguments[1:])
     source = expand(chosen.reports, "REPORTS")
-    records, trainings = read_records(source), read_trainings(source)
+    records = read_records(source)
+    trainings = [] if records else read_trainings(source)
     if not records and not trainings:
         raise UserError(f"{chosen.reports}: no records of evaluate.py or of runs")
     study = writable_folder(chosen.study, "STUDY")

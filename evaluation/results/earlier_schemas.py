@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from common.stored import Kinds, Nothing, Number, check_fields, check_numbers
+from common.stored import Kinds, Nothing, Number, check_fields, check_numbers, check_object
 from evaluation.results.artifacts import Images
 from evaluation.results.earlier_details import take_artifacts
 from evaluation.results.provenance import Checkpoint, Provenance
@@ -141,7 +141,7 @@ def record_from_earlier(stored: Mapping[str, Any], arrays: Mapping[str, np.ndarr
         ValueError: if something has a value that cannot be.
     """
     facts = {
-        name: stored.get(name)
+        name: stored[name]
         for name in (field.name for field in dataclasses.fields(Provenance))
         if name != "checkpoint" and name in stored
     }
@@ -194,11 +194,7 @@ def result_from_earlier(stored: Any, arrays: Mapping[str, np.ndarray] | None = N
         TypeError: see there.
         ValueError: see there.
     """
-    if not isinstance(stored, dict):
-        raise TypeError(f"a result is a {type(stored).__name__}")
-    check_fields(stored, _RESULT, optional=_OPTIONAL)
-    if surplus := stored.keys() - _RESULT.keys():
-        raise TypeError(f"a result has {', '.join(sorted(map(repr, surplus)))[:80]}")
+    check_object(stored, _RESULT, "a result", _OPTIONAL)
     suite, condition = stored["suite"], stored.get("condition", "")
     details = dict(stored.get("details", {}))
     check_numbers(details.values(), f"a detail of {stored['metric']}")

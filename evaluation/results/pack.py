@@ -10,21 +10,20 @@ STUDY/figures/        pictures
 """
 
 import hashlib
-import io
 import json
-import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from common.files import PARTIAL, write_text
+from common.files import write_bytes, write_text
 from common.stored import damaged, read_arrays, read_lines, read_object
 from evaluation.results.result import Record
 from evaluation.results.schema import (
     SCHEMA,
     arrays_of,
+    pack_arrays,
     record_from_json,
     record_to_json,
     result_to_json,
@@ -124,12 +123,9 @@ def _write_arrays(arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> str |
     if not arrays:
         path.unlink(missing_ok=True)
         return None
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    temporary = path.with_name(path.name + PARTIAL)
-    temporary.write_bytes(buffer.getvalue())
-    os.replace(temporary, path)
-    return _checksum(buffer.getvalue())
+    content = pack_arrays(arrays)
+    write_bytes(path, content)
+    return _checksum(content)
 
 
 def read_records(folder: pathlib.Path) -> list[Record]:

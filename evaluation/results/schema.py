@@ -5,13 +5,22 @@ name: "3" is the outcomes of result 3, "3/0/counts" an array of its first artifa
 """
 
 import dataclasses
+import io
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from common.stored import MAX_NUMBER, Kinds, Nothing, Number, check_fields, check_numbers
+from common.stored import (
+    MAX_NUMBER,
+    Kinds,
+    Nothing,
+    Number,
+    check_fields,
+    check_numbers,
+    check_object,
+)
 from evaluation.results import artifacts
 from evaluation.results.artifacts import Artifact
 from evaluation.results.earlier_schemas import record_from_earlier, result_from_earlier
@@ -127,6 +136,13 @@ def arrays_of(record: Record) -> dict[str, np.ndarray]:
     return arrays
 
 
+def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The content of an .npz file, the same for the same arrays."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
 def _of_number(arrays: Mapping[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
     """The arrays of one result; the outcomes have an empty name."""
     start = str(number)
@@ -175,11 +191,7 @@ def result_from_json(stored: Any, arrays: Mapping[str, np.ndarray] | None = None
         TypeError: see there.
         ValueError: see there.
     """
-    if not isinstance(stored, dict):
-        raise TypeError(f"a result is a {type(stored).__name__}")
-    check_fields(stored, _RESULT)
-    if surplus := stored.keys() - _RESULT.keys():
-        raise TypeError(f"a result has {', '.join(sorted(map(repr, surplus)))[:80]}")
+    check_object(stored, _RESULT, "a result")
     metric = _metric(stored["metric"])
     check_numbers([stored["value"], *stored["interval"]], metric.name)
     interval = tuple(stored["interval"])

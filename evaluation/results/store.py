@@ -7,20 +7,17 @@ A record is found again by its provenance, so that an interrupted evaluation goe
 """
 
 import json
-import os
 import pathlib
 import re
 from typing import Any
 
-import numpy as np
-
 from common.errors import UserError
-from common.files import PARTIAL, write_text
+from common.files import write_bytes, write_text
 from common.stored import damaged, read_arrays, read_object
 from evaluation.results.earlier_schemas import SUITES
 from evaluation.results.provenance import Provenance
 from evaluation.results.result import Record
-from evaluation.results.schema import arrays_of, record_from_json, record_to_json
+from evaluation.results.schema import arrays_of, pack_arrays, record_from_json, record_to_json
 
 
 class RecordStore:
@@ -48,12 +45,7 @@ class RecordStore:
         """Writes a record whole or not at all."""
         path = self._path(record.suite, record.provenance)
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".npz")
-        temporary = beside.with_name(beside.name + PARTIAL)
-        arrays: dict[str, Any] = arrays_of(record)
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, beside)
+        write_bytes(path.with_suffix(".npz"), pack_arrays(arrays_of(record)))
         write_text(path, _one_result_a_line(record_to_json(record)))
         return record
 

@@ -15,19 +15,7 @@ from evaluation.results.quantities import Axis, Metric
 from evaluation.suites.accuracy import confusions, cost
 from tests.conftest import ROOT
 from tests.evaluation.suites.digits import constant, some_digits
-
-DISTORTIONS = (
-    "affine",
-    "brightness_and_contrast",
-    "corruptions",
-    "elastic",
-    "perspective",
-    "rotation",
-    "scale",
-    "shear",
-    "spatial_adversary",
-    "translation",
-)
+from tests.evaluation.test_curves import DISTORTIONS
 
 
 def members(value, kind):

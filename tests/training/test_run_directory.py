@@ -13,6 +13,7 @@ from common.errors import UserError
 from common.files import expand
 from evaluation.results.schema import SCHEMA, result_to_json
 from tests.evaluation.made_up import clean
+from tests.evaluation.test_earlier_schemas import PLAIN
 from tests.training.tiny_model import TinyConfig
 from training.experiment import Experiment
 from training.run import locking
@@ -103,16 +104,7 @@ RECORD = {
     "step": 4,
     "images_per_second": None,
 }
-OLD_RESULT = {
-    "suite": "clean",
-    "metric": "accuracy",
-    "value": 0.5,
-    "interval": [0, 1],
-    "interval_method": "Wilson 95 %",
-    "count": 9,
-    "data_checksum": "0",
-}
-OLD_RECORD = {**RECORD, "schema": 1, "results": [OLD_RESULT]}
+OLD_RECORD = {**RECORD, "schema": 1, "results": [PLAIN]}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +121,7 @@ OLD_RECORD = {**RECORD, "schema": 1, "results": [OLD_RESULT]}
         (json.dumps({**RECORD, "results": [{**RESULT, "interval": [0]}]}), "interval"),
         (json.dumps({**RECORD, "results": [{**RESULT, "metric": "accuracy"}]}), "metric"),
         (json.dumps({**RECORD, "results": [RESULT], "schema": 9}), "another schema"),
-        (json.dumps({**OLD_RECORD, "results": [{**OLD_RESULT, "unit": 7}]}), "unit"),
+        (json.dumps({**OLD_RECORD, "results": [{**PLAIN, "unit": 7}]}), "unit"),
         (json.dumps({**RECORD, "results": [], "images_per_second": "fast"}), "images_per_second"),
         (json.dumps({**RECORD, "results": [], "name": "other"}), "it is of other, not tiny"),
     ],

@@ -21,6 +21,7 @@ from typing import Any
 
 from common.errors import UserError, first_line, printable
 from common.files import PARTIAL, expand, write_json, write_text
+from common.stored import WRONG_CONTENT
 from evaluation.results.schema import results_from_json
 from training.config_types import Known, to_json, types_in
 from training.experiment import Experiment, differences, from_json
@@ -273,7 +274,7 @@ def _record_fault(record: Any, config: dict[str, Any]) -> str | None:
         return f"it is of {record['name']}, not {config['name']}"
     try:
         results_from_json(record)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except WRONG_CONTENT as error:
         return f"a result is damaged ({first_line(error)})"
     return None
 
