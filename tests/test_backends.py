@@ -115,8 +115,9 @@ def test_transformers_read_as_the_platform_reads_fastest(platform, values, deriv
 def test_a_program_for_several_platforms_runs_on_this_one(name):
     config, shape = SMALL[name]
     logits, gradient, *_ = functions(config, shape)
-    _, *state = nnx.split(config.build(shape, 10, nnx.Rngs(0)), nnx.Param, ...)
-    images = jax.random.uniform(jax.random.key(0), (2, *shape))
+    built = nnx.jit(lambda: config.build(shape, 10, nnx.Rngs(0)))()
+    _, *state = nnx.split(built, nnx.Param, ...)
+    images = np.random.default_rng(0).uniform(size=(2, *shape)).astype(np.float32)
 
     def both(parameters, rest, images):
         found = logits(parameters, rest, images), gradient(parameters, rest, images)
@@ -124,6 +125,6 @@ def test_a_program_for_several_platforms_runs_on_this_one(name):
 
     served = export.export(jax.jit(both), platforms=PLATFORMS)(*state, images)
     assert served.platforms == PLATFORMS
-    pairs = zip(served.call(*state, images), jax.jit(both)(*state, images), strict=True)
-    for found, expected in pairs:
+    pairs = jax.jit(lambda *arguments: (served.call(*arguments), both(*arguments)))
+    for found, expected in zip(*pairs(*state, images), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -55,7 +55,8 @@ def grid(*size):
 
 
 def network(config, shape=(8, 8, 1)):
-    built = config.build(shape, 10, nnx.Rngs(0))
+    # In one program, as every eager operation would be one of its own.
+    built = nnx.jit(lambda: config.build(shape, 10, nnx.Rngs(0)))()
     return nnx.view(built, deterministic=True, raise_if_not_found=False)
 
 

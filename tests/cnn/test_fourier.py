@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,13 +41,13 @@ def test_every_tiling_gives_the_correlation(outputs, image, kernel, strides):
     expected = correlate(images, taps, strides)
     out_size = expected.shape[1:3]
     with jax.enable_x64(True):
-        found = convolve_spectra(
-            jnp.asarray(images),
-            jnp.asarray(taps),
+        convolve = functools.partial(
+            convolve_spectra,
             strides=strides,
             out_size=out_size,
             tiling=make_tiling(out_size, kernel, strides, outputs),
         )
+        found = jax.jit(convolve)(images, taps)
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
@@ -67,8 +69,11 @@ def test_gradients_of_every_tiling_are_those_of_the_convolution(outputs):
         images = jnp.asarray(random.normal(size=(2, 11, 11, 3)))
         kernel = jnp.asarray(random.normal(size=(3, 4, 3, 2)))
         cotangents = jnp.asarray(random.normal(size=(2, 9, 8, 2)))
-        expected = jax.vjp(native, images, kernel)[1](cotangents)
-        found = jax.vjp(spectra, images, kernel)[1](cotangents)
+        expected, found = jax.jit(
+            lambda images, kernel, cotangents: tuple(
+                jax.vjp(convolve, images, kernel)[1](cotangents) for convolve in (native, spectra)
+            )
+        )(images, kernel, cotangents)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-11)
 

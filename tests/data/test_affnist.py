@@ -11,12 +11,13 @@ from data.sources.load import DatasetConfig, load, load_elsewhere
 UPRIGHT_SEVEN = np.zeros((40, 40), np.uint8)
 UPRIGHT_SEVEN[10, 12:28] = 255  # its bar, above
 UPRIGHT_SEVEN[10:30, 27] = 200  # its stem, to the right
+FEW = {"train": "train[:60]", "validation": "train[60:90]", "test": "test[:40]"}
 
 
 @pytest.fixture(scope="module")
 def moved(data_dir):
     """What a model of moved digits was trained on."""
-    return load(DatasetConfig(pad=6, shift=6), data_dir)
+    return load(DatasetConfig(**FEW, pad=6, shift=6), data_dir)
 
 
 def write_batch(path, images, labels):
@@ -86,7 +87,7 @@ def test_a_model_of_moved_digits_is_asked_about_affnist(tmp_path, moved):
 
 
 def test_a_frame_is_blank(moved, data_dir):
-    plain = load(DatasetConfig(), data_dir)
+    plain = load(DatasetConfig(**FEW), data_dir)
     assert moved.image_shape == (40, 40, 1)
     np.testing.assert_array_equal(moved.test.images[:, 6:-6, 6:-6], plain.test.images)
     assert int(moved.test.images.sum()) == int(plain.test.images.sum())

@@ -24,6 +24,10 @@ SMALL = ExtrudedConfig(
 )
 
 
+# In one program, as every eager operation would be one of its own.
+poses = jax.jit(SMALL.poses, static_argnums=(1, 2))
+
+
 def random_digits(count=5, size=28):
     images = np.random.default_rng(0).uniform(size=(count, size, size, 1)).astype(np.float32)
     return scipy.ndimage.gaussian_filter(images, (0, 1, 1, 0))
@@ -45,7 +49,7 @@ def slow_volume(image, theta, canvas, thickness):
 
 def test_a_body_is_the_trilinear_read_of_its_volume():
     images = random_digits()
-    theta = SMALL.poses(jax.random.key(0), len(images), 28)
+    theta = poses(jax.random.key(0), len(images), 28)
     volumes = jax.jit(extrude, static_argnums=(2, 3))(images, theta, 32, 6.0)
     assert volumes.shape == (5, 32, 32, 32, 1)
     assert float(jnp.max(volumes)) > 0.5
@@ -65,7 +69,7 @@ def test_rotations_are_those_of_scipy():
 
 
 def test_poses_stay_within_their_ranges():
-    matrix = np.asarray(Affine(3).matrix(SMALL.poses(jax.random.key(1), 500, 28)))
+    matrix = np.asarray(Affine(3).matrix(poses(jax.random.key(1), 500, 28)))
     linear, shift = matrix[:, :, :3], matrix[:, :, 3]
     scale = np.cbrt(np.linalg.det(linear))
     turn = linear / scale[:, None, None]
@@ -85,10 +89,15 @@ def test_poses_stay_within_their_ranges():
 
 def test_the_pose_undoes_the_rendering():
     images = random_digits(3)
-    theta = SMALL.poses(jax.random.key(2), 3, 28)
-    volumes = extrude(jnp.asarray(images), theta, 64, 6.0)
-    back = Affine(3).inverse(theta)
-    upright = np.asarray(sample(volumes, Affine(3).grid(back, (28, 28, 28))))
+
+    @jax.jit
+    def undo(images):
+        theta = SMALL.poses(jax.random.key(2), 3, 28)
+        volumes = extrude(images, theta, 64, 6.0)
+        back = Affine(3).inverse(theta)
+        return sample(volumes, Affine(3).grid(back, (28, 28, 28)))
+
+    upright = np.asarray(undo(images))
     # The slab's middle shows the digit again, but for two blurs.
     middle = np.mean(upright[:, 12:16], axis=1)
     assert np.mean(np.abs(middle - images)) < 0.05
@@ -112,8 +121,9 @@ def test_batches_differ_by_their_key():
         jnp.asarray(np.random.default_rng(0).integers(0, 256, (4, 28, 28, 1)), jnp.uint8),
         jnp.arange(4, dtype=jnp.int32),
     )
+    generate = jax.jit(SMALL.generate)
     first, again, other = (
-        SMALL.generate(jax.random.key(seed), split, jnp.array([3, 1])) for seed in (0, 0, 1)
+        generate(jax.random.key(seed), split, jnp.array([3, 1])) for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(first.labels, [3, 1])
     np.testing.assert_array_equal(first.images, again.images)

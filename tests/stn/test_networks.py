@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from stn.networks.mnist import TRANSFORMS, TransformerNetworkConfig
 # Those of TC are counted in the tests of its configurations.
 SHAPES = {"r": (28, 28, 1), "rts": (42, 42, 1), "addition": (42, 42, 2)}
 SMALL = TransformerNetworkConfig(parameters=30_000)
+DENSE = TransformerNetworkConfig("fcn", parameters=60_000)
 
 
 def build(config, shape=(28, 28, 1), classes=10):
@@ -29,10 +31,14 @@ def batch(shape=(28, 28, 1), count=4):
     )
 
 
-@pytest.mark.parametrize("task", SHAPES)
+# Each classifier on each task with and without transformers; the transforms differ only in the
+# number of outputs of their regression.
+@pytest.mark.parametrize(
+    ("task", "transform"),
+    [*itertools.product(SHAPES, [None, "affine"]), ("r", "projective"), ("addition", "tps")],
+)
 @pytest.mark.parametrize("classifier", ["fcn", "cnn"])
-@pytest.mark.parametrize("transform", [None, "affine", "projective", "tps"])
-def test_every_network_of_the_paper_has_its_number_of_parameters(task, classifier, transform):
+def test_every_network_of_the_paper_has_its_number_of_parameters(classifier, task, transform):
     config = TransformerNetworkConfig(
         classifier,
         transform or "affine",
@@ -67,14 +73,10 @@ def test_an_odd_row_is_not_lost_in_pooling():
 @pytest.mark.parametrize("classifier", ["fcn", "cnn"])
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_network_starts_as_its_classifier_on_the_image(classifier, steps):
-    config = dataclasses.replace(SMALL, classifier=classifier, steps=steps)
-    if classifier == "fcn":
-        config.parameters = 60_000
-    network = build(config)
+    network = build(dataclasses.replace(DENSE if classifier == "fcn" else SMALL, steps=steps))
     images = batch().images
-    output = nnx.jit(lambda net, x: net(x))(network, images)
+    output, expected = nnx.jit(lambda net, x: (net(x), net.classifier(x).logits))(network, images)
     np.testing.assert_allclose(output.warp.images[:, 0], images, atol=1e-5)
-    expected = nnx.jit(lambda net, x: net.classifier(x).logits)(network, images)
     np.testing.assert_allclose(output.logits, expected, atol=1e-3)
 
 
@@ -93,38 +95,40 @@ def test_every_hidden_layer_is_named(classifier, transformers, expected):
 
 
 def test_parallel_transformers_hand_on_all_channels_of_each():
-    config = dataclasses.replace(SMALL, classifier="fcn", transformers=2, parameters=130_000)
+    config = dataclasses.replace(DENSE, transformers=2, parameters=130_000)
     network = build(config, (20, 20, 2))
     images = batch((20, 20, 2)).images
-    transformed = network.transformers(images)
+    transformed = nnx.eval_shape(lambda: network.transformers(images))
     assert transformed.images.shape == (4, 20, 20, 4)
-    shown, grids = network(images).warp
+    shown, grids = nnx.jit(lambda network, images: network(images).warp)(network, images)
     assert shown.shape == (4, 2, 20, 20, 2)
     assert grids.shape == (4, 2, 20, 20, 2)
     np.testing.assert_allclose(grids[1, 1], identity_grid((20, 20)), atol=1e-5)
 
 
 def test_penalties_join_the_loss():
-    data = batch()
-    plain = build(SMALL)
-    loss, metrics = plain.loss(data)
-    assert set(metrics) == {"accuracy"}
-    penalised = build(dataclasses.replace(SMALL, identity_penalty=2.0, outside_penalty=3.0))
+    plain = build(DENSE)
+    penalised = build(dataclasses.replace(DENSE, identity_penalty=2.0, outside_penalty=3.0))
     wide = jnp.asarray([1.5, 0.0, 0.0, 0.0, 1.5, 0.0])
     for network in (plain, penalised):
         network.transformers.transformers[0].regression.bias[...] = wide
-    loss, _ = plain.loss(data)
-    total, metrics = penalised.loss(data)
+    loss_of = nnx.jit(lambda network, data: network.loss(data))
+    loss, metrics = loss_of(plain, batch())
+    assert set(metrics) == {"accuracy"}
+    total, metrics = loss_of(penalised, batch())
     assert metrics["identity_penalty"] > 0.01
     assert metrics["outside_penalty"] > 0.001
     expected = loss + 2.0 * metrics["identity_penalty"] + 3.0 * metrics["outside_penalty"]
     np.testing.assert_allclose(total, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
-def test_the_regression_learns_from_the_first_step_on(transform):
-    network = build(dataclasses.replace(SMALL, transform=transform))
-    gradients = nnx.grad(lambda net: net.loss(batch())[0])(network)
+# Every transform before a classifier whose gradients compile quickly, and one before the other.
+@pytest.mark.parametrize(
+    ("config", "transform"), [*((DENSE, transform) for transform in TRANSFORMS), (SMALL, "affine")]
+)
+def test_the_regression_learns_from_the_first_step_on(config, transform):
+    network = build(dataclasses.replace(config, transform=transform))
+    gradients = nnx.jit(nnx.grad(lambda network, data: network.loss(data)[0]))(network, batch())
     for one in jax.tree.leaves(gradients["transformers"]["transformers"][0]["regression"]):
         assert np.all(np.isfinite(one))
         assert np.any(one != 0)

@@ -10,7 +10,7 @@ import pytest
 from inference.restore import restore_run
 from tests.training.test_step import assert_same
 
-KILLS = 7
+KILLS = 4
 ARGUMENTS = [
     "train.py",
     "--config=cnn_mnist",

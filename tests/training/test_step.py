@@ -64,17 +64,22 @@ def test_one_step_by_hand():
         "seed": 5,
     }
     state, _ = run(program(**fields), [1])
-    model = TinyConfig(dropout=0.0).build(
-        (6, 6, 1), 3, nnx.Rngs(jax.random.fold_in(jax.random.key(5), 0))
-    )
-    key = jax.random.fold_in(jax.random.key(5), 1)
-    order = epoch_order(key, jnp.asarray(0), 40)
-    batch = draw(SPLIT, order, key, jnp.asarray(0), batch_size=8, generate=DatasetConfig().generate)
-    graph, params, other = nnx.split(model, nnx.Param, ...)
-    gradients = jax.grad(lambda p: nnx.merge(graph, p, other, copy=True).loss(batch)[0])(params)
-    # Adam's first step is the learning rate times the gradient's sign, but for epsilon.
-    expected = jax.tree.map(lambda p, g: p - 0.01 * g / (abs(g) + 1e-8), params, gradients)
-    for found, wanted in zip(jax.tree.leaves(state.params), jax.tree.leaves(expected), strict=True):
+
+    @jax.jit
+    def expected(split):
+        seed = jax.random.key(5)
+        model = TinyConfig(dropout=0.0).build((6, 6, 1), 3, nnx.Rngs(jax.random.fold_in(seed, 0)))
+        key = jax.random.fold_in(seed, 1)
+        first, generate = jnp.asarray(0), DatasetConfig().generate
+        order = epoch_order(key, first, 40)
+        batch = draw(split, order, key, first, batch_size=8, generate=generate)
+        graph, params, other = nnx.split(model, nnx.Param, ...)
+        gradients = jax.grad(lambda p: nnx.merge(graph, p, other, copy=True).loss(batch)[0])(params)
+        # Adam's first step is the learning rate times the gradient's sign, but for epsilon.
+        moved = jax.tree.map(lambda p, g: p - 0.01 * g / (abs(g) + 1e-8), params, gradients)
+        return jax.tree.leaves(moved)
+
+    for found, wanted in zip(jax.tree.leaves(state.params), expected(SPLIT), strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
