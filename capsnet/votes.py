@@ -6,7 +6,8 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from cnn.arrays import check_axes, same_type
+from capsnet.vectors import squash
+from cnn.arrays import check_axes, same_type, widened
 
 
 def make_votes(
@@ -35,6 +36,23 @@ def make_votes(
             "as capsules have it"
         )
     return _make_votes(capsules, kernel)
+
+
+def mean_squashed_votes(
+    votes: Num[ArrayLike, "batch in out dim"],
+) -> Float[Array, "batch out dim"]:
+    """Averages squashed votes over the input capsules, without routing.
+
+    What the vote attack raises the loss of: Gu, Wu and Tresp, "Effective and efficient vote attack
+    on capsule networks" (2021).
+
+    Args:
+        votes: Predictions of every input capsule for every output capsule.
+
+    Returns:
+        Vectors of lengths in [0, 1), in float32 or wider.
+    """
+    return jnp.mean(squash(widened(votes)), axis=1)
 
 
 @jax.custom_vjp

@@ -39,6 +39,8 @@ class Output(NamedTuple):
             that wins.
         poses: The class capsules.
         couplings: Of the routing's last iteration, from input to class capsules.
+        vote_logits: Logarithms of the lengths of class capsules that are plain means of squashed
+            votes, without routing; attacks follow their gradient in place of the routing's.
         warp: Of the spatial transformers at the input.
         reconstruction: Of the predicted class; pixels are in (0, 1).
     """
@@ -49,6 +51,7 @@ class Output(NamedTuple):
     features: Float[Array, "batch features"] | None = None
     poses: Float[Array, "batch classes dim"] | None = None
     couplings: Float[Array, "batch capsules classes"] | None = None
+    vote_logits: Float[Array, "batch classes"] | None = None
     warp: Warp | None = None
     reconstruction: Float[Array, "batch height width channels"] | None = None
 

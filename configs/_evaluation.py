@@ -17,7 +17,7 @@ _GIVEN = flags.FlagValues()
 _SUITES = flags.DEFINE_list(
     "suites",
     [],
-    "Suites to run, separated by commas; all but expensive ones by default.",
+    "Suites to run, separated by commas; 'all' for all that apply, a quick set by default.",
     flag_values=_GIVEN,
 )
 _CHECKPOINT = flags.DEFINE_enum(
@@ -30,7 +30,13 @@ _CHECKPOINT = flags.DEFINE_enum(
 _MATCH_ACCURACY = flags.DEFINE_float(
     "match_accuracy",
     None,
-    "Take each run's first checkpoint with this validation accuracy, in %.",
+    "Take each run within 0.1 points of this validation accuracy, in %.",
+    flag_values=_GIVEN,
+)
+_CONTROL = flags.DEFINE_string(
+    "control",
+    None,
+    "Model, as tables name it, that every other is compared with; else the second of two.",
     flag_values=_GIVEN,
 )
 _LIMIT = flags.DEFINE_integer(
@@ -58,7 +64,7 @@ _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder of prepared data; else TFDS_DATA_DIR.", flag_values=_GIVEN
 )
 _FLAGS = (
-    *(_SUITES, _CHECKPOINT, _MATCH_ACCURACY, _LIMIT, _OUT),
+    *(_SUITES, _CONTROL, _CHECKPOINT, _MATCH_ACCURACY, _LIMIT, _OUT),
     *(_MODELS, _DATA, _TEST_DATA, _DATA_DIR),
 )
 _LIST = ["list"]
@@ -72,6 +78,7 @@ class Request:
         runs: Folders of runs, or of several, as they were typed.
         models: Names of custom models, MODULE:FUNCTION.
         suites: Names.
+        control: Name of the model that every other is compared with; None for the second of two.
         checkpoint: "last" or "best".
         match_accuracy: On validation, in [0, 1]; None for none.
         limit: Test images to score; 0 for all.
@@ -84,6 +91,7 @@ class Request:
     runs: tuple[str, ...]
     models: tuple[str, ...]
     suites: tuple[str, ...]
+    control: str | None
     checkpoint: str
     match_accuracy: float | None
     limit: int
@@ -118,13 +126,11 @@ def parse_evaluation(arguments: Sequence[str], documentation: str) -> Request:
     _check(words)
     accuracy, out = _MATCH_ACCURACY.value, _OUT.value
     data_dir = _DATA_DIR.value
-    names = _chosen_suites()
-    for name in names:
-        suites.load(name)
     return Request(
         runs=tuple(words),
         models=tuple(dict.fromkeys(_MODELS.value)),
-        suites=tuple(names),
+        suites=tuple(_chosen_suites()),
+        control=_CONTROL.value,
         checkpoint=_CHECKPOINT.value,
         match_accuracy=None if accuracy is None else accuracy / 100.0,
         limit=_LIMIT.value,
@@ -158,8 +164,8 @@ def _unknown_flag(name: str) -> str:
 
 
 def _chosen_suites() -> list[str]:
-    """Each named suite once, or the default ones."""
+    """Each named suite once, or all, or the default ones."""
     names = [name.strip() for name in _SUITES.value]
     if _GIVEN["suites"].present and not any(names):
         raise UserError("--suites is empty; name some, or leave it out for the usual ones")
-    return list(dict.fromkeys(names)) or suites.default_names()
+    return suites.chosen_names(names)

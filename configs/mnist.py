@@ -13,7 +13,7 @@ al. (2015) with and without a transformer at 400,000 parameters each, `cnn` a sm
 `cnn_matched` one that has about as many parameters as CapsNet and its decoder together, `cnn_9x9`
 one with its kernels and `cnn_decoder` one with its decoder and, in all, about as many parameters.
 Learning rates were chosen on validation images. Validation is frequent, so that `evaluate.py
---match_accuracy` finds checkpoints close to the accuracy that it asks for.
+--match_accuracy` finds checkpoints on either side of the accuracy that it asks for.
 
 Expected: see docs/results/robustness.md.
 Cost: 165,000 images; on two CPU cores seven minutes for the four large networks, one or two for

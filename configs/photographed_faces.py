@@ -1,6 +1,7 @@
 """Photographed faces and their scrambles: the tasks of `faces`, on photographs.
 
-The argument is NETWORK,TASK, as in `faces`; the photographs are LFW's, or CelebA's:
+The argument is NETWORK,TASK or NETWORK,relation,fold=K, as in `faces`; the photographs are LFW's,
+or CelebA's:
 
     python train.py --config photographed_faces:cnn,relation
     python train.py --config photographed_faces:capsnet,relation --config.dataset.name=celeb_a
@@ -34,6 +35,6 @@ def get_config(argument: str = "") -> Experiment:
     rate = min(rendered.optimizer.learning_rate, _HIGHEST_RATE)
     return dataclasses.replace(
         rendered,
-        dataset=PhotographedFacesConfig(task=rendered.dataset.task),
+        dataset=PhotographedFacesConfig(rendered.dataset.task, fold=rendered.dataset.fold),
         optimizer=dataclasses.replace(rendered.optimizer, learning_rate=rate),
     )

@@ -69,6 +69,8 @@ class Dataset:
         pose_transform: The family of the splits' `poses`, where there are any.
         generator: What rendered the images, for suites that render more of their kind; None for
             stored images.
+        is_of_digits: Whether an image of class k shows the decimal digit k, so that 6 and 9 change
+            places under half a turn.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Dataset:
     test: Split
     pose_transform: Transform | None = None
     generator: Any = None
+    is_of_digits: bool = False
 
     def __post_init__(self) -> None:
         """Raises a `UserError` if a label is none of the classes."""

@@ -7,10 +7,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from common.errors import UserError
 from common.files import writable_folder
 from data.dataset import Dataset
 from evaluation import suites as _suites
-from evaluation.comparison.tables import Table, tabulate
+from evaluation.comparison.tables import Stated, Table, tabulate
 from evaluation.model import Predictor
 from evaluation.runner import group, measure
 
@@ -21,7 +22,8 @@ def evaluate(
     models: Any,
     dataset: Dataset | None = None,
     *,
-    suites: Sequence[str] | None = None,
+    suites: Sequence[str] | str = (),
+    control: str | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> list[Table]:
     """Measures models on the test images of a dataset, and compares them.
@@ -32,7 +34,9 @@ def evaluate(
             channels]` in [0, 1] to logits, a `Predictor`, or an NNX module that returns a
             `cnn.Output`; with `inference` imported, also a restored run or a run's folder.
         dataset: Whose test images are scored, every one of them; None for those of each run.
-        suites: Names, as `python evaluate.py list` has them; None for all but expensive ones.
+        suites: Names, as `python evaluate.py list` has them; "all" for all that apply, none for the
+            quick ones that it marks.
+        control: Name of the model that every other is compared with; None for the second of two.
         out: A folder that keeps a record of every suite, from which the same call goes on, and a
             report.
 
@@ -44,7 +48,11 @@ def evaluate(
     """
     named: Mapping[str, Any] = models if isinstance(models, Mapping) else {"model": models}
     folder = None if out is None else writable_folder(out, "out")
-    names = _suites.default_names() if suites is None else list(dict.fromkeys(suites))
-    found = measure([make for _, make in group(named, dataset)], names, out=folder)
+    names = _suites.chosen_names([suites] if isinstance(suites, str) else suites)
+    if control is not None and control not in named:
+        raise UserError(f"control={control!r}: is none of the models {', '.join(named)}")
+    stated = Stated(control=control)
+    makers = [make for _, make in group(named, dataset)]
+    found = measure(makers, names, out=folder, stated=stated)
     found.failures.end()
-    return tabulate([record for record in found.records if record.results])
+    return tabulate([record for record in found.records if record.results], stated)

@@ -172,10 +172,9 @@ def _differentiable(name: str, model: Differentiable | None) -> Differentiable |
 
         return ask
 
-    reconstruction = model.reconstruction
+    parts = {part: getattr(model, part) for part in ("logits", "reconstruction", "vote_logits")}
     return model._replace(
-        logits=traced("logits", model.logits),
-        reconstruction=None if reconstruction is None else traced("reconstruction", reconstruction),
+        **{part: traced(part, each) for part, each in parts.items() if each is not None}
     )
 
 

@@ -35,11 +35,14 @@ class Differentiable(NamedTuple):
         variables: Its weights, a pytree of arrays.
         reconstruction: (variables, images) to the reconstruction of the predicted class, in the
             shape of the images; None if the model has no decoder.
+        vote_logits: (variables, images) to the field of that name of `cnn.Output`, for attacks on
+            votes; None if the model has no capsules.
     """
 
     logits: Callable[[Any, Any], Any]
     variables: Any
     reconstruction: Callable[[Any, Any], Any] | None = None
+    vote_logits: Callable[[Any, Any], Any] | None = None
 
 
 class Kept:

@@ -68,7 +68,7 @@ def of_functions(
         differentiable=Differentiable(
             logits=traced("logits"),
             variables=variables,
-            reconstruction=traced("reconstruction") if "reconstruction" in fields else None,
+            **{name: traced(name) for name in ("reconstruction", "vote_logits") if name in fields},
         ),
         activations=None
         if activations is None

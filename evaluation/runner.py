@@ -17,6 +17,8 @@ from tqdm import tqdm
 from common.errors import UserError, first_line
 from data.dataset import Dataset
 from evaluation import suites
+from evaluation.comparison.tables import Stated
+from evaluation.duration import estimate
 from evaluation.model import Predict, Predictor, as_predictor, predict_all
 from evaluation.modules import of_module
 from evaluation.results.provenance import Provenance, checksum, describe
@@ -214,6 +216,8 @@ def measure(
     names: Sequence[str],
     *,
     out: pathlib.Path | None = None,
+    stated: Stated | None = None,
+    report: bool = True,
 ) -> Measured:
     """Runs suites over models, one model in memory at a time.
 
@@ -224,6 +228,8 @@ def measure(
         names: Of the suites.
         out: Keeps a record of each, which answers the same request later, and a report of all
             records that are there.
+        stated: What the report compares, see `evaluation.reports.write_report`.
+        report: Writes it.
 
     Raises:
         UserError: if there is no such suite, or a record in `out` is damaged.
@@ -239,20 +245,40 @@ def measure(
             with found.failures.collect(""):
                 subject = make()
                 found.datasets[subject.dataset.name] = subject.dataset
+                if make is makers[0]:
+                    _announce(subject, modules, store, len(makers))
                 for name, module in modules.items():
                     with found.failures.collect(f"{subject.provenance.run}: {name}"):
                         record = _measure(subject, name, module, store, found.failures)
                         found.records.append(record)
                     bar.update()
-    if out is not None and store:
+    if out is not None and store and report:
         with found.failures.collect(f"--out={out}: the report"):
             # Importing matplotlib takes half a second, which most commands can do without.
             from evaluation.reports import write_report
 
-            there = store.read_all()
-            write_report(there, out, examples=_examples(found.datasets, there))
+            there = _in_order(store.read_all(), found.records)
+            examples = _examples(found.datasets, there)
+            write_report(there, out, examples=examples, stated=stated)
             return found._replace(report=out / "report.html")
     return found
+
+
+def _in_order(there: Sequence[Record], asked: Sequence[Record]) -> list[Record]:
+    """Records with the models that were asked for first, for the second of two is the control."""
+    models = list(dict.fromkeys(record.provenance.model for record in asked))
+    places = {name: place for place, name in enumerate(models)}
+    return sorted(there, key=lambda record: places.get(record.provenance.model, len(models)))
+
+
+def _announce(
+    subject: Subject, modules: Mapping[str, Any], store: RecordStore | None, models: int
+) -> None:
+    """Says about how long all that is not there yet takes."""
+    known, (model, dataset, batch_size, _) = subject.provenance, subject
+    pending = [each for name, each in modules.items() if not (store and store.find(name, known))]
+    if pending and len(dataset.test):
+        say(estimate(pending, model, dataset, batch_size=batch_size, models=models))
 
 
 def _measure(

@@ -10,6 +10,7 @@ from common.errors import UserError
 from evaluation.model import Predictor
 from evaluation.results.provenance import checksum
 from inference.cost import measure
+from inference.matching import match
 from training.run.checkpoints import Checkpoints
 from training.run.directory import Configurations, RunDirectory
 from training.setup import Setup, prepare
@@ -25,12 +26,15 @@ class RestoredRun:
         setup: Its experiment, data and program.
         state: The checkpoint.
         step: Of the checkpoint.
+        matching: How weights of a given accuracy were found (see `inference.matching`); None where
+            none was asked for.
     """
 
     name: str
     setup: Setup
     state: TrainState
     step: int
+    matching: str | None = None
 
     @property
     def weights(self) -> str:
@@ -57,8 +61,8 @@ def restore_run(
     Args:
         workdir: The run's folder.
         checkpoint: "last" (the newest that is whole) or "best" (on validation).
-        match_accuracy: Takes, instead, the first checkpoint with this validation accuracy, in
-            [0, 1].
+        match_accuracy: Takes, instead, weights within 0.1 points of this validation accuracy, in
+            [0, 1]: the closest checkpoint, or what lies between two (see `inference.matching`).
         data_dir: See `data.sources.load.load`.
         configurations: Makes the experiment of a name, as `configs.load` does. A run may come from
             a stranger, so that types of configurations that are not this project's are taken from
@@ -74,7 +78,9 @@ def restore_run(
     setup = prepare(experiment, data_dir)
     checkpoints = Checkpoints(directory.checkpoints, writing=False)
     try:
-        for step in _candidates(checkpoints, checkpoint, match_accuracy):
+        if match_accuracy is not None:
+            return RestoredRun(name, setup, *match(setup, checkpoints, match_accuracy))
+        for step in _candidates(checkpoints, checkpoint):
             try:
                 state, _ = checkpoints.restore(step, setup.abstract_state())
             except UserError as error:
@@ -86,8 +92,6 @@ def restore_run(
     raise UserError(f"{workdir} has no whole checkpoint")
 
 
-def _candidates(checkpoints: Checkpoints, checkpoint: str, accuracy: float | None) -> list[int]:
+def _candidates(checkpoints: Checkpoints, checkpoint: str) -> list[int]:
     """The steps to try, the one that is wanted first."""
-    if accuracy is not None:
-        return [checkpoints.first_step_past(accuracy)]
     return [checkpoints.best_step()] if checkpoint == "best" else checkpoints.steps()[::-1]

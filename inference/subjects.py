@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from common.errors import UserError
 from data.dataset import Dataset
@@ -12,7 +12,7 @@ from evaluation.results.provenance import Checkpoint, checksum
 from evaluation.runner import Subject, new_subject, say, subject_of
 from inference.restore import RestoredRun, restore_run
 from training.experiment import Experiment, to_json
-from training.run.directory import Configurations
+from training.run.directory import Configurations, RunDirectory
 
 Describe = Callable[[str, Experiment], str]
 """Function of a configuration's name and an experiment: what runs of other seeds share."""
@@ -32,6 +32,7 @@ def _(run: RestoredRun, dataset: Dataset | None, name: str) -> Subject:
         model=run.name,
         seed=experiment.seed,
         step=run.step,
+        matching=run.matching,
         parameters=run.state.num_parameters,
         experiment=to_json(experiment),
         train_images=_train_images(experiment, own),
@@ -85,9 +86,40 @@ def of_run(
     )
     moment = Checkpoint(checkpoint)
     if match_accuracy is not None:
+        say(f"{name}: at matched accuracy, {run.matching}")
         moment = Checkpoint.matched(match_accuracy)
     model = describe(run.name, run.setup.experiment)
     return subject_of(run, None, name).known_as(model=model, checkpoint=moment)
+
+
+def check_control(
+    control: str | None,
+    folders: Iterable[pathlib.Path],
+    others: Sequence[str],
+    describe: Describe,
+    configurations: Configurations,
+) -> None:
+    """Checks that a control is one of the models, before any is restored.
+
+    Args:
+        control: Its name in tables; None for none.
+        folders: Of the runs. Where one cannot be read nothing is checked, for it may be the one.
+        others: Names of the other models.
+        describe: See `of_run`.
+        configurations: See there.
+
+    Raises:
+        UserError: if it is none of them.
+    """
+    if control is None:
+        return
+    try:
+        runs = [describe(*RunDirectory(folder).load(configurations)) for folder in folders]
+    except UserError:
+        return
+    names = dict.fromkeys([*runs, *others])
+    if control not in names:
+        raise UserError(f"--control={control}: is none of the models {', '.join(names)}")
 
 
 def of_custom_model(

@@ -55,6 +55,7 @@ def _headlines(folder, suites=(), metrics=()):
 TABLES = {
     "headlines": _headlines("robustness", ("clean", *_MAPS)),
     "results": functools.partial(summarise, _RESULTS / "single_runs"),
+    "addition": functools.partial(summarise, _RESULTS / "addition"),
     "transformers": functools.partial(summarise_budgets, _RESULTS / "transformers"),
     "clean": _headlines("clean", ("clean", "affine")),
     "robustness": _headlines("robustness", ("clean", *_MAPS, "elastic", "spatial_adversary")),

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import configs
+import studies
 from configs.__main__ import page
 from data.batches import DeviceSplit
 from evaluation import suites
@@ -135,10 +136,13 @@ def test_commands_are_understood(line):
         for word in words[1:]:
             assert not word.startswith("results/") or (ROOT / word).exists(), word
         return
-    assert script in ("train.py", "evaluate.py"), line
+    assert script in ("train.py", "evaluate.py", "study.py"), line
+    if script == "study.py":
+        assert words[0] in ("list", *studies.names()), line
+        return
     if script == "evaluate.py":
         named = re.search(r"--suites[= ](\S+)", line)
-        known = {*suites.names(), *(pathlib.Path(name).stem for name in RECIPES)}
+        known = {"all", *suites.names(), *(pathlib.Path(name).stem for name in RECIPES)}
         assert set(named[1].split(",") if named else []) <= known
         return
     (name,) = re.findall(r"--config[= ](\S+)", line)
@@ -213,7 +217,7 @@ def check_metric(found):
 def check_figure(found):
     histogram = found["Histogram"](np.arange(3))
     (table,) = tabulate([made_up.record("net", made_up.clean(0.5, artifacts=(histogram,)))])
-    (planned,) = figures_of(table.rows[0], styles_of(table.models))
+    (planned,) = figures_of(table.rows, styles_of(table.models))
     assert len(planned.draw().axes[0].lines) == 1
 
 

@@ -81,7 +81,11 @@ class ClassCapsules(nnx.Module):
 
     def __call__(self, capsules: Num[ArrayLike, "batch in in_dim"]) -> Routing:
         """Routes the votes of the input capsules; poses are `[batch, out, out_dim]`."""
+        return self.route(self.votes(capsules))
+
+    def route(self, votes: Num[ArrayLike, "batch in out out_dim"]) -> Routing:
+        """Routes votes, with the layer's bias."""
         routing = self.routing
         if self.bias is not None:
             routing = functools.partial(routing, bias=self.bias[...])
-        return routing(self.votes(capsules))
+        return routing(votes)

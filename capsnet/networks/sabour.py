@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, Num
 from capsnet import losses
 from capsnet.networks import construction
 from capsnet.vectors import length
+from capsnet.votes import mean_squashed_votes
 from cnn import Convolution, validation
 from cnn.arrays import as_float, as_images, as_labels
 from cnn.losses import accuracy
@@ -187,7 +188,8 @@ class CapsNet(nnx.Module):
         their logarithms, and the features the longest capsule. There is a reconstruction if the
         network was built with a decoder.
         """
-        poses, couplings = self._route(images)
+        votes = self._votes(images)
+        poses, couplings = self.class_capsules.route(votes)
         lengths = length(poses)
         logits = log_probabilities(lengths)
         winners = jnp.argmax(logits, axis=-1)
@@ -198,12 +200,12 @@ class CapsNet(nnx.Module):
             features=jnp.take_along_axis(poses, winners[:, None, None], axis=1)[:, 0],
             poses=poses,
             couplings=couplings,
+            vote_logits=log_probabilities(length(mean_squashed_votes(votes))),
             reconstruction=None if self.decoder is None else self._decode(poses, winners),
         )
 
-    def _route(self, images):
-        """The class capsules and their couplings."""
-        return self.class_capsules(self._primary(as_images(images, self.image_shape)))
+    def _votes(self, images):
+        return self.class_capsules.votes(self._primary(as_images(images, self.image_shape)))
 
     def _decode(self, poses, labels):
         if self.decoder is None:
@@ -250,7 +252,7 @@ class CapsNet(nnx.Module):
             paper's units (equation 4), the mean length of the class capsules and the summed
             squared reconstruction error per image.
         """
-        poses, _ = self._route(batch.images)
+        poses, _ = self.class_capsules.route(self._votes(batch.images))
         lengths = length(poses)
         labels = as_labels(batch.labels, lengths.shape[0])
         one_hot = jax.nn.one_hot(labels, self.num_classes, dtype=lengths.dtype)

@@ -4,7 +4,9 @@ An arrangement says for each slot, in the order of the parts that belong there (
 eye, nose, mouth), what lies in it: a part, nothing, or clutter. Scrambles are the 12 of the 24
 permutations that move nose and mouth and do not leave the eyes, swapped or not, where they were.
 A face's two eyes are the same, so the permutations come in pairs that show the same image: they
-make 6 configurations, and a pair is either trained on or held out.
+make 6 configurations. Of these three are the mirror images of the other three. So there are three
+kinds of scrambles, and what is learnt of a kind is tested on a kind that is none of those learnt:
+in fold k of a cross-validation, kind k is held out.
 """
 
 import itertools
@@ -47,10 +49,21 @@ def _is_scramble(permutation: tuple[int, ...]) -> bool:
 
 
 SCRAMBLES = np.array([p for p in itertools.permutations(range(4)) if _is_scramble(p)])
-# A whole kind of arrangement and its mirror image: the mouth where the nose belongs.
-HELD_OUT = SCRAMBLES[SCRAMBLES[:, NOSE] == MOUTH]
-TRAINED = SCRAMBLES[SCRAMBLES[:, NOSE] != MOUTH]
+_MOUTH_HIGH, _NOSE_LOW = SCRAMBLES[:, NOSE] == MOUTH, SCRAMBLES[:, MOUTH] == NOSE
+# Each a configuration and its mirror image: the mouth where the nose belongs; the nose where the
+# mouth belongs; both where eyes belong.
+KINDS = (SCRAMBLES[_MOUTH_HIGH], SCRAMBLES[_NOSE_LOW], SCRAMBLES[~(_MOUTH_HIGH | _NOSE_LOW)])
 # Of each pair of scrambles that show the same image the one whose left eye comes first.
 CONFIGURATIONS = np.array(
     [p for p in SCRAMBLES if list(p).index(LEFT_EYE) < list(p).index(RIGHT_EYE)]
 )
+
+
+def held_out(fold: int) -> np.ndarray:
+    """`[4, 4]`: the scrambles that a fold of the cross-validation holds out."""
+    return KINDS[fold]
+
+
+def trained(fold: int) -> np.ndarray:
+    """`[8, 4]`: the scrambles that it trains on."""
+    return np.concatenate([kind for k, kind in enumerate(KINDS) if k != fold])

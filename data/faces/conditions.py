@@ -5,7 +5,7 @@ Rendered faces are of `data.faces.tasks`; other kinds register with `renderer` a
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -13,11 +13,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from data.faces import arrangements
 from data.faces.arrangements import EMPTY, HOME, cycle
-from data.faces.parts import NOTHING, pose_of, render
+from data.faces.parts import LEFT_EYE, MOUTH, NOSE, NOTHING, pose_of, render
 from data.faces.tasks import FacesConfig, in_chunks, to_bytes
 from stn.transforms import Similarity
 
+INTACT, NO_PART, INVERTED = "intact", "no part", "inverted"
+TRAINED, HELD_OUT = "trained permutations", "held-out permutations"
+WIDE, WIDE_HELD_OUT = "wide poses", "wide poses, held-out permutations"
+# Conditions of whole faces; the images of all others are none.
+FACES = (INTACT, "sham", "eye swap", "small move", INVERTED, WIDE)
+# The most that grey levels of one image differ where parts are added up in another order.
+_ROUNDING = 1
+# How far parts have slid towards a scramble, as shares of the way.
+STRENGTHS = np.linspace(0.0, 1.0, 9)
 # How much larger the widened ranges of poses are.
 WIDER = 1.5
 # The small move: pixels along each axis, degrees, logarithm of the scale.
@@ -147,3 +157,46 @@ def cut_and_paste(show: Callable[..., np.ndarray]) -> np.ndarray:
     whole, empty = (show(contents).astype(np.int16) for contents in (HOME, EMPTY))
     parts = whole - empty
     return (empty + parts).astype(np.uint8)
+
+
+def arranged(show: Renderer, wide: Renderer) -> Iterator[tuple[str, np.ndarray]]:
+    """Renders each condition of "configuration": its name and its images."""
+    classes = arrangements.CONFIGURATIONS
+    yield INTACT, show(classes)
+    yield "eye swap", show(arrangements.swap_eyes(classes))
+    yield WIDE, wide(classes)
+    yield "only the nose", show(arrangements.only(NOSE, classes))
+    yield "only the mouth", show(arrangements.only(MOUTH, classes))
+    yield NO_PART, show(arrangements.EMPTY)
+
+
+def scrambled(
+    show: Renderer, wide: Renderer, count: int, fold: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Renders each condition of "presence" and "relation": its name and its images."""
+    home = arrangements.HOME
+    single = np.stack([arrangements.only(part, home) for part in (LEFT_EYE, NOSE, MOUTH)])
+    yield INTACT, show.whole()
+    yield "sham", show.sham()
+    yield TRAINED, show(arrangements.trained(fold))
+    yield HELD_OUT, show(arrangements.held_out(fold))
+    yield "eye swap", show(arrangements.EYE_SWAP)
+    yield "missing part", show(arrangements.MISSING)
+    yield "doubled part", show(arrangements.DOUBLED)
+    yield "single part", show(single)
+    yield NO_PART, show(arrangements.EMPTY)
+    yield "clutter", show(arrangements.CLUTTERED)
+    yield INVERTED, show(home, change=INVERT)
+    yield "small move", show(home, change=small_moves(count))
+    yield WIDE, wide(home)
+    yield WIDE_HELD_OUT, wide(arrangements.held_out(fold))
+
+
+def slides(show: Renderer, fold: int) -> Iterator[np.ndarray]:
+    """Renders the images of each of `STRENGTHS`."""
+    return (show(arrangements.held_out(fold), progress=float(strength)) for strength in STRENGTHS)
+
+
+def same(images: np.ndarray, others: np.ndarray) -> bool:
+    """Tests for equality of images in bytes, but for rounding."""
+    return int(np.abs(images.astype(int) - others).max()) <= _ROUNDING

@@ -77,7 +77,7 @@ class PhotographedFacesConfig(FaceTask):
         train, validation, test = photographs.read_photographs(self.name, data_dir, most=most)
         faces = PhotographedFaces(self, validation, test)
         return Dataset(
-            f"{self.name} {self.task}",
+            f"{self.name} {self.title}",
             self.num_classes,
             train=Split(train, np.zeros(len(train), np.int32)),
             validation=faces.split("validation", self.validation_images),
@@ -141,6 +141,11 @@ class PhotographedFaces:
     def task(self) -> str:
         """One of `data.faces.TASKS`."""
         return self.config.task
+
+    @property
+    def fold(self) -> int:
+        """Number of the kind of scrambles that is held out."""
+        return self.config.fold
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Faces of four parts, whole and scrambled: tests of sensitivity to how parts are arranged.
 
 Three tasks, never to be averaged. "presence": faces against heads without parts or with clutter in
-their places; how parts lie is never needed. "relation": faces against scrambles of the training
-permutations. "configuration": the six arrangements that the permutations make are six classes; the
-parts are the same in all of them, so that parts alone tell nothing.
+their places; how parts lie is never needed. "relation": faces against scrambles of two of the three
+kinds that there are; the third is held out, another one in each of three folds. "configuration":
+the six arrangements that the permutations make are six classes; the parts are the same in all of
+them, so that parts alone tell nothing.
 
 For "configuration" the same parts lie at the corners of a square, on bare skin. In a face the nose
 is within a few pixels of every other part, and the outline close to most: a small window that shows
@@ -85,6 +86,8 @@ class FaceTask:
         log_scale: Largest logarithm of its scale, either way.
         layout_noise: Largest move of each slot along each axis, in pixels.
         seed: Of all images that are fixed.
+        fold: Number of the kind of scrambles that "relation" does not train on; see
+            `data.faces.arrangements`.
     """
 
     task: str = "configuration"
@@ -96,6 +99,7 @@ class FaceTask:
     log_scale: float = 0.2
     layout_noise: float = 0.5
     seed: int = 0
+    fold: int = 0
 
     @property
     def num_classes(self) -> int:
@@ -106,6 +110,11 @@ class FaceTask:
     def parameters(self) -> dict[str, Any]:
         """Fields of the configuration, for records."""
         return dataclasses.asdict(self)
+
+    @property
+    def title(self) -> str:
+        """Task and fold, for the name of the dataset; the first fold has none."""
+        return f"{self.task}, fold {self.fold}" if self.fold else self.task
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
@@ -122,7 +131,13 @@ class FaceTask:
             log_scale=Limits(0.0, _MAX_LOG_SCALE),
             layout_noise=_PIXELS,
             seed=SEED,
+            fold=whole(0, len(arrangements.KINDS) - 1),
         )
+        if self.fold and self.task != "relation":
+            raise UserError(
+                f"dataset.fold={self.fold}: scrambles are held out of the task relation alone, not "
+                f"of {self.task}"
+            )
         for name in ("train_images", "validation_images", "test_images"):
             count = getattr(self, name)
             check_fits((count, SIZE, SIZE), f"dataset.{name}={count}")
@@ -148,7 +163,9 @@ class FaceTask:
         """One arrangement of a class; a number in [0, 1) chooses where the class has several."""
         if self.task == "configuration":
             return jnp.asarray(arrangements.CONFIGURATIONS)[label]
-        others = arrangements.TRAINED if self.task == "relation" else arrangements.FACELESS
+        others = arrangements.FACELESS
+        if self.task == "relation":
+            others = arrangements.trained(self.fold)
         other = jnp.asarray(others)[jnp.floor(choice * len(others)).astype(jnp.int32)]
         return jnp.where(label == FACE, jnp.asarray(arrangements.HOME), other)
 
@@ -176,7 +193,7 @@ class FacesConfig(FaceTask):
     @property
     def name(self) -> str:
         """Name of the dataset, for records."""
-        return f"faces {self.task}"
+        return f"faces {self.title}"
 
     def load(self, data_dir: str | None = None) -> Dataset:
         """Renders the validation and test images; nothing is read.

@@ -25,6 +25,8 @@ from data.subsets import first_images
 
 # Default splits, and those of a dataset with no more training images than the first of them takes.
 _TRAIN, _VALIDATION, _MOST = "train[:55000]", "train[55000:]", 55_000
+# Datasets, with or without a configuration of TFDS behind a slash, whose labels are digits.
+_OF_DIGITS = ("mnist", "mnist_corrupted", "affnist", "svhn_cropped")
 _FRACTIONS = {"train": "train[:90%]", "validation": "train[90%:]"}
 
 
@@ -130,9 +132,20 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
         chosen = first_images(labels, config.train_images)
         parts["train"] = images[chosen], labels[chosen]
     train, validation, test = (Split(frame(parts[r][0], config.pad), parts[r][1]) for r in ROLES)
-    dataset = Dataset(config.name, num_classes, train, validation, test)
+    dataset = Dataset(
+        config.name,
+        num_classes,
+        train,
+        validation,
+        test,
+        is_of_digits=_is_of_digits(config.name),
+    )
     _check_shapes(config, dataset)
     return dataset
+
+
+def _is_of_digits(name: str) -> bool:
+    return name.partition("/")[0] in _OF_DIGITS
 
 
 def _specs(config: DatasetConfig, source: slicing.Source) -> dict[str, str]:
@@ -210,7 +223,14 @@ def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> 
             f"{name} has labels up to {test.labels.max()}, and the model knows the "
             f"{dataset.num_classes} classes of {dataset.name}"
         )
-    return dataclasses.replace(dataset, name=name, test=test, pose_transform=None, generator=None)
+    return dataclasses.replace(
+        dataset,
+        name=name,
+        test=test,
+        pose_transform=None,
+        generator=None,
+        is_of_digits=_is_of_digits(name),
+    )
 
 
 @functools.lru_cache(maxsize=1)

@@ -71,11 +71,14 @@ def load_rendered(
     """
     source = load_source(config.source, data_dir)
     check_canvas(config.canvas, source, axes=axes, chunk=chunk)
+    classes = num_classes(source.num_classes)
     rendered = fixed_splits(config.generate, source, config.seed, chunk=chunk)
     return dataclasses.replace(
         source,
         name=config.name,
-        num_classes=num_classes(source.num_classes),
+        num_classes=classes,
+        # Sums of digits are other classes.
+        is_of_digits=source.is_of_digits and classes == source.num_classes,
         pose_transform=pose_transform,
         **rendered,
     )

@@ -17,16 +17,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from data.dataset import Split
-from evaluation.attacks.gradient import (
-    Images,
-    check_finite,
-    direction,
-    draw_start,
-    in_batches,
-    margin,
-    project,
-)
+from evaluation.attacks.balls import Images, direction, draw_start, project
+from evaluation.attacks.losses import margin
+from evaluation.attacks.search import check_finite, in_batches
 from evaluation.model import Differentiable
+
+RELATIVE_STEP = 1.0 / 30.0
+"""Length of a step over the radius: small, as the least reconstruction error is looked for."""
 
 
 class Evaded(NamedTuple):
@@ -48,7 +45,7 @@ def evade_all(
     weight: float,
     *,
     steps: int = 40,
-    relative_step: float = 1.0 / 30.0,
+    relative_step: float = RELATIVE_STEP,
     batch_size: int,
     name: str,
 ) -> Evaded:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from common.errors import UserError
 from data.batches import normalise
 from data.dataset import Split
-from evaluation.attacks.gradient import Images
+from evaluation.attacks.balls import Images
 from evaluation.model import Differentiable
 from evaluation.perturbations.curve import SEED
 from stn.sampling import sample

@@ -3,7 +3,7 @@
 A condition that was measured at several strengths is a curve. Its headline is its value at the
 strength `axis.headline`, where the suite names one, else the mean over all strengths but the one
 that leaves images clean (`axis.identity`): that one is the clean accuracy, which has a row of its
-own.
+own. An axis with parts has a headline for each of them.
 """
 
 import dataclasses
@@ -12,10 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluation.results.artifacts import Artifact, averages
-from evaluation.results.quantities import Axis, Detail
+from evaluation.results.quantities import Axis, Detail, Part
 from evaluation.results.result import SAME_EVERYWHERE, Result
-from evaluation.statistics.bootstrap import Sample, resample, value_interval
+from evaluation.statistics.bootstrap import resample, value_interval
 from evaluation.statistics.intervals import SHARE, Limits, Spread, spread, within
+
+# Half of a 95 % interval in standard errors.
+_TWO_SIDED = 1.96
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +52,8 @@ class Headline:
         points: The value at every strength, the identity's too.
         details: Further numbers, as means over seeds and strengths.
         flags: Of all results, each once.
-        sample: For comparisons; None where the value is no mean over images.
+        outcomes: `[seeds, images]`, whose means are `by_seed`; None where these are no such means.
+        error: Standard error of a seed's value over images, by its interval.
         artifacts: As means over seeds and strengths.
     """
 
@@ -64,8 +68,14 @@ class Headline:
     points: tuple[Point, ...]
     details: dict[str, Detail]
     flags: tuple[str, ...]
-    sample: Sample | None
+    outcomes: np.ndarray | None = dataclasses.field(repr=False, compare=False)
+    error: float
     artifacts: tuple[Artifact, ...]
+
+    @property
+    def values(self) -> np.ndarray:
+        """The value of each seed, `[seeds]`."""
+        return np.array(self.by_seed)
 
     @property
     def reach(self) -> tuple[float, float]:
@@ -80,6 +90,7 @@ def make_headline(
     results: Sequence[Sequence[Result]],
     model: int,
     axis: Axis | None,
+    part: Part | None = None,
 ) -> Headline:
     """Puts together what one model reached under one condition.
 
@@ -88,22 +99,23 @@ def make_headline(
         results: `[seeds][strengths]`, of one condition and metric, at the same strengths.
         model: Its number, see `evaluation.statistics.bootstrap.resample`.
         axis: Of the strengths.
+        part: Of the axis, one that has a strength of the results; None stands for all of it.
     """
     curve, metric = results[0], results[0][0].metric
-    chosen = _behind_headline([result.strength for result in curve], axis)
+    chosen = behind_headline([result.strength for result in curve], axis, part)
     kept = [[of_seed[k] for k in chosen] for of_seed in results]
     outcomes = _stack(results)
     replicates = None if outcomes is None else resample(outcomes, model)
-    sample = None
+    means = drawn = None
     if outcomes is not None and replicates is not None:
         # Resampling is linear: the curve's mean needs no draws of its own.
         means = _mean_over_strengths(outcomes[:, chosen])
-        sample = Sample(means, replicates[:, chosen].mean(axis=1))
+        drawn = replicates[:, chosen].mean(axis=1)
     by_seed = tuple(float(np.mean([result.value for result in each])) for each in kept)
     limits = metric.limits
     over_seeds = spread(by_seed, limits=limits) if len(by_seed) > 1 else None
-    interval, method = _interval(kept, sample, over_seeds, limits)
-    everything = [result for of_seed in results for result in of_seed]
+    interval, method = _interval(kept, means, drawn, over_seeds, limits)
+    everything = [result for of_seed in (kept if part else results) for result in of_seed]
     return Headline(
         value=float(np.mean(by_seed)),
         strengths=tuple(result.strength for result in kept[0]),
@@ -116,15 +128,20 @@ def make_headline(
         points=_points(results, outcomes, replicates, limits),
         details=_mean_details(everything),
         flags=tuple(dict.fromkeys(flag for result in everything for flag in result.flags)),
-        sample=sample,
+        outcomes=means,
+        error=_error(kept),
         artifacts=averages([shown for result in everything for shown in result.artifacts]),
     )
 
 
-def _behind_headline(strengths: Sequence[float | None], axis: Axis | None) -> list[int]:
-    """Which of a curve's strengths its headline is of."""
+def behind_headline(
+    strengths: Sequence[float | None], axis: Axis | None, part: Part | None = None
+) -> list[int]:
+    """Numbers of the strengths that a headline is of; none of a part that was not measured."""
     if axis is None:
         return list(range(len(strengths)))
+    if part is not None:
+        return [k for k, strength in enumerate(strengths) if strength in part.strengths]
     if axis.headline is not None and axis.headline in strengths:
         return [strengths.index(axis.headline)]
     identity = axis.identity
@@ -141,18 +158,24 @@ def _stack(results) -> np.ndarray | None:
     return np.array([[result.outcomes for result in curve] for curve in results])
 
 
+def _error(results) -> float:
+    """The standard error of a seed's value, if it has as many strengths as its headline."""
+    halves = [(high - low) / 2.0 for each in results for low, high in (r.interval for r in each)]
+    return float(np.mean(halves)) / _TWO_SIDED
+
+
 def _mean_over_strengths(outcomes: np.ndarray) -> np.ndarray:
     # A single strength stays boolean, for tests that count.
     return outcomes[:, 0] if outcomes.shape[1] == 1 else outcomes.mean(axis=1)
 
 
-def _interval(results, sample, over_seeds, limits):
+def _interval(results, outcomes, replicates, over_seeds, limits):
     """The interval of a headline and its method."""
     if over_seeds is None and len(results[0]) == 1:
         return _own_interval(results[0][0], limits)
-    if sample is not None:
+    if outcomes is not None:
         method = "bootstrap of images" if over_seeds is None else "two-level bootstrap"
-        return value_interval(sample.outcomes, sample.replicates, limits), f"{method} 95 %"
+        return value_interval(outcomes, replicates, limits), f"{method} 95 %"
     if over_seeds is not None:
         return over_seeds.interval, "t over seeds 95 %"
     return None, "none: a mean over strengths without outcomes per image"

@@ -4,109 +4,36 @@ Records belong to one table if they are of the same data, of as many images of i
 kind of checkpoint: models at equal accuracy and models at the end of their training are never in
 one table. Within it a row is of one suite, condition and metric, of equal definition.
 Only within a row are models compared: nothing is paired that was not measured on the same images
-in the same way.
-
-In each row the best model is tested against every other. All tests of one suite in a table make a
-family, corrected by Holm, and a row has a winner only if all of its tests are significant. That the
-best was chosen by the same numbers does no harm: a wrong winner must beat the truly best model, by
-tests of which the family has one for each of the M - 1 models that could, so with two-sided tests
-at most half of the error that is allowed is spent on each row.
-
-A model that was trained once has no variance between trainings: a test against it knows that of the
-images only, and speaks of that one training. Such tests are kept, but a row with one has no winner.
+in the same way. What a comparison shows is said of stated contrasts alone (see `contrasts`).
 """
 
 import dataclasses
-import itertools
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from evaluation.comparison.summary import Headline, make_headline
+from evaluation.comparison.contrasts import RATIO, Contrast, Verdict, against, judge
+from evaluation.comparison.failures import Failure, find_failures
+from evaluation.comparison.rows import Row, make_rows
 from evaluation.results.provenance import Checkpoint
-from evaluation.results.quantities import Axis, Metric
-from evaluation.results.result import Record, Result
-from evaluation.statistics.bootstrap import Difference, difference
-from evaluation.statistics.intervals import holm
-
-SIGNIFICANCE = 0.05
+from evaluation.results.result import Record
 
 
 @dataclasses.dataclass(frozen=True)
-class Contest:
-    """The best model of a row against another.
+class Stated:
+    """Contrasts of a comparison, as they were stated beforehand.
 
     Attributes:
-        best: Its name.
-        other: The other's.
-        difference: Best minus other.
-        adjusted: The p-value, corrected for all contests of the suite in the table.
+        contrasts: Of models by their names; None for each model against the control.
+        control: Its name; None for the second where there are two models, and for none of more.
+        ratio: Of equivalence, see `evaluation.comparison.contrasts.judge`.
     """
 
-    best: str
-    other: str
-    difference: Difference
-    adjusted: float
+    contrasts: tuple[Contrast, ...] | None = None
+    control: str | None = None
+    ratio: float = RATIO
 
-    @property
-    def is_significant(self) -> bool:
-        """True if the difference is significant."""
-        return self.adjusted <= SIGNIFICANCE
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """All models under one condition.
-
-    Attributes:
-        suite: Name of the suite.
-        condition: Name of the condition, or empty.
-        metric: The quantity.
-        axis: The strength; None if the condition has none.
-        definition: All else that defines what was measured.
-        chance: What guessing reaches; None if that is not known.
-        headlines: By model; models that were not measured are left out.
-        contests: Of the best model against each other one, where more, or less, of the metric is
-            better and there are outcomes per image.
-        distinction: The parts of the definition that tell it from others of this suite, condition
-            and metric.
-    """
-
-    suite: str
-    condition: str
-    metric: Metric
-    axis: Axis | None
-    definition: Mapping[str, Any]
-    chance: float | None
-    headlines: dict[str, Headline]
-    contests: tuple[Contest, ...] = ()
-    distinction: str = ""
-
-    @property
-    def is_curve(self) -> bool:
-        """True if there are several strengths."""
-        return any(len(headline.points) > 1 for headline in self.headlines.values())
-
-    @property
-    def is_of_trainings(self) -> bool:
-        """True if each compared model was trained more than once: tests then speak of models."""
-        compared = {name for each in self.contests for name in (each.best, each.other)}
-        return all(len(self.headlines[name].seeds) > 1 for name in compared)
-
-    def leaders(self) -> tuple[str, ...]:
-        """The best model, then those that cannot be told from it.
-
-        Empty without contests, and where one is of a single training.
-        """
-        if not self.contests or not self.is_of_trainings:
-            return ()
-        equals = (contest.other for contest in self.contests if not contest.is_significant)
-        return (self.contests[0].best, *equals)
-
-    def winner(self) -> str | None:
-        """The model that is significantly better than every other, if there is one."""
-        leaders = self.leaders()
-        return leaders[0] if len(leaders) == 1 else None
+    def of(self, models: Sequence[str]) -> Sequence[Contrast]:
+        """The contrasts of a table's models."""
+        return against(models, self.control) if self.contrasts is None else self.contrasts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,9 +46,12 @@ class Table:
         limit: Images asked for; 0 for all.
         data: Checksum of the dataset.
         models: Their names, in the order of the records.
-        rows: Of clean images first, then suite by suite in the order of the records.
+        rows: Of clean images first, then suite by suite in the order of the records, of all
+            trainings but those that failed.
         records: Behind the table.
         flags: What a reader must know of the whole table.
+        failures: The trainings that failed.
+        verdicts: Of the stated contrasts.
     """
 
     dataset: str
@@ -132,6 +62,8 @@ class Table:
     rows: tuple[Row, ...]
     records: tuple[Record, ...]
     flags: tuple[str, ...]
+    failures: tuple[Failure, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
 
     @property
     def overview(self) -> tuple[Row, ...]:
@@ -140,12 +72,17 @@ class Table:
             return self.rows
         return tuple(row for row in self.rows if len(row.headlines) > 1)
 
+    def verdicts_of(self, row: Row) -> list[Verdict]:
+        """The verdicts of one of its rows."""
+        return [verdict for verdict in self.verdicts if verdict.row is row]
 
-def tabulate(records: Sequence[Record]) -> list[Table]:
+
+def tabulate(records: Sequence[Record], stated: Stated | None = None) -> list[Table]:
     """All tables of records.
 
     Args:
         records: Of any models, data, suites and checkpoints.
+        stated: What is compared; None for nothing.
 
     Returns:
         One table for each dataset, version of it, limit and kind of checkpoint: datasets in the
@@ -166,17 +103,23 @@ def tabulate(records: Sequence[Record]) -> list[Table]:
                 "their own: they are never compared with these"
             )
         flags += _single_trainings(members)
-        rows = [row for suite in _by_suite(_rows(members, numbers)) for row in _contested(suite)]
+        failures = find_failures(members)
+        failed = {(each.model, each.seed) for each in failures}
+        learnt = [r for r in members if (r.provenance.model, r.provenance.seed) not in failed]
+        rows = make_rows(learnt, numbers)
+        models = _models(members)
         tables.append(
             Table(
                 dataset,
                 checkpoint,
                 limit,
                 data,
-                _models(members),
+                models,
                 tuple(rows),
                 tuple(members),
                 tuple(flags),
+                tuple(failures),
+                judge(rows, stated.of(models), stated.ratio) if stated else (),
             )
         )
     return tables
@@ -220,103 +163,4 @@ def _single_trainings(records: Sequence[Record]) -> list[str]:
         f"{name} was trained once: how much another seed would differ is not known"
         for name, found in seeds.items()
         if found != {None} and len(found) == 1
-    ]
-
-
-def _rows(records: Sequence[Record], numbers: dict[str, int]) -> list[Row]:
-    """Rows without contests."""
-    found: dict[tuple, dict[str, dict]] = {}
-    for record in records:
-        for key, curve in _curves(record).items():
-            of_model = found.setdefault(key, {}).setdefault(record.provenance.model, {})
-            of_model[record.provenance.seed] = curve
-    by_place = [(key[:3], models) for key, models in found.items()]
-    places = list(dict.fromkeys(place for place, _ in by_place))
-    # A suite's rows together, also those that only a later record has.
-    suites = list(dict.fromkeys(["clean", *(suite for suite, *_ in places)]))
-    by_place.sort(key=lambda item: (suites.index(item[0][0]), places.index(item[0])))
-    return _distinguished([_row(models, numbers) for _, models in by_place])
-
-
-def _distinguished(rows: Sequence[Row]) -> list[Row]:
-    """The same rows; those with the same names say which definitions differ."""
-    alike: dict[tuple, list[Row]] = {}
-    for row in rows:
-        alike.setdefault((row.suite, row.condition, row.metric.name), []).append(row)
-
-    def distinction(row: Row) -> str:
-        others = alike[row.suite, row.condition, row.metric.name]
-        return ", ".join(
-            f"{name}: {value}"
-            for name, value in row.definition.items()
-            if any(other.definition.get(name) != value for other in others)
-        )
-
-    return [dataclasses.replace(row, distinction=distinction(row)) for row in rows]
-
-
-def _curves(record: Record) -> dict[tuple, list[Result]]:
-    """The results of a record, those of one condition and metric together.
-
-    The key has all that makes results comparable.
-    """
-    curves: dict[tuple, list[Result]] = {}
-    for result in record.results:
-        place = (result.suite, result.condition, result.metric.name)
-        curves.setdefault(place, []).append(result)
-    return {(*place, _definition(curve)): curve for place, curve in curves.items()}
-
-
-def _definition(curve: Sequence[Result]) -> str:
-    return json.dumps(
-        [[r.strength, r.metric.unit, r.count, r.data_checksum, r.definition] for r in curve],
-        sort_keys=True,
-    )
-
-
-def _row(models: dict[str, dict], numbers: dict[str, int]) -> Row:
-    result = next(iter(next(iter(models.values())).values()))[0]
-    headlines = {
-        name: make_headline(list(by_seed), list(by_seed.values()), numbers[name], result.axis)
-        for name, by_seed in models.items()
-    }
-    return Row(
-        suite=result.suite,
-        condition=result.condition,
-        metric=result.metric,
-        axis=result.axis,
-        definition=result.definition,
-        chance=result.chance,
-        headlines=headlines,
-    )
-
-
-def _by_suite(rows: Sequence[Row]) -> list[list[Row]]:
-    return [list(members) for _, members in itertools.groupby(rows, key=lambda row: row.suite)]
-
-
-def _contested(rows: Sequence[Row]) -> list[Row]:
-    """The rows of a suite with their contests, all of them corrected as one family."""
-    found = [_differences(row) for row in rows]
-    adjusted = iter(holm([pair.p_value for of_row in found for *_, pair in of_row]))
-    return [
-        dataclasses.replace(
-            row,
-            contests=tuple(Contest(*contest, adjusted=float(next(adjusted))) for contest in of_row),
-        )
-        for row, of_row in zip(rows, found, strict=True)
-    ]
-
-
-def _differences(row: Row) -> list[tuple[str, str, Difference]]:
-    """The best model, another, and best minus other."""
-    samples = {name: each.sample for name, each in row.headlines.items() if each.sample is not None}
-    if row.metric.higher_is_better is None or not samples:
-        return []
-    choose = max if row.metric.higher_is_better else min
-    best = choose(samples, key=lambda name: row.headlines[name].value)
-    return [
-        (best, other, difference(samples[best], samples[other], row.metric.limits))
-        for other in samples
-        if other != best
     ]

@@ -81,6 +81,43 @@ def _fit(features: np.ndarray, targets: np.ndarray) -> list[LinearProbe]:
     ]
 
 
+@dataclasses.dataclass(frozen=True)
+class Projection:
+    """A projection of features onto their principal components (Hotelling, 1933).
+
+    Attributes:
+        centre: `[features]`.
+        components: `[features, count]`, orthonormal, of falling variance.
+    """
+
+    centre: np.ndarray
+    components: np.ndarray
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Projects `[images, features]` to `[images, count]`."""
+        return (features - self.centre) @ self.components
+
+
+def fit_projection(features: np.ndarray, count: int) -> Projection:
+    """Finds the directions along which features vary most, so many or as many as they have.
+
+    Args:
+        features: `[images, features]`.
+        count: Number of components.
+    """
+    features = np.asarray(features, np.float64)
+    centre = features.mean(axis=0)
+    gaps = features - centre
+    # The smaller of the two Gram matrices suffices.
+    if gaps.shape[1] <= len(gaps):
+        _, basis = np.linalg.eigh(gaps.T @ gaps)
+        return Projection(centre, basis[:, ::-1][:, :count])
+    _, basis = np.linalg.eigh(gaps @ gaps.T)
+    # Of fewer images than components some directions are arbitrary.
+    components, _ = np.linalg.qr(gaps.T @ basis[:, ::-1][:, :count])
+    return Projection(centre, components)
+
+
 def fit_probes_within(
     classes: np.ndarray, features: np.ndarray, targets: np.ndarray
 ) -> dict[int, LinearProbe]:

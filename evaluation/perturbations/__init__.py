@@ -1,1 +1,1 @@
-"""Distortions of images: affine maps, edges, curves over the strength, trajectories."""
+"""Distortions of images: affine maps, blurs, edges, strokes, weather; curves and trajectories."""

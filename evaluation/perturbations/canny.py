@@ -8,47 +8,46 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from evaluation.perturbations.affine import Image
+from evaluation.perturbations.blur import along, gaussian
 
 SIGMA = 1.0
 LOW, HIGH = 0.1, 0.2
 """Thresholds of the gradient's length, by Sobel's weights, of images in [0, 1]."""
 
-_RADIUS = 4
 _AROUND = tuple(itertools.product((-1, 0, 1), repeat=2))
+_EPS = 1e-12
 
 
 def edges(image: Image) -> Image:
-    """Finds each channel's edges, as 1 on 0.
+    """Finds each channel's edges, as 1 on 0; those that `skimage.feature.canny` finds.
 
-    A Gaussian of one pixel; Sobel's gradient; a pixel stays if no neighbour along its gradient,
-    to the nearest of eight directions, has a larger one; and of those above the low threshold the
-    ones that touch, through others, one above the high threshold. Outside the image is blank.
+    A Gaussian of one pixel, of the pixels within the frame alone; Sobel's gradient; a pixel stays
+    if the gradient is no longer on either side of it, along the gradient, between two neighbours
+    each; and of those above the low threshold the ones that touch, through others, one above the
+    high threshold. The frame's outermost pixels are none.
     """
-    weights = np.exp(-0.5 * (np.arange(-_RADIUS, _RADIUS + 1) / SIGMA) ** 2)
-    smooth = _along(_along(image, weights / weights.sum(), 0), weights / weights.sum(), 1)
+    inside = gaussian(jnp.ones_like(image), SIGMA, "constant")
+    smooth = gaussian(image, SIGMA, "constant") / inside
     slope, mean = np.array([-1.0, 0.0, 1.0]), np.array([1.0, 2.0, 1.0])
-    y = _along(_along(smooth, slope, 0), mean, 1)
-    x = _along(_along(smooth, slope, 1), mean, 0)
+    y = along(along(smooth, slope, 0, "edge"), mean, 1, "edge")
+    x = along(along(smooth, slope, 1, "edge"), mean, 0, "edge")
     length = jnp.sqrt(x**2 + y**2)
-    thin = jnp.where(_is_ridge(length, x, y), length, 0.0)
+    thin = jnp.where(_is_ridge(length, x, y) & _off_border(image.shape), length, 0.0)
     return _follow(thin >= HIGH, thin >= LOW).astype(image.dtype)
 
 
-def _along(image: Image, weights: np.ndarray, axis: int) -> Image:
-    """Correlates an image with weights along one axis."""
-    total = jnp.zeros_like(image)
-    for position, weight in enumerate(weights):
-        step = (position - len(weights) // 2) * np.eye(2, dtype=int)[axis]
-        total += weight * _neighbour(image, *step)
-    return total
-
-
 def _neighbour(image, down, right):
-    """Reads the pixel so many pixels down and right of each one."""
+    """Reads the pixel so many, at most one, down and right of each one; outside is blank."""
     height, width = image.shape[:2]
-    padded = jnp.pad(image, ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)))
-    start = (_RADIUS + int(down), _RADIUS + int(right), 0)
+    padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
+    start = (1 + down, 1 + right, 0)
     return lax.slice(padded, start, (start[0] + height, start[1] + width, image.shape[2]))
+
+
+def _off_border(shape: tuple[int, ...]) -> Bool[np.ndarray, "height width 1"]:
+    inside = np.zeros((*shape[:2], 1), bool)
+    inside[1:-1, 1:-1] = True
+    return inside
 
 
 def _is_ridge(
@@ -56,22 +55,24 @@ def _is_ridge(
     x: Float[Array, "height width channels"],
     y: Float[Array, "height width channels"],
 ) -> Bool[Array, "height width channels"]:
-    """Finds pixels without a larger neighbour along the gradient; of two equal ones the first."""
-    steep = np.tan(np.pi / 8)
-    across, down = jnp.abs(y) <= steep * jnp.abs(x), jnp.abs(x) <= steep * jnp.abs(y)
-    falling = x * y > 0
-    ridge = jnp.zeros(length.shape, bool)
-    directions = {
-        (0, 1): across,
-        (1, 0): down & ~across,
-        (1, 1): ~across & ~down & falling,
-        (1, -1): ~across & ~down & ~falling,
-    }
-    for (step_y, step_x), chosen in directions.items():
-        before = length > _neighbour(length, -step_y, -step_x)
-        after = length >= _neighbour(length, step_y, step_x)
-        ridge |= chosen & before & after
-    return ridge
+    """Finds pixels with no longer gradient a step along the gradient, either way.
+
+    A step reaches the square of the eight neighbours, where the length is interpolated between a
+    neighbour straight ahead and a diagonal one.
+    """
+    larger = jnp.maximum(jnp.abs(x), jnp.abs(y))
+    slant = jnp.minimum(jnp.abs(x), jnp.abs(y)) / jnp.maximum(larger, _EPS)
+    across, falling = jnp.abs(x) > jnp.abs(y), x * y >= 0.0
+
+    def ahead(sign):
+        right, down = _neighbour(length, 0, sign), _neighbour(length, sign, 0)
+        # The diagonal on the side of `right`, and that on the side of `down`.
+        beside = jnp.where(falling, _neighbour(length, sign, sign), _neighbour(length, -sign, sign))
+        below = jnp.where(falling, _neighbour(length, sign, sign), _neighbour(length, sign, -sign))
+        straight, diagonal = jnp.where(across, right, down), jnp.where(across, beside, below)
+        return (1.0 - slant) * straight + slant * diagonal
+
+    return (ahead(1) <= length) & (ahead(-1) <= length)
 
 
 def _follow(strong, weak):

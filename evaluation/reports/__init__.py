@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 
 from common.files import write_text
-from evaluation.comparison.tables import tabulate
+from evaluation.comparison.tables import Stated, tabulate
 from evaluation.reports import markdown
 from evaluation.reports.figures.figures import draw_table
 from evaluation.reports.figures.style import styles_of
@@ -12,15 +12,22 @@ from evaluation.reports.html.page import Examples, make_page
 from evaluation.results.result import Record
 
 
-def write_report(records: Sequence[Record], folder: pathlib.Path, *, examples: Examples) -> None:
+def write_report(
+    records: Sequence[Record],
+    folder: pathlib.Path,
+    *,
+    examples: Examples,
+    stated: Stated | None = None,
+) -> None:
     """Writes all that there is to see of records.
 
     Args:
         records: Of any models, data, suites and checkpoints, as many as there are.
         folder: Gets `report.md`, `report.html` and `figures/` with a PNG and an SVG of each figure.
         examples: What the suites do to some images, by dataset, suite and label; may be empty.
+        stated: What is compared; None for a control against which the other of two models is.
     """
-    tables = tabulate(records)
+    tables = tabulate(records, stated or Stated())
     styles = styles_of(list(dict.fromkeys(model for table in tables for model in table.models)))
     drawings = [draw_table(table, styles, folder / "figures") for table in tables]
     folder.mkdir(parents=True, exist_ok=True)

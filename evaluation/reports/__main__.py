@@ -4,8 +4,11 @@
     python -m evaluation.reports results/robustness clean rotation
     python -m evaluation.reports results/robustness --out reports/robustness
 
-Prints the tables, of all suites or of those that are named; with `--out` writes the whole report,
-but for the sample images, which are not in records.
+    python -m evaluation.reports results/robustness --control mnist:capsnet
+
+Prints what comparisons with the control came out as, verdicts and tables, of all suites or of those
+that are named; with `--out` writes the whole report, but for the sample images, which are not in
+records. Without a control a study's own contrasts count, else the second of two models is it.
 """
 
 import argparse
@@ -14,8 +17,10 @@ from collections.abc import Sequence
 from common import commands
 from common.errors import UserError
 from common.files import expand, writable_folder
+from evaluation.comparison.study import read_study
+from evaluation.comparison.tables import Stated, tabulate
 from evaluation.reports import write_report
-from evaluation.reports.markdown import summarise_headlines
+from evaluation.reports.markdown import only, summary, title
 from evaluation.results.earlier_schemas import current
 from evaluation.results.pack import read_records
 
@@ -26,6 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folder", help="a study, or what evaluate.py --out leaves")
     parser.add_argument("suites", nargs="*", help="whose rows are printed; all by default")
+    parser.add_argument("--control", help="model that every other is compared with")
     parser.add_argument("--out", help="folder for a report of all suites")
     chosen = parser.parse_args(arguments[1:])
     folder = expand(chosen.folder, "FOLDER")
@@ -35,10 +41,16 @@ def main(arguments: Sequence[str]) -> None:
     names = [current(name) for name in chosen.suites]
     if unknown := set(names) - {record.suite for record in records}:
         raise UserError(f"{chosen.folder}: no results of {', '.join(sorted(unknown))}")
+    models = dict.fromkeys(record.provenance.model for record in records)
+    if chosen.control not in (None, *models):
+        raise UserError(f"--control={chosen.control}: is none of the models {', '.join(models)}")
     out = None if chosen.out is None else writable_folder(chosen.out, "--out")
-    print(summarise_headlines(folder, names))
+    study = None if chosen.control else read_study(folder)
+    stated = study.stated if study else Stated(control=chosen.control)
+    tables = tabulate([record for record in records if record.results], stated)
+    print("\n\n".join(f"{title(table)}\n\n{summary(only(table, names))}" for table in tables))
     if out is not None:
-        write_report(records, out, examples={})
+        write_report(records, out, examples={}, stated=stated)
         print(f"\nwrote {out / 'report.html'}")
 
 

@@ -2,20 +2,11 @@
 
 import math
 
+from evaluation.comparison.rows import Row
 from evaluation.comparison.summary import Headline
-from evaluation.comparison.tables import Row, Table
-from evaluation.results.quantities import RATE, Detail
-
-BEST = "best (p < .05, Holm)"
-"""Heads the column that names a row's best model, if it is significantly better than all others."""
-TIE = "≈"
-TIE_NOTE = f"{TIE} marks the best and what does not differ from it significantly."
-SINGLE = "single training"
-"""In place of a winner where a compared model was trained once."""
-SINGLE_NOTE = (
-    f"{SINGLE}: a model of the row was trained once, so no winner is named. Tests against it, "
-    "image by image, speak of that training and not of another with a new seed."
-)
+from evaluation.comparison.tables import Table
+from evaluation.metrics.classification import ACCURACY
+from evaluation.results.quantities import RATE, Detail, Metric
 
 
 class Format:
@@ -47,9 +38,16 @@ class Format:
             return ""
         return f"{self._digits(interval[0])} to {self._digits(interval[1])}"
 
-    def _digits(self, value: float) -> str:
+    def compact(self, value: float, interval: tuple[float, float] | None, fewer: int = 0) -> str:
+        """A value and half the width of its interval, without a unit and with fewer digits."""
+        shown = self._digits(value, fewer)
+        if interval is None or _is_point(*interval):
+            return shown
+        return f"{shown}±{self._digits((interval[1] - interval[0]) / 2.0, fewer)}"
+
+    def _digits(self, value: float, fewer: int = 0) -> str:
         value *= self._scale
-        decimals = self._decimals
+        decimals = None if self._decimals is None else max(self._decimals - fewer, 0)
         if decimals is None:
             value = 0.0 if abs(value) < 1e-9 else value
             whole = value == round(value) or not math.isfinite(value)
@@ -96,8 +94,14 @@ def name_row(row: Row) -> str:
 
 
 def name_condition(row: Row) -> str:
-    """Suite and condition of a row."""
-    return ", ".join(filter(None, (name_suite(row.suite), row.condition)))
+    """Suite and condition of a row, and the part of it."""
+    return ", ".join(filter(None, (name_suite(row.suite), row.place)))
+
+
+def name_briefly(row: Row) -> str:
+    """Condition of a row, with its metric if that is not the accuracy, for lists and figures."""
+    metric = "" if row.metric.name == ACCURACY.name else row.metric.name
+    return ": ".join(filter(None, (name_condition(row), metric)))
 
 
 def name_strength(strength: float | None, row: Row) -> str:
@@ -114,15 +118,12 @@ def name_seeds(headline: Headline) -> str:
     """The seeds behind a number."""
     if headline.seeds == (None,):
         return "not known"
-    return ", ".join("?" if seed is None else str(seed) for seed in headline.seeds)
+    return ", ".join(map(name_seed, headline.seeds))
 
 
-def verdict(row: Row) -> str:
-    """The best model, or the size of a tie; empty where nothing was compared."""
-    if not row.is_of_trainings:
-        return SINGLE
-    leaders = row.leaders()
-    return f"tie of {len(leaders)}" if len(leaders) > 1 else "".join(leaders)
+def name_seed(seed: int | None) -> str:
+    """A seed; a question mark for one that is not known."""
+    return "?" if seed is None else str(seed)
 
 
 def scale_of(row: Row) -> float:
@@ -130,10 +131,14 @@ def scale_of(row: Row) -> float:
     return 100.0 if row.metric.is_rate else 1.0
 
 
+def unit_of(metric: Metric) -> str:
+    """The unit of a metric for people; empty for none."""
+    return "%" if metric.is_rate else metric.unit
+
+
 def label_value(row: Row) -> str:
     """Metric and unit of a row, for the axis of a figure."""
-    unit = "%" if row.metric.is_rate else row.metric.unit
-    return sentence(", ".join(filter(None, (row.metric.name, unit))))
+    return sentence(", ".join(filter(None, (row.metric.name, unit_of(row.metric)))))
 
 
 def sentence(text: str) -> str:
@@ -141,16 +146,18 @@ def sentence(text: str) -> str:
     return text if text[1:2] == "," else text[:1].upper() + text[1:]
 
 
-def mark_of(row: Row, model: str) -> str:
-    """Mark of a number of a model that is among several best ones; else empty."""
-    leaders = row.leaders()
-    return TIE if len(leaders) > 1 and model in leaders else ""
-
-
 def _of_which_strengths(row: Row) -> str:
     strengths = next(iter(row.headlines.values())).strengths
-    if not row.is_curve:
+    if not row.is_curve or row.part:
         return ""
     if len(strengths) == 1:
         return f" at {name_strength(strengths[0], row)}"
     return f", mean of {len(strengths)} strengths"
+
+
+def cut(text: str, width: int) -> str:
+    """A text of at most so many characters: of a longer one the middle is left out."""
+    if len(text) <= width:
+        return text
+    kept = width - 1
+    return f"{text[: kept - kept // 2].rstrip()}…{text[len(text) - kept // 2 :].lstrip()}"

@@ -29,6 +29,8 @@ from evaluation.results.result import Record, Result
 SUITE = "few_examples"
 # What may differ between the points of a curve; monitors only watch, and older runs name none.
 _VARIED = ("seed", "batch_size", "monitors")
+# Fields of datasets that older records do not have, as they then were.
+_ADDED = {"fold": 0}
 
 Runs = dict[int, Record]
 """The runs of one network and seed, by the number of images."""
@@ -99,6 +101,7 @@ def identity(experiment: Mapping[str, Any]) -> str:
     """
     kept = {name: value for name, value in experiment.items() if name not in _VARIED}
     dataset = {k: v for k, v in kept["dataset"].items() if k != "train_images"}
+    dataset = _ADDED | dataset
     return json.dumps(_by_public_names({**kept, "dataset": dataset}), sort_keys=True)
 
 

@@ -2,30 +2,28 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from common.errors import printable
 from common.tables import code, markdown_table
+from evaluation.comparison.rows import Row
 from evaluation.comparison.summary import Point
-from evaluation.comparison.tables import Row, Table, tabulate
-from evaluation.reports.figures.figures import Drawing
+from evaluation.comparison.tables import Table, tabulate
+from evaluation.reports import verdicts
+from evaluation.reports.figures.figures import TABLE, VERDICTS, Drawing
 from evaluation.reports.figures.glance import SUITE, column_of, models_of, rows_at_a_glance
 from evaluation.reports.formatting import (
-    BEST,
-    SINGLE_NOTE,
-    TIE_NOTE,
     Format,
-    mark_of,
     name_axis,
     name_row,
     name_seeds,
     name_strength,
     name_suite,
     name_table,
-    verdict,
 )
 from evaluation.reports.methodology import GUIDE
 from evaluation.results.pack import read_records
+from evaluation.suites import describe_one
 
 _FLAG = "!"
 
@@ -37,35 +35,68 @@ def summarise_headlines(
 
     Args:
         folder: See `evaluation.results.pack.read_records`.
-        suites: Whose rows are wanted, all by default. What is significant is decided suite by
-            suite, so that it does not depend on this.
+        suites: Whose rows are wanted, all by default.
         metrics: Which of these rows are wanted, all by default.
 
     Returns:
         For each table a title, and rows of conditions with a column for each model.
     """
-    tables = [
-        dataclasses.replace(
-            table,
-            rows=tuple(
-                row
-                for row in table.rows
-                if (not suites or row.suite in suites)
-                and (not metrics or row.metric.name in metrics)
-            ),
-        )
-        for table in tabulate(read_records(folder))
-    ]
-    parts = []
-    for table in tables:
-        parts += [title(table), headlines(table)]
-    return "\n\n".join(parts)
+    tables = [only(table, suites, metrics) for table in tabulate(read_records(folder))]
+    return "\n\n".join(part for table in tables for part in (title(table), headlines(table)))
+
+
+def only(table: Table, suites: Sequence[str] = (), metrics: Sequence[str] = ()) -> Table:
+    """A table with some of its rows.
+
+    Args:
+        table: Its verdicts of other rows are left out too.
+        suites: Whose rows are wanted, all by default.
+        metrics: Which of these rows are wanted, all by default.
+    """
+
+    def is_wanted(row: Row) -> bool:
+        of_suite = not suites or row.suite in suites
+        return of_suite and (not metrics or row.metric.name in metrics)
+
+    return dataclasses.replace(
+        table,
+        rows=tuple(row for row in table.rows if is_wanted(row)),
+        verdicts=tuple(each for each in table.verdicts if is_wanted(each.row)),
+    )
+
+
+def summary(table: Table, pictures: Sequence[Drawing] = ()) -> str:
+    """Summary of a table: a sentence, pictures of the whole, its verdicts, then headlines."""
+    parts = [answer(table), *map(_picture, pictures), verdict_table(table), overview(table)]
+    return "\n\n".join(filter(None, parts))
+
+
+def answer(table: Table) -> str:
+    """Verdicts of a table in a paragraph; empty for none."""
+    return escape(verdicts.summarise(table))
+
+
+def verdict_table(table: Table) -> str:
+    """A line for each verdict of a table; empty for none."""
+    return escaped_table(list(verdicts.lines(table)))
+
+
+def escaped_table(lines: Sequence[Mapping[str, str]]) -> str:
+    """A table of plain texts; empty for none."""
+    if not lines:
+        return ""
+    return _table([{escape(name): escape(text) for name, text in line.items()} for line in lines])
 
 
 def title(table: Table) -> str:
-    """Title of a table, and the flags of all of it, for a README."""
-    flags = "\n".join(f"- {_escape(flag)}" for flag in table.flags)
-    return "\n\n".join([f"**{_escape(name_table(table))}**", *([flags] if flags else [])])
+    """Title of a table, its flags and the trainings that failed, for a README."""
+    failures = [f"- {escape(verdicts.describe_failures(table.failures))}"] if table.failures else []
+    parts = [f"**{escape(name_table(table))}**", "\n".join([*_flags(table), *failures])]
+    return "\n\n".join(filter(None, parts))
+
+
+def _flags(table: Table) -> list[str]:
+    return [f"- {escape(flag)}" for flag in table.flags]
 
 
 def summarise_shifts(folder: pathlib.Path) -> str:
@@ -76,31 +107,25 @@ def summarise_shifts(folder: pathlib.Path) -> str:
     """
     tables = tabulate(read_records(folder))
     return "\n\n".join(
-        f"**{_escape(name_table(table))}**\n\n{_glance(rows)}"
+        f"**{escape(name_table(table))}**\n\n{_glance(rows)}"
         for table in tables
         if (rows := rows_at_a_glance(table.rows))
     )
 
 
 def headlines(table: Table) -> str:
-    """A row for each condition, a column for each model, winners in bold; notes below."""
-    compared = any(row.contests for row in table.rows)
+    """A row for each condition, a column for each model; notes below."""
     rows = [
         {
-            "condition": _escape(name_row(row)),
-            **({BEST: _escape(verdict(row))} if compared else {}),
+            "condition": escape(name_row(row)),
             **{code(model): _cell(row, model) for model in table.models},
         }
         for row in table.rows
     ]
     notes = []
-    if any(len(row.leaders()) > 1 for row in table.rows):
-        notes.append(TIE_NOTE)
-    if not all(row.is_of_trainings for row in table.rows):
-        notes.append(SINGLE_NOTE)
     found = [each for row in table.rows for each in row.headlines.values()]
     if flags := dict.fromkeys(flag for each in found for flag in each.flags):
-        notes.append(f"{_FLAG} marks numbers with flags: {_escape('; '.join(flags))}.")
+        notes.append(f"{_FLAG} marks numbers with flags: {escape('; '.join(flags))}.")
     return "\n\n".join([_table(rows), *notes])
 
 
@@ -113,7 +138,7 @@ def curve(row: Row) -> str:
     """A line for each strength of a row and one for its headlines, for a README."""
     show = Format(row)
     lines = _lines(
-        row, lambda at: f"{_escape(show.number(at.value))} ({show.interval(at.interval)})"
+        row, lambda at: f"{escape(show.number(at.value))} ({show.interval(at.interval)})"
     )
     mean = {code(model): _cell(row, model) for model in row.headlines}
     return _table([*lines, {_strength(row): "mean", **mean}])
@@ -126,35 +151,36 @@ def report(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]]) -> st
         tables: What to compare.
         drawings: The figures of each table; they lie in `figures/`.
     """
-    parts = ["# Comparison of models", *GUIDE]
+    parts = ["# Comparison of models"]
     for table, figures in zip(tables, drawings, strict=True):
-        parts += [f"## {_escape(name_table(table))}"]
-        parts += [f"- {_escape(flag)}" for flag in table.flags]
-        parts.append(overview(table))
+        whole = [each for each in figures if each.suite in (TABLE, VERDICTS)]
+        parts += [
+            f"## {escape(name_table(table))}",
+            "\n".join(_flags(table)),
+            summary(table, whole),
+        ]
         for suite in dict.fromkeys(row.suite for row in table.rows):
-            parts.append(f"### {_escape(name_suite(suite))}")
-            parts += [
-                f"![{_escape(drawing.caption)}](figures/{drawing.name}.png)"
-                for drawing in figures
-                if drawing.suite == suite
-            ]
+            parts += [f"### {escape(name_suite(suite))}", escape(describe_one(suite))]
+            parts += [_picture(drawing) for drawing in figures if drawing.suite == suite]
             if suite == SUITE and (rows := rows_at_a_glance(table.rows)):
                 parts.append(_glance(rows))
             parts += [_details(row) for row in table.rows if row.suite == suite]
         parts += ["### Facts", _facts(table)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, [*parts, "## How to read this", *map(escape, GUIDE)])) + "\n"
+
+
+def _picture(drawing: Drawing) -> str:
+    return f"![{escape(drawing.caption)}](figures/{drawing.name}.png)"
 
 
 def _glance(rows: Sequence[Row]) -> str:
-    """A line for each model, a column for each row; a note below."""
-    table = _table(
+    """A line for each model, a column for each row."""
+    return _table(
         [
-            {"model": code(model), **{_escape(column_of(row)): _cell(row, model) for row in rows}}
+            {"model": code(model), **{escape(column_of(row)): _cell(row, model) for row in rows}}
             for model in models_of(rows)
         ]
     )
-    tied = any(len(row.leaders()) > 1 for row in rows)
-    return "\n\n".join([table, TIE_NOTE] if tied else [table])
 
 
 def _cell(row: Row, model: str) -> str:
@@ -162,9 +188,8 @@ def _cell(row: Row, model: str) -> str:
     if found is None:
         return "-"
     show = Format(row)
-    value, interval = _escape(show.number(found.value)), show.interval(found.interval)
+    value, interval = escape(show.number(found.value)), show.interval(found.interval)
     shown = f"{value} ({interval})" if interval else value
-    shown = f"**{shown}**" if row.winner() == model else f"{shown} {mark_of(row, model)}".rstrip()
     return f"{shown} {_FLAG}" if found.flags else shown
 
 
@@ -177,22 +202,22 @@ def _details(row: Row) -> str:
             {
                 "model": code(model),
                 "seeds": name_seeds(found),
-                "value": _escape(show.number(found.value)),
+                "value": escape(show.number(found.value)),
                 "95 % interval": show.interval(found.interval),
-                "method": _escape(found.method),
-                "sd over seeds": _escape(show.number(over_seeds.deviation)) if over_seeds else "",
+                "method": escape(found.method),
+                "sd over seeds": escape(show.number(over_seeds.deviation)) if over_seeds else "",
                 "t interval over seeds": show.interval(over_seeds.interval) if over_seeds else "",
                 "images": f"{found.count:,}",
-                "flags": _escape("; ".join(found.flags)),
+                "flags": escape("; ".join(found.flags)),
             }
         )
-    parts = [f"{_escape(name_row(row))}:", _table(rows)]
-    return "\n\n".join([*parts, _curve(row)] if row.is_curve else parts)
+    parts = [f"{escape(name_row(row))}:", _table(rows)]
+    return "\n\n".join([*parts, _curve(row)] if row.is_curve and row.leads else parts)
 
 
 def _curve(row: Row) -> str:
     show = Format(row)
-    return _table(_lines(row, lambda at: _escape(show.number(at.value))))
+    return _table(_lines(row, lambda at: escape(show.number(at.value))))
 
 
 def _lines(row: Row, cell: Callable[[Point], str]) -> list[dict[str, str]]:
@@ -200,7 +225,7 @@ def _lines(row: Row, cell: Callable[[Point], str]) -> list[dict[str, str]]:
     points = next(iter(row.headlines.values())).points
     return [
         {
-            _strength(row): _escape(name_strength(point.strength, row)),
+            _strength(row): escape(name_strength(point.strength, row)),
             **{code(model): cell(found.points[k]) for model, found in row.headlines.items()},
         }
         for k, point in enumerate(points)
@@ -208,7 +233,7 @@ def _lines(row: Row, cell: Callable[[Point], str]) -> list[dict[str, str]]:
 
 
 def _strength(row: Row) -> str:
-    return _escape(name_axis(row))
+    return escape(name_axis(row))
 
 
 def _facts(table: Table) -> str:
@@ -221,9 +246,9 @@ def _facts(table: Table) -> str:
                 "seed": "not known" if of.seed is None else str(of.seed),
                 "step": str(of.step),
                 "parameters": str(of.parameters),
-                "weights": _escape(of.weights[:12]),
-                "data": _escape(of.data[:12]),
-                "device": _escape(str(of.environment.get("device", ""))),
+                "weights": escape(of.weights[:12]),
+                "data": escape(of.data[:12]),
+                "device": escape(str(of.environment.get("device", ""))),
             }
             for run, of in trainings.items()
         ]
@@ -236,7 +261,8 @@ def _table(rows: Sequence[dict[str, str]]) -> str:
     return markdown_table(rows)
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Plain text as Markdown, in which nothing of it has a meaning."""
     text = printable(text)
     for character in "\\`*<>[]":
         text = text.replace(character, f"\\{character}")

@@ -7,14 +7,19 @@ GUIDE = (
     "from a two-level bootstrap that draws seeds and images anew, with Student's t for the few "
     "seeds. The intervals of a single training say nothing about what another seed would have "
     "given.",
-    "In each row the best model is tested against every other: by McNemar's exact test between two "
-    "single trainings, else by the paired two-level bootstrap; all tests of a suite are corrected "
-    "together by Holm's method. A winner is marked only if all its tests are significant at 5 % "
-    "and each model of the row was trained more than once: a test against a single training speaks "
-    "of that training, not of the model. A tie means that the models marked with it do not "
-    "differ significantly with so many images and seeds, not that they are equal; with three seeds "
-    "only large differences are significant. Numbers that are not means over images, and metrics "
-    "of which neither more nor less is better, have no winner.",
+    "Models are compared by stated contrasts alone, each a model against its control. Trainings "
+    "are the unit: shares are compared by their log odds, counts and errors by their logarithms, "
+    "with the variance between trainings pooled over all models of the row and that of the images "
+    "added to it. A verdict is better or worse (p < .05, by Holm's method over all stated "
+    "comparisons), equivalent (by two one-sided tests, likewise corrected, of the odds or the "
+    "counts differing by less than a quarter, or by what the study states), or undecided, which "
+    "says that there were too few trainings or images to tell. A model that was trained once has "
+    "no verdict.",
+    "In figures of verdicts right is better: where lower values are, ratios are inverted and "
+    "differences change their sign. Differences below a curve are first minus second, with "
+    "intervals that are not corrected for the number of strengths.",
+    "A training has failed if its clean accuracy is below half the way from chance to its model's "
+    "best training. Such trainings are named and left out of all other numbers.",
     "A condition at several strengths is summarised by the mean over all of them but the one that "
     "changes nothing, or at the strength that its row names. What only one model has, such as "
     "a layer of its own, is in the sections of the suites. Compare models within one table only: "

@@ -5,11 +5,22 @@ from collections.abc import Sequence
 
 from common.errors import UserError
 from common.stored import damaged
-from evaluation.comparison.tables import tabulate
-from evaluation.reports import learning_curves, trainings
-from evaluation.reports.markdown import overview, title
+from evaluation.comparison.study import Study, read_arms, read_diverged, read_study
+from evaluation.comparison.tables import Table, tabulate
+from evaluation.reports import learning_curves, trainings, verdicts
+from evaluation.reports.markdown import (
+    answer,
+    escape,
+    escaped_table,
+    overview,
+    title,
+    verdict_table,
+)
 from evaluation.results.pack import read_records, read_trainings
 from evaluation.results.result import Record
+
+# Ends of the names of figures that show a table as a whole.
+_WHOLE = ("_verdicts", "_every_training")
 
 
 def page(folder: pathlib.Path) -> str:
@@ -25,21 +36,49 @@ def page(folder: pathlib.Path) -> str:
     found = [] if records else read_trainings(folder)
     if not records and not found:
         raise UserError(f"{folder}: no records of evaluations or of runs")
-    parts = [f"# {folder.name.replace('_', ' ').capitalize()}"]
+    study = read_study(folder)
+    tables = tabulate([each for each in records if each.results], study and study.stated)
+    parts = [f"# {escape(folder.name.replace('_', ' ').capitalize())}"]
     figures = sorted((folder / "figures").glob("*.png"))
-    parts += [f"![{_caption(path)}](figures/{path.name})" for path in figures]
-    parts += _comparisons(records) if records else _trainings(found, folder)
+    if study:
+        parts += _answers(study, tables, figures)
+    else:
+        parts += map(_picture, figures)
+        parts += _comparisons(records, tables) if records else _trainings(found, folder)
+    parts += _statement(study, folder) if study else []
     count = f"{len(records)} records" if records else f"{len(found)} trainings"
     more = "; all rows: `python -m evaluation.reports STUDY`" if records else ""
     parts.append(f"Derived from the {count} in `records.jsonl`{more}.")
     return "\n\n".join(parts) + "\n"
 
 
-def _comparisons(records: list[Record]) -> list[str]:
+def _answers(study: Study, tables: Sequence[Table], figures: Sequence[pathlib.Path]) -> list[str]:
+    """The question; of each table the verdicts in words, as pictures and as lines, and numbers."""
+    whole = [path for path in figures if path.stem.endswith(_WHOLE)]
+    parts = [f"**{escape(study.question)}**"]
+    parts += map(answer, tables)
+    parts += map(_picture, whole)
+    for table in tables:
+        parts += [verdict_table(table), title(table), overview(table)]
+    return list(filter(None, parts))
+
+
+def _statement(study: Study, folder: pathlib.Path) -> list[str]:
+    """What was stated beforehand, and the arms beside each other."""
+    seeds = ", ".join(map(str, study.seeds))
+    stated = (
+        f"Stated beforehand: the contrasts above, trainings with the seeds {seeds} of each arm, "
+        f"and the margin. {verdicts.describe_margin(study.ratio)}."
+    )
+    diverged = (f"{name} diverged: {reason}" for name, reason in read_diverged(folder).items())
+    lines = "\n".join(f"- {escape(each)}" for each in diverged)
+    return list(filter(None, ["## Arms", escape(stated), escaped_table(read_arms(folder)), lines]))
+
+
+def _comparisons(records: list[Record], tables: Sequence[Table]) -> list[str]:
     try:
         return [learning_curves.summary(learning_curves.learning_curves(records))]
     except UserError:  # of one number of training images each
-        tables = tabulate([record for record in records if record.results])
         return [part for table in tables for part in (title(table), overview(table))]
 
 
@@ -48,5 +87,6 @@ def _trainings(found: Sequence[trainings.Training], folder: pathlib.Path) -> lis
         return trainings.tables(found)
 
 
-def _caption(path: pathlib.Path) -> str:
-    return path.stem.replace("_", " ").capitalize()
+def _picture(path: pathlib.Path) -> str:
+    caption = escape(path.stem.replace("_", " ").capitalize())
+    return f"![{caption}](figures/{path.name})"

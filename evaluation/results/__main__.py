@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from common import commands
 from common.errors import UserError
-from common.files import expand, writable_folder, write_text
+from common.files import expand, writable_folder, write_bytes, write_text
+from evaluation.comparison.study import FILES
 from evaluation.reports.study import page
 from evaluation.results.pack import read_records, read_trainings, write_records, write_trainings
 
@@ -34,6 +35,9 @@ def main(arguments: Sequence[str]) -> None:
         write_records(records, study)
     else:
         write_trainings(trainings, study)
+    for name in FILES:
+        if (source / name).is_file():
+            write_bytes(study / name, (source / name).read_bytes())
     write_text(study / "README.md", page(study))
     print(f"packed {len(records) or len(trainings)} records into {study}")
 

@@ -169,7 +169,9 @@ def record_from_earlier(stored: Mapping[str, Any], arrays: Mapping[str, np.ndarr
 
 def _checkpoint(text: str) -> Checkpoint:
     matched = _MATCHED.fullmatch(text)
-    return Checkpoint.matched(round(float(matched[1]) / 100.0, 6)) if matched else Checkpoint(text)
+    return (
+        Checkpoint.first_past(round(float(matched[1]) / 100.0, 6)) if matched else Checkpoint(text)
+    )
 
 
 def _of_number(arrays: Mapping[str, np.ndarray], number: int) -> dict[str, np.ndarray]:

@@ -19,6 +19,8 @@ from common.errors import printable
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 _ROOT = pathlib.Path(__file__).parents[2]
 _KINDS = ("last", "best", "matched")
+TOLERANCE = 0.001
+"""Distance from the accuracy of a matched checkpoint that is allowed today."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +28,11 @@ class Checkpoint:
     """A moment of training.
 
     Attributes:
-        kind: "last" (the end of training), "best" (on validation), or "matched": the first
-            checkpoint of an accuracy on validation.
+        kind: "last" (the end of training), "best" (on validation), or "matched": at an accuracy on
+            validation.
         accuracy: That accuracy, in [0, 1], of a matched checkpoint; else None.
+        tolerance: How far from it a matched checkpoint may be; None of the first checkpoint past
+            it, however far, as it was chosen for records of before.
 
     Raises:
         ValueError: if the kind is another, or has no accuracy, or one that it should not have.
@@ -36,6 +40,7 @@ class Checkpoint:
 
     kind: str = "last"
     accuracy: float | None = None
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS or (self.kind == "matched") != (self.accuracy is not None):
@@ -43,6 +48,11 @@ class Checkpoint:
 
     @classmethod
     def matched(cls, accuracy: float) -> "Checkpoint":
+        """Weights within `TOLERANCE` of an accuracy on validation, in [0, 1]."""
+        return cls("matched", accuracy, TOLERANCE)
+
+    @classmethod
+    def first_past(cls, accuracy: float) -> "Checkpoint":
         """The first checkpoint of an accuracy on validation, in [0, 1]."""
         return cls("matched", accuracy)
 
@@ -55,12 +65,15 @@ class Checkpoint:
     def title(self) -> str:
         """The moment, for the heading of a table."""
         titles = {"last": "at the end of training", "best": "at the best step on validation"}
-        return titles.get(self.kind, f"at matched accuracy: first past {self}")
+        near = (
+            "first past" if self.tolerance is None else f"within {100 * self.tolerance:g} points of"
+        )
+        return titles.get(self.kind, f"at matched accuracy: {near} {self}")
 
     @property
-    def order(self) -> tuple[int, float]:
+    def order(self) -> tuple[int, float, float]:
         """Sorts the ends of trainings before other checkpoints."""
-        return _KINDS.index(self.kind), self.accuracy or 0.0
+        return _KINDS.index(self.kind), self.accuracy or 0.0, self.tolerance or 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +91,8 @@ class Provenance:
         seed: Of the training; None if not known, as for the others.
         checkpoint: Of the run.
         step: Of the checkpoint.
+        matching: How weights of the checkpoint's accuracy were found; None where none was asked
+            for.
         parameters: Number of trained numbers.
         experiment: The run's configuration as JSON.
         train_images: Number of training images; None too if they were rendered and never repeated.
@@ -95,6 +110,7 @@ class Provenance:
     seed: int | None = None
     checkpoint: Checkpoint = Checkpoint()
     step: int | None = None
+    matching: str | None = None
     parameters: int | None = None
     experiment: Mapping[str, Any] | None = None
     train_images: int | None = None

@@ -37,6 +37,18 @@ class Metric:
         return self.bounds or (SHARE if self.is_rate else ANY)
 
 
+class Part(NamedTuple):
+    """A stretch of a curve that is reported by itself, for a mean over all of it would hide it.
+
+    Attributes:
+        name: For tables, as in "within 45 degrees".
+        strengths: Whose mean is reported; those that a curve was not measured at are left out.
+    """
+
+    name: str
+    strengths: tuple[float, ...]
+
+
 @dataclasses.dataclass(frozen=True)
 class Axis:
     """A strength at which a condition is measured.
@@ -48,6 +60,7 @@ class Axis:
         identity: The strength that leaves images clean, if there is one; a curve's headline is the
             mean over all others.
         headline: The strength that a curve's headline is of, in place of a mean.
+        parts: Each a row of its own, in place of one row of the headline.
     """
 
     name: str
@@ -55,6 +68,7 @@ class Axis:
     log: bool = False
     identity: float | None = None
     headline: float | None = None
+    parts: tuple[Part, ...] = ()
 
     @property
     def label(self) -> str:

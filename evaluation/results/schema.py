@@ -25,7 +25,7 @@ from evaluation.results import artifacts
 from evaluation.results.artifacts import Artifact
 from evaluation.results.earlier_schemas import record_from_earlier, result_from_earlier
 from evaluation.results.provenance import Checkpoint, Provenance
-from evaluation.results.quantities import Axis, Detail, Metric
+from evaluation.results.quantities import Axis, Detail, Metric, Part
 from evaluation.results.result import Record, Result
 
 SCHEMA = 3
@@ -38,7 +38,7 @@ _PROVENANCE: dict[str, Kinds] = {
     "limit": int,
     "environment": dict,
     "experiment": (dict, Nothing),
-    "test_data": (str, Nothing),
+    **dict.fromkeys(("test_data", "matching"), (str, Nothing)),
     "checkpoint": dict,
 }
 _RESULT: dict[str, Kinds] = {
@@ -61,6 +61,7 @@ _AXIS: dict[str, Kinds] = {
     "unit": str,
     "log": bool,
     **dict.fromkeys(("identity", "headline"), (*Number, Nothing)),
+    "parts": (list, tuple),
 }
 
 
@@ -229,9 +230,18 @@ def _metric(stored: dict[str, Any]) -> Metric:
 
 
 def _axis(stored: dict[str, Any]) -> Axis:
-    check_fields(stored, _AXIS)
+    check_fields(stored, _AXIS, optional=("parts",))
     check_numbers([stored[name] or 0.0 for name in ("identity", "headline")], "identity, headline")
-    return Axis(**{name: stored[name] for name in _AXIS})
+    given = {name: stored[name] for name in _AXIS if name in stored}
+    return Axis(**{**given, "parts": tuple(map(_part, stored.get("parts", ())))})
+
+
+def _part(stored: Any) -> Part:
+    name, strengths = stored
+    if not isinstance(name, str) or not isinstance(strengths, list | tuple):
+        raise TypeError("a part of an axis is no name and list of strengths")
+    check_numbers(strengths, name)
+    return Part(name, tuple(strengths))
 
 
 def _detail(name: str, stored: Any) -> Detail:
@@ -243,13 +253,13 @@ def _detail(name: str, stored: Any) -> Detail:
 
 
 def _provenance(stored: dict[str, Any]) -> Provenance:
-    check_fields(stored, _PROVENANCE, optional=("test_data", "train_images"))
+    check_fields(stored, _PROVENANCE, optional=("test_data", "train_images", "matching"))
     if not isinstance(stored["environment"].get("versions", {}), dict):
         raise TypeError("the environment's versions are no object")
-    kind, accuracy = (stored["checkpoint"].get(name) for name in ("kind", "accuracy"))
-    check_numbers([0.0 if accuracy is None else accuracy], "a checkpoint's accuracy")
+    kind, *numbers = (stored["checkpoint"].get(name) for name in ("kind", "accuracy", "tolerance"))
+    check_numbers([number for number in numbers if number is not None], "a checkpoint's accuracy")
     given = {name: stored[name] for name in _PROVENANCE if name in stored}
-    return Provenance(**{**given, "checkpoint": Checkpoint(str(kind), accuracy)})
+    return Provenance(**{**given, "checkpoint": Checkpoint(str(kind), *numbers)})
 
 
 def _outcomes(outcomes: np.ndarray | None, count: int) -> np.ndarray | None:

@@ -9,7 +9,9 @@ constants at its top, or those of `evaluation.metrics.classification`.
 "activations", "differentiable" or "cost", and "images", which volumes are not; `run` checks them.
 Any other requirement on data or model is a `NotApplicable`, with the reason.
 
-A suite that takes much longer than the others sets `EXPENSIVE = True` and runs only by its name.
+`PASSES` is about how many forward passes of an image a suite takes, for an estimate of its time;
+attacks follow gradients, which count as three. Suites that set `QUICK = True` run where none is
+named, and all that apply do as "all".
 A suite of distorted images may have `examples(images) -> {name: images}`, some images after each
 distortion, for pictures; one that draws images of its own, `scenes(dataset, count) -> {name:
 images}`.
@@ -20,6 +22,7 @@ import functools
 import importlib
 import math
 import pkgutil
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,15 +36,21 @@ from evaluation.results.result import Result
 
 __all__ = [
     "NotApplicable",
+    "chosen_names",
     "current",
     "default_names",
     "describe",
+    "describe_one",
     "examples",
+    "kind",
     "load",
     "names",
+    "passes",
     "run",
 ]
 
+ALL = "all"
+"""In place of names, all suites that apply."""
 # Images of a dataset that pictures show.
 _SHOWN = 6
 
@@ -58,9 +67,44 @@ def _modules() -> dict[str, str]:
     return {module.name.rpartition(".")[2]: module.name for module in found if not module.ispkg}
 
 
+def kind(name: str) -> str:
+    """The folder that a suite lies in, such as "distortions"; empty for a suite that is not there.
+
+    Args:
+        name: Of the suite.
+    """
+    return _modules().get(name, "").removeprefix(f"{__name__}.").rpartition(".")[0]
+
+
 def default_names() -> list[str]:
-    """Lists the names of the suites that run where none is named."""
-    return [name for name in names() if not getattr(load(name), "EXPENSIVE", False)]
+    """Lists the names of the suites that run where none is named, clean images first."""
+    return _clean_first(name for name in names() if getattr(load(name), "QUICK", False))
+
+
+def chosen_names(given: Sequence[str]) -> list[str]:
+    """Lists each named suite once; all of them for "all", the default ones for none.
+
+    Args:
+        given: Names, or "all" among them.
+
+    Raises:
+        UserError: if there is no such suite.
+    """
+    if ALL in given:
+        return _clean_first(names())
+    for name in given:
+        load(name)
+    return list(dict.fromkeys(given)) or default_names()
+
+
+def _clean_first(found: Iterable[str]) -> list[str]:
+    """Clean images are the row that all others are read against."""
+    return sorted(found, key=lambda name: name != "clean")
+
+
+def passes(suite: Any) -> float:
+    """Forward passes of an image that a suite's module takes, about."""
+    return float(getattr(suite, "PASSES", 1))
 
 
 def run(suite: Any, predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
@@ -113,15 +157,19 @@ def load(name: str):
     return importlib.import_module(_modules()[name])
 
 
+def describe_one(name: str) -> str:
+    """The first line of a suite's docstring; empty for a suite that is not there."""
+    if current(name) not in names():
+        return ""
+    return "".join((load(name).__doc__ or "").strip().splitlines()[:1])
+
+
 def describe() -> str:
-    """Lists every suite's name with the first line of its docstring."""
-    lines = {name: (load(name).__doc__ or "").strip().splitlines()[:1] for name in names()}
-    width = max(map(len, lines))
+    """Lists every suite's name with the first line of its docstring, and which run by default."""
+    width = max(map(len, names()))
     by_default = default_names()
-    return "\n".join(
-        f"{name:{width}}  {''.join(line)}{'' if name in by_default else ' Only if it is named.'}"
-        for name, line in lines.items()
-    )
+    marks = {name: " In the default set." if name in by_default else "" for name in names()}
+    return "\n".join(f"{name:{width}}  {describe_one(name)}{marks[name]}" for name in names())
 
 
 def examples(name: str, dataset: Dataset) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.test_util import check_grads
 
-from capsnet.votes import make_votes
+from capsnet.votes import make_votes, mean_squashed_votes
 
 
 def arrays():
@@ -46,3 +46,10 @@ def test_it_can_be_differentiated_twice():
         return make_votes(*map(jnp.asarray, arrays))
 
     check_grads(votes, (capsules, kernel), order=2, modes=["rev"], rtol=1e-2)
+
+
+def test_mean_squashed_votes_by_hand():
+    # Lengths 5 and 1 become 25/26 and 1/2.
+    votes = np.array([[[[3.0, 4.0]], [[0.0, -1.0]]]], np.float32)
+    expected = [[[0.5 * 25 / 26 * 0.6, 0.5 * (25 / 26 * 0.8 - 0.5)]]]
+    np.testing.assert_allclose(mean_squashed_votes(votes), expected, rtol=1e-6)

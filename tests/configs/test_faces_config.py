@@ -39,11 +39,25 @@ def test_photographs_have_the_networks_and_the_budget_of_rendered_faces():
     assert configs.load("photographed_faces:cnn").optimizer.learning_rate == 1e-3
 
 
+@pytest.mark.parametrize("kind", ["faces", "photographed_faces"])
+def test_folds_hold_out_another_kind_of_scrambles(kind):
+    folds = [configs.load(f"{kind}:cnn,relation,fold={k}") for k in range(3)]
+    assert [experiment.dataset.fold for experiment in folds] == [0, 1, 2]
+    assert folds[0] == configs.load(f"{kind}:cnn,relation")
+    for experiment in folds:
+        experiment.check()
+    changed = dataclasses.replace(folds[1].dataset, fold=0)
+    assert dataclasses.replace(folds[1], dataset=changed) == folds[0]
+    with pytest.raises(UserError, match=r"dataset.fold=1: .* relation alone, not of presence"):
+        configs.load(f"{kind}:cnn,presence,fold=1").check()
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("faces:capsule", "'capsule' is not one of capsnet, stn_cnn"),
         ("photographed_faces:capsule", "'capsule' is not one of capsnet, stn_cnn"),
+        ("faces:cnn,relation,1", "'1' is not one of fold=0, fold=1, fold=2"),
         ("faces:cnn,faces", "'faces' is not one of presence, relation, configuration"),
     ],
 )

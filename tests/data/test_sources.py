@@ -31,6 +31,7 @@ def test_bundled_files_are_the_whole_of_mnist():
 def test_mnist_through_tfds_is_what_the_files_hold(data_dir):
     dataset = load(DatasetConfig(), data_dir)
     assert dataset.num_classes == 10
+    assert dataset.is_of_digits
     assert dataset.image_shape == (28, 28, 1)
     assert [len(s) for s in (dataset.train, dataset.validation, dataset.test)] == [
         55000,

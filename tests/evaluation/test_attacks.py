@@ -1,7 +1,5 @@
 import dataclasses
-import json
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,20 +7,17 @@ import pytest
 from common.errors import UserError
 from data.batches import normalise
 from data.dataset import Split
-from evaluation import suites
+from evaluation.attacks.balls import project
 from evaluation.attacks.gradient import (
     LOSSES,
     Attack,
     attack_all,
     attack_with_all,
     fgsm,
-    margin,
     pgd,
-    project,
 )
-from evaluation.model import Differentiable, Predictor
-from evaluation.suites import NotApplicable
-from evaluation.suites.adversarial import adversarial
+from evaluation.attacks.losses import margin
+from evaluation.model import Differentiable
 from tests.evaluation.suites.digits import linear_weights, some_digits
 
 DIGITS = some_digits().test
@@ -102,7 +97,7 @@ def test_the_strongest_of_several_attacks_is_that_of_all_on_all_images():
     # The first fools a part of the images: the others see batches that it did not.
     tried = [
         Attack("inf", "margin", steps=1, relative_step=0.1, random_start=True),
-        *(pgd("inf", loss, steps=20) for loss in LOSSES),
+        *(dataclasses.replace(pgd("inf", loss, 20), relative_step=1 / 30) for loss in LOSSES),
     ]
     options = {"mask": mask, "batch_size": 10, "name": "test"}
     each = [attack_all(MODEL, DIGITS, how, 0.1, **options).misled for how in tried]
@@ -133,67 +128,6 @@ def test_projection_by_hand():
     far = centre + jnp.array([0.3, -0.4]).reshape(1, 1, 2, 1)
     np.testing.assert_allclose(project(far, centre, 0.1, "inf")[0, 0, :, 0], [0.6, 0.4], rtol=1e-6)
     np.testing.assert_allclose(project(far, centre, 0.25, "2")[0, 0, :, 0], [0.65, 0.3], rtol=1e-6)
-
-
-def predictor(scores):
-    return Predictor.of(
-        lambda images: np.asarray(scores(MODEL.variables, images)),
-        differentiable=Differentiable(scores, MODEL.variables),
-    )
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr(adversarial, "EPSILONS", (0.0, 0.05, 0.3))
-    monkeypatch.setattr(adversarial, "LENGTHS", (0.0, 2.0))
-    dataset = some_digits()
-    return dataclasses.replace(dataset, test=Split(DIGITS.images[:8], DIGITS.labels[:8]))
-
-
-def test_a_model_that_follows_is_not_suspected(quick):
-    results = adversarial.evaluate(predictor(linear), quick, batch_size=8)
-    values = {(result.condition, result.strength): result.value for result in results}
-    for condition in ("FGSM", "PGD", "PGD, Euclidean"):
-        assert values[condition, 0.0] == np.mean(clean_hits()[:8])
-    assert values["PGD", 0.3] <= values["FGSM", 0.3] == 0.0
-    assert not any(result.flags for result in results)
-    for result in results:
-        (shown,) = result.artifacts
-        assert shown.label == f"{result.condition}, {result.strength:g}"
-        change = np.abs(shown.images - IMAGES[:8]).reshape(8, -1)
-        size = np.linalg.norm(change, axis=1) if "Eu" in result.condition else change.max(axis=1)
-        np.testing.assert_allclose(size.max(), result.strength, rtol=1e-3)
-
-
-def test_a_model_that_hides_its_gradient_is_flagged(quick):
-    def rounded(variables, images):
-        return jax.lax.stop_gradient(linear(variables, images))
-
-    results = adversarial.evaluate(predictor(rounded), quick, batch_size=8)
-    flags = {flag for result in results if result.condition == "PGD" for flag in result.flags}
-    assert any("have no gradient to follow" in flag for flag in flags)
-    assert any("gradients may be masked" in flag for flag in flags)
-    assert results[0].details["images without a gradient"].value == 1.0
-
-
-def test_it_does_not_apply_to_predictions_alone(quick):
-    with pytest.raises(NotApplicable, match="no `differentiable`"):
-        suites.run(adversarial, lambda images: images, quick, batch_size=8)
-
-
-@pytest.mark.slow
-def test_an_undefended_cnn_falls_where_clean_images_do_not(command, tmp_path):
-    run, out = tmp_path / "cnn", tmp_path / "out"
-    command("train.py", "--config=mnist:cnn", "--config.steps=80", f"--workdir={run}", check=True)
-    command("evaluate.py", run, "--suites=adversarial", "--limit=25", f"--out={out}", check=True)
-    (found,) = out.glob("records/**/adversarial.json")
-    results = json.loads(found.read_text())["results"]
-    values = {(each["condition"], each["strength"]): each["value"] for each in results}
-    assert values["PGD", 0.0] > 0.9
-    assert values["PGD", 0.3] < 0.05
-    for epsilon in adversarial.EPSILONS:
-        assert values["PGD", epsilon] <= values["FGSM", epsilon]
-    assert not any(each["flags"] for each in results if each["condition"] == "PGD")
 
 
 def spoilt(weights, images):

@@ -4,17 +4,14 @@ import numpy as np
 import pytest
 
 from evaluation.comparison.tables import tabulate
-from evaluation.metrics.classification import ACCURACY
 from evaluation.results.provenance import Checkpoint
 from evaluation.results.quantities import Axis, Metric
-from evaluation.results.result import mean, rate
-from evaluation.statistics.bootstrap import mcnemar
+from evaluation.results.result import mean
 from evaluation.statistics.intervals import NOT_NEGATIVE, spread, wilson_interval
 from tests.evaluation.made_up import (
     COUNT,
     SPLIT,
     clean,
-    hits,
     number,
     record,
     rotation,
@@ -75,8 +72,8 @@ def test_a_suite_may_name_the_strength_of_its_headline():
     found = only_row([record("net", curve)]).headlines["net"]
     assert found.strengths == (90.0,)
     assert (found.value, found.interval) == (0.7, wilson_interval(140, COUNT))
-    assert found.sample is not None
-    assert found.sample.outcomes.dtype == bool  # so that McNemar's test applies
+    assert found.outcomes is not None
+    assert found.outcomes.dtype == bool
 
 
 def test_a_curve_of_several_seeds_has_wider_bands_than_one_of_equal_seeds():
@@ -90,54 +87,6 @@ def test_a_curve_of_several_seeds_has_wider_bands_than_one_of_equal_seeds():
         return points[0].interval[1] - points[0].interval[0]
 
     assert bands([0.5, 0.6, 0.7]) > 2 * bands([0.6, 0.6, 0.6])
-
-
-def test_a_model_that_is_better_on_every_seed_by_far_wins():
-    row = only_row(three_seeds("far better", 0.95) + three_seeds("worse", 0.5))
-    assert row.winner() == "far better"
-    (contest,) = row.contests
-    assert contest.is_significant
-    assert contest.difference.value == pytest.approx(0.45)
-    assert contest.difference.method == "two-level bootstrap"
-
-
-def test_a_model_that_is_a_little_better_does_not_win():
-    row = only_row(three_seeds("a little better", 0.91) + three_seeds("worse", 0.9))
-    assert row.winner() is None
-    assert row.leaders() == ("a little better", "worse")
-
-
-def test_one_lead_is_no_win_while_another_model_is_as_good():
-    records = three_seeds("bad", 0.4) + three_seeds("as good", 0.94) + three_seeds("good", 0.95)
-    row = only_row(records)
-    assert row.winner() is None
-    assert row.leaders() == ("good", "as good")
-    assert [(contest.best, contest.other, contest.is_significant) for contest in row.contests] == [
-        ("good", "bad", True),
-        ("good", "as good", False),
-    ]
-
-
-def test_single_seeds_are_compared_by_mcnemar():
-    row = only_row([record("first", clean(0.9)), record("second", clean(0.86))])
-    (contest,) = row.contests
-    assert contest.difference.method == "McNemar, exact"
-    assert contest.difference.p_value == mcnemar(hits(0.9), hits(0.86)) == pytest.approx(2 / 2**8)
-    # Which says nothing of another training of either.
-    assert contest.is_significant
-    assert (row.winner(), row.leaders()) == (None, ())
-
-
-@pytest.mark.parametrize("seed", [0, None])
-def test_nobody_wins_against_a_single_training(seed):
-    thrice, lone = three_seeds("thrice", 0.95), record("lone", clean(0.2), seed=seed)
-    row = only_row([*thrice, lone])
-    assert row.contests[0].is_significant
-    assert not row.is_of_trainings
-    assert (row.winner(), row.leaders()) == (None, ())
-    # A row that the single training is not in may have a winner.
-    (table,) = tabulate([*thrice, *three_seeds("worse", 0.4), record("lone", rotation((1, 1, 1)))])
-    assert table.rows[0].winner() == "thrice"
 
 
 def test_rows_of_a_suite_stand_together_and_the_overview_has_what_models_share():
@@ -154,65 +103,13 @@ def test_rows_of_a_suite_stand_together_and_the_overview_has_what_models_share()
     assert alone.overview == alone.rows
 
 
-def test_the_rows_of_a_suite_are_one_family_of_tests():
-    # p = 2 / 2**8 of each of ten rows: times 10 is .078.
-    records = [
-        record(model, [clean(share, condition=str(k)) for k in range(10)])
-        for model, share in (("first", 0.9), ("second", 0.86))
-    ]
-    (table,) = tabulate(records)
-    assert len(table.rows) == 10
-    assert all(row.winner() is None for row in table.rows)
-    (contest,) = table.rows[0].contests
-    assert contest.adjusted == pytest.approx(20 / 2**8)
-
-
-def test_other_suites_are_families_of_their_own():
-    records = [
-        record(model, [clean(share), *rotation((share, 1.0, share))])
-        for model, share in (("first", 0.9), ("second", 0.86))
-    ]
-    (table,) = tabulate(records)
-    (contest,) = table.rows[0].contests
-    assert contest.adjusted == contest.difference.p_value
-
-
-def test_equal_models_rarely_have_a_winner():
-    random = np.random.default_rng(0)
-    winners = 0
-    for _ in range(100):
-        difficulty = random.normal(size=COUNT)
-        records = [
-            record(
-                model,
-                rate("clean", ACCURACY, random.normal(size=COUNT) + difficulty > -1, SPLIT),
-            )
-            for model in "abcd"
-        ]
-        winners += all(contest.is_significant for contest in only_row(records).contests)
-    assert winners <= 5
-
-
-@pytest.mark.parametrize(("higher", "winner"), [(True, "much"), (False, "little"), (None, None)])
-def test_a_metric_knows_which_side_is_better(higher, winner):
-    def measured(model, share):
-        result = dataclasses.replace(clean(share), metric=Metric("any name", "rate", higher))
-        return [record(model, result, seed=seed) for seed in range(3)]
-
-    row = only_row(measured("much", 0.9) + measured("little", 0.2))
-    assert row.winner() == winner
-    assert bool(row.contests) == (higher is not None)
-
-
-def test_numbers_without_outcomes_have_intervals_and_no_winner():
+def test_numbers_without_outcomes_have_intervals():
     records = [
         record(model, number("pose", "median error", value, "px", NOT_NEGATIVE), seed=seed)
         for model, values in (("a", (1.0, 2.0, 3.0)), ("b", (11.0, 12.0, 13.0)))
         for seed, value in enumerate(values)
     ]
     row = only_row(records)
-    assert row.contests == ()
-    assert row.leaders() == ()
     found = row.headlines["a"]
     # Student's t, but an error in pixels is never below 0.
     assert found.interval == (0.0, spread([1.0, 2.0, 3.0]).interval[1])
@@ -239,8 +136,6 @@ def test_matched_checkpoints_have_a_table_of_their_own():
         (Checkpoint(), ("a",)),
         (matched, ("a", "b")),
     ]
-    assert tables[1].rows[0].contests[0].best == "b"
-    assert tables[0].rows[0].contests == ()
     assert tables[0].flags == ()
 
 
@@ -249,7 +144,7 @@ def test_other_images_are_never_compared(known):
     tables = tabulate([record("a", clean(0.9)), record("b", clean(0.1), **known)])
     assert len(tables) == 2
     for table in tables:
-        assert table.rows[0].contests == ()
+        assert len(table.models) == 1
         assert any("never compared" in flag for flag in table.flags)
 
 
@@ -274,7 +169,6 @@ def test_other_definitions_are_never_compared():
     ]
     (table,) = tabulate(records)
     assert [list(row.headlines) for row in table.rows] == [["a"], ["b"]]
-    assert all(row.contests == () for row in table.rows)
 
 
 def test_models_may_lack_a_suite_and_a_seed():
@@ -287,7 +181,6 @@ def test_models_may_lack_a_suite_and_a_seed():
     assert [row.suite for row in table.rows] == ["clean", "pose"]
     assert list(table.rows[1].headlines) == ["b"]
     assert table.rows[0].headlines["of a user"].seeds == (None,)
-    assert table.rows[0].contests[0].best == "b"
 
 
 def test_a_repeated_training_counts_once():

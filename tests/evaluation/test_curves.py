@@ -10,6 +10,7 @@ from evaluation.perturbations.curve import Curve, distort_all, measure, show
 from evaluation.results.quantities import Axis
 from evaluation.results.schema import result_to_json
 from evaluation.suites import NotApplicable
+from evaluation.suites.distortions import translation
 from tests.evaluation.suites.digits import constant, dataset, random_network, some_digits
 
 DISTORTIONS = (
@@ -62,8 +63,10 @@ def test_the_identity_is_a_point_of_every_curve_and_equals_clean_exactly(name):
     results = evaluate(name, predict, digits)
     predicted = np.concatenate(inputs).reshape(-1, *clean_images.shape)
     conditions = {result.condition for result in results}
-    identities = [r for r in results if r.strength == r.axis.identity]
-    assert {result.condition for result in identities} == conditions
+    identities = [r for r in results if r.axis and r.strength == r.axis.identity]
+    # Smaller digits are other images at every shift.
+    smaller = {condition for condition in conditions if translation.SMALLER in condition}
+    assert {result.condition for result in identities} == conditions - smaller
     for result in identities:
         assert result.value == clean.value
         np.testing.assert_array_equal(result.outcomes, clean.outcomes)
@@ -203,4 +206,4 @@ def test_all_together_take_a_bounded_number_of_passes_over_the_test_images():
     """Each picture but those of the adversary's grid stands for one pass."""
     images = some_digits().test.images / np.float32(255.0)
     passes = sum(len(suites.load(name).examples(images)) for name in DISTORTIONS)
-    assert passes - 2 <= 110
+    assert passes - 2 <= 125

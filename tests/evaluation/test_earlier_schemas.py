@@ -114,7 +114,7 @@ def test_texts_have_become_types():
         "undetected attack success rate",
     }
     (matched,) = (r for r in records().values() if r.provenance.checkpoint != Checkpoint())
-    assert matched.provenance.checkpoint == Checkpoint.matched(0.985)
+    assert matched.provenance.checkpoint == Checkpoint.first_past(0.985)
 
 
 def test_maps_and_statistics_among_details_become_artifacts():

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from evaluation import suites
-from evaluation.comparison.tables import tabulate
+from evaluation.comparison.contrasts import Outcome
+from evaluation.comparison.tables import Stated, tabulate
 from evaluation.reports import write_report
 from evaluation.reports.figures.artifacts import Planned, figure_of
 from evaluation.results.artifacts import Artifact
@@ -67,9 +68,10 @@ def test_a_metric_is_a_line():
         ]
         for name, share in (("deep", 0.9), ("flat", 0.2))
     )
-    (table,) = tabulate([*deep, *flat])
-    (row,) = table.rows
-    assert (row.metric, row.winner()) == (depth, "flat")
+    (table,) = tabulate([*deep, *flat], Stated())
+    (verdict,) = table.verdicts
+    assert (verdict.first, verdict.row.metric) == ("deep", depth)
+    assert verdict.outcome is Outcome.WORSE
 
 
 SUITE = '''

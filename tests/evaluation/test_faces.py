@@ -175,6 +175,31 @@ def test_an_oracle_of_configurations_is_perfect():
 
 
 @pytest.mark.usefixtures("few_resamples")
+def test_conditions_in_which_models_cannot_differ_are_not_ranked():
+    rates = ("classified as a face", "false-positive rate")
+    whole = [r for r in oracle_results("relation") if r.metric.name in rates and not r.axis]
+    unranked = {r.condition for r in whole if r.metric.higher_is_better is None}
+    assert unranked == {"sham", "eye swap", SUITE.INVERTED}
+    accuracies = oracle_results("configuration")
+    unranked = {r.condition for r in accuracies if r.metric.higher_is_better is None}
+    assert unranked == {"eye swap", "no part"}
+    assert {r.chance for r in accuracies} == {1 / 6}
+
+
+def test_a_fold_shows_its_own_kind_of_scrambles():
+    """Rendered from the permutations that its task does not train on."""
+    config = FacesConfig("relation", validation_images=6, test_images=6, fold=2)
+    shown = suites.examples("faces", config.load(None))
+    show = shared_renderer(config, "test pairs", 6)
+    for name, of in (
+        (SUITE.HELD_OUT, arrangements.held_out),
+        (SUITE.TRAINED, arrangements.trained),
+    ):
+        assert np.array_equal(np.round(255.0 * shown[name]), show(of(2)))
+    assert np.array_equal(shown[SUITE.HELD_OUT], shown["displacement, 1 of the way"])
+
+
+@pytest.mark.usefixtures("few_resamples")
 def test_a_model_that_classifies_everything_as_a_face_is_flagged():
     def predict(images):
         return np.tile([0.0, 1.0], (len(images), 1))
@@ -222,7 +247,7 @@ def test_an_untrained_network_is_at_chance():
     logits_of = jax.jit(lambda images: network(images / 255.0).logits)
     whole, scrambled = (
         np.asarray(logits_of(jnp.asarray(show(contents), jnp.float32)))
-        for contents in (arrangements.HOME, arrangements.HELD_OUT)
+        for contents in (arrangements.HOME, arrangements.held_out(0))
     )
     difference = [logits[:, 1] - logits[:, 0] for logits in (whole, scrambled)]
     assert 0.45 <= auroc(*difference) <= 0.55
@@ -236,7 +261,7 @@ def test_pictures_show_the_faces_that_are_measured():
     assert np.array_equal(held_out, scrambles["displacement, 1 of the way"])
     assert np.any(held_out != scrambles["intact"])
     show = shared_renderer(dataset("relation").generator, "test pairs", len(held_out))
-    assert np.array_equal(np.round(255.0 * held_out), show(arrangements.HELD_OUT))
+    assert np.array_equal(np.round(255.0 * held_out), show(arrangements.held_out(0)))
     arranged = suites.examples("faces", dataset("configuration"))
     assert np.array_equal(arranged["intact"], arranged["eye swap"])
     assert len(np.unique(arranged["intact"], axis=0)) == len(arrangements.CONFIGURATIONS)

@@ -3,8 +3,8 @@ import re
 import pytest
 
 from common.errors import UserError
-from evaluation.comparison.tables import tabulate
-from evaluation.reports.figures.figures import draw_curves
+from evaluation.comparison.tables import Stated, tabulate
+from evaluation.reports.figures.curves import draw_curves
 from evaluation.reports.figures.style import styles_of
 from evaluation.reports.learning_curves import learning_curves, main
 from tests.evaluation.made_up import clean, record, write
@@ -46,7 +46,7 @@ def test_the_runs_of_a_network_and_seed_become_a_curve():
 
 
 def test_curves_are_compared_and_have_intervals_over_seeds():
-    (table,) = tabulate(learning_curves([*runs(), *runs("capsnet", 0.03)]))
+    (table,) = tabulate(learning_curves([*runs(), *runs("capsnet", 0.03)]), Stated())
     (row,) = table.rows
     assert row.is_curve
     headline = row.headlines["mnist:cnn"]
@@ -54,8 +54,9 @@ def test_curves_are_compared_and_have_intervals_over_seeds():
     assert headline.value == pytest.approx(0.75)
     for point in headline.points:
         assert point.interval[0] < point.value < point.interval[1]
-    assert row.contests[0].best == "mnist:capsnet"
-    assert row.contests[0].difference.value == pytest.approx(0.03)
+    (verdict,) = table.verdicts
+    gaps = {"mnist:capsnet": 0.03, "mnist:cnn": -0.03}
+    assert verdict.estimate.natural == pytest.approx(gaps[verdict.first], abs=0.005)
 
 
 def test_the_figure_has_a_logarithmic_axis():
@@ -103,13 +104,13 @@ def test_a_report_is_written_from_a_folder(tmp_path, capsys):
     assert table["training images"] == ["`mnist:capsnet`", "`mnist:cnn`"]
     assert list(table)[-4:] == ["100", "1000", "55000", "mean"]
     assert re.fullmatch(r"50\.\d+ % \(\d\d\.\d+ to \d\d\.\d+\)", table["100"][1])
-    assert table["mean"][0].startswith("**77.")  # the winner
+    assert table["mean"][0].startswith("77.")
     report = (out / "report.md").read_text()
     assert "few examples: accuracy, mean of 3 strengths" in report
     lines = [line.replace(" ", "") for line in report.splitlines()]
     # One row for each number of images, after the column that names the number.
     shown = [line.split("|")[1] for line in lines if line.count("|") == 4]
     assert shown[-len(SHARES) :] == ["100", "1000", "55000"]
-    assert len(list((out / "figures").glob("*.svg"))) == 1
+    assert len(list((out / "figures").glob("*.svg"))) == 2  # the verdict, and the curve
     with pytest.raises(UserError, match="name one folder"):
         main(["learning_curves"])

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from evaluation.metrics.probes import explained, fit_probe, fit_probes_within, predict_within
+from evaluation.metrics.probes import (
+    explained,
+    fit_probe,
+    fit_probes_within,
+    fit_projection,
+    predict_within,
+)
 
 RANDOM = np.random.default_rng(0)
 COUNT = 400
@@ -93,3 +99,20 @@ def test_classes_with_coordinates_of_their_own_need_a_probe_each():
     rare = predict_within(within, shared, np.full(COUNT, 7), features[COUNT:])
     np.testing.assert_array_equal(rare, shared(features[COUNT:]))
     assert set(fit_probes_within(np.repeat([0, 1], [9, 391]), features[:400], targets[:400])) == {1}
+
+
+@pytest.mark.parametrize(("images", "features"), [(60, 12), (12, 40)])
+def test_components_are_those_of_the_singular_values(images, features):
+    values = np.random.default_rng(0).normal(size=(images, features)) * np.arange(1, features + 1)
+    project = fit_projection(values, 5)
+    centred = values - values.mean(axis=0)
+    left, singular, right = np.linalg.svd(centred, full_matrices=False)
+    expected = left[:, :5] * singular[:5]
+    found = project(values)
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-8)
+    np.testing.assert_allclose(project.components.T @ project.components, np.eye(5), atol=1e-10)
+    # Other images are projected along the same directions.
+    other = np.ones((1, features))
+    np.testing.assert_allclose(
+        np.abs(project(other)), np.abs((other - values.mean(axis=0)) @ right[:5].T), atol=1e-8
+    )

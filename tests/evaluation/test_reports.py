@@ -5,27 +5,23 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from evaluation.comparison.tables import tabulate
+from evaluation.comparison.tables import Stated, tabulate
 from evaluation.reports import write_report
 from evaluation.reports.__main__ import main
-from evaluation.reports.figures.figures import draw_dots
+from evaluation.reports.figures.dots import draw_dots
 from evaluation.reports.figures.style import styles_of
 from evaluation.reports.formatting import (
-    BEST,
-    SINGLE,
-    SINGLE_NOTE,
-    TIE,
-    TIE_NOTE,
     Format,
+    cut,
+    name_briefly,
     name_row,
     name_table,
     show_detail,
     show_p_value,
-    verdict,
 )
 from evaluation.reports.html.elements import Html, element, join
 from evaluation.reports.html.pictures import strip
-from evaluation.reports.markdown import headlines, summarise_headlines
+from evaluation.reports.markdown import summarise_headlines
 from evaluation.results.artifacts import ConfusionMatrix, Images, ReliabilityDiagram
 from evaluation.results.provenance import Checkpoint
 from evaluation.results.quantities import Detail
@@ -52,7 +48,7 @@ SHOWN = Images(np.full((3, 4, 5, 1), 0.5), label="images <of> it")
 class WellFormed(html.parser.HTMLParser):
     """Collects what a page consists of, and insists that every element is closed."""
 
-    VOID = ("meta", "img")
+    VOID = ("meta", "img", "wbr")
 
     def __init__(self):
         super().__init__()
@@ -112,7 +108,7 @@ EXAMPLES = {
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "first"
-    write_report(some_records(), folder, examples=EXAMPLES)
+    write_report(some_records(), folder, examples=EXAMPLES, stated=Stated(control="bad"))
     return folder
 
 
@@ -164,10 +160,45 @@ def test_names_and_flags_are_escaped(page):
     assert "a <flag> & more" in parser.texts
 
 
-def test_only_significant_winners_are_marked(page):
-    winners = re.findall(r'<td class="number winner"><strong>(.*?)</strong>', page)
-    # Three seeds of clean images, then the curve; the others are alone or have no outcomes.
-    assert winners == ["95.5 %", "55.0 %"]
+def test_the_page_answers_before_anything_else(page):
+    """The sentence, the pictures and the sample images come first; all else is folded."""
+    answer, forest = (
+        page.index('class="answer"'),
+        page.index("All verdicts are shown: a model against"),
+    )
+    samples, folded = page.index("rotation: &lt;0&gt;"), page.index("<details")
+    assert answer < forest < samples < folded
+    assert page.index("<nav") > folded  # a phone shows the answer before the contents
+    outside = re.sub(r"<details>.*</details>", "", page, flags=re.DOTALL)
+    assert "<table" not in outside
+    sentence = re.search(r'class="answer">(.*?)</p>', page, re.DOTALL)
+    assert sentence
+    assert "against bad in " in sentence[1]
+    assert "better" in sentence[1]
+
+
+def test_no_table_is_wider_than_a_phone(page):
+    """Cells break anywhere, nothing has a width of its own, and wide tables become cards."""
+    (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert not re.search(r"nowrap|overflow-x|min-width: [1-9]", style.replace("(min-width", "("))
+    assert "overflow-wrap: anywhere" in style
+    assert re.search(r"\.cards thead { display: none; }", style)
+    assert re.search(r"@container .*\.several thead { display: none; }", style, re.DOTALL)
+    for kind, table in re.findall(r'<div class="box (\w+)"><table>(.*?)</table>', page, re.DOTALL):
+        columns = table.count('scope="col"')
+        assert kind == ("few" if columns <= 3 else "several" if columns <= 8 else "cards")
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", table, re.DOTALL)
+        # A card has no header, so that each cell has a label of its own.
+        assert all(cell.startswith('<span class="label"') for cell in cells if cell)
+    assert page.count("<table") == page.count('<div class="box ')
+
+
+def test_sections_say_what_a_suite_measures_and_fold_what_is_not_compared(page):
+    assert "<p>Accuracy on clean test images.</p>" in page
+    assert "Not compared: neither more nor less is better" in page
+    outside, _, inside = page.partition("Not compared: neither more nor less is better")
+    assert "median error" not in outside.partition("All headlines")[2].partition("<h3>")[0]
+    assert "median error" in inside
 
 
 def test_figures_lie_beside_the_page(report):
@@ -213,8 +244,7 @@ def test_one_model_and_nothing_at_all_make_reports(tmp_path):
     page = (tmp_path / "lone" / "report.html").read_text()
     read(page)
     assert "90.0 %" in page
-    assert 'class="number winner"' not in page
-    assert BEST not in page + (tmp_path / "lone" / "report.md").read_text()
+    assert 'class="answer"' not in page  # there is nothing to compare
     write_report([], tmp_path / "none", examples={})
     read((tmp_path / "none" / "report.html").read_text())
 
@@ -230,6 +260,7 @@ def test_a_report_is_made_of_records_alone(tmp_path, capsys):
     for arguments, said in (
         ([tmp_path / "nowhere"], "no records/"),
         ([tmp_path / "first", "clena"], "no results of clena"),
+        ([tmp_path / "first", "--control=nobody"], "--control=nobody: is none of the models a<b>"),
     ):
         with pytest.raises(UserError, match=said):
             main(["", *map(str, arguments)])
@@ -250,38 +281,42 @@ def test_headlines_for_a_readme(tmp_path):
     lines = summarise_headlines(tmp_path).splitlines()
     assert lines[0] == "**mnist, at the end of training**"
     assert lines[2].startswith("| condition ")
-    assert f"| {BEST} " in lines[2]
-    cells = [cell.strip() for cell in lines[4].strip("|").split("|")]
-    assert cells[:2] == ["clean: accuracy", "good"]
-    bad, good = cells[2:]
+    condition, bad, good = (cell.strip() for cell in lines[4].strip("|").split("|"))
+    assert condition == "clean: accuracy"
     assert re.fullmatch(r"40\.5 % \(3\d\.\d to 4\d\.\d\)", bad)
-    assert re.fullmatch(r"\*\*95\.5 % \(9\d\.\d to 9\d\.\d\)\*\*", good)
-    assert lines[6] == "**mnist, at matched accuracy: first past 99.00 % on validation**"
-    assert "**50" not in lines[-1]
+    assert re.fullmatch(r"95\.5 % \(9\d\.\d to 9\d\.\d\)", good)
+    assert lines[6] == f"**mnist, {MATCHED.title}**"
 
 
-def test_ties_and_flags_are_explained_below_a_markdown_table(report):
+def test_flags_are_explained_below_a_markdown_table(report):
     text = (report / "report.md").read_text()
     assert "flags: a \\<flag\\> & more." in text
     assert re.search(r"\| 20\.0 % \(1\d\.\d to 2\d\.\d\) ! ", text)
-    assert TIE not in text
-    (table,) = tabulate(three_seeds("a", 0.9) + three_seeds("b", 0.895))
-    assert headlines(table).splitlines()[-1] == TIE_NOTE
-    assert headlines(table).count(f") {TIE}") == 2
 
 
-def test_single_trainings_are_named_and_have_no_winner(tmp_path):
-    records = [record("a", clean(0.9)), record("b", clean(0.1))]
-    (table,) = tabulate(records)
-    text = headlines(table)
-    assert verdict(table.rows[0]) == SINGLE
-    assert SINGLE_NOTE in text
-    assert "**" not in text
-    write_report(records, tmp_path, examples={})
+def test_markdown_has_the_sentence_then_pictures_then_verdicts_then_headlines(report):
+    text = (report / "report.md").read_text()
+    places = [
+        text.index(each)
+        for each in (
+            " against bad in ",
+            "_verdicts.png",
+            "| contrast ",
+            "| condition ",
+            "### Clean",
+        )
+        if each != "### Clean"
+    ]
+    assert places == sorted(places)
+    assert text.index("## How to read this") > text.index("### Facts")
+
+
+def test_single_trainings_have_no_verdict_and_it_is_said_why(tmp_path):
+    write_report([record("a", clean(0.9)), record("b", clean(0.1))], tmp_path, examples={})
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert SINGLE_NOTE in page
-    assert "McNemar, exact, of these trainings only" in page
-    assert 'class="number winner"' not in page
+    assert "a against b: none of 1 comparisons has a verdict" in page
+    assert "Trained once, and so without a verdict: a; b." in page
+    assert "--seeds" in page
 
 
 def row_of(*records):
@@ -332,11 +367,15 @@ def test_rows_of_one_condition_are_told_apart_by_their_definitions_in_figures():
     assert labels == ["of: lengths", "of: softmax"]
 
 
-def test_verdicts_and_p_values():
-    tie = row_of(*three_seeds("a", 0.9), *three_seeds("b", 0.895))
-    assert verdict(tie) == "tie of 2"
-    assert verdict(row_of(record("a", clean(0.9)))) == ""
+def test_p_values():
     assert [show_p_value(p) for p in (1e-9, 0.01234, 0.345)] == ["< 0.0001", "0.0123", "0.34"]
+
+
+def test_names_are_short_in_lists():
+    assert name_briefly(row_of(record("a", rotation((0.5, 1.0, 0.5))))) == "rotation"
+    pose = row_of(record("a", number("pose", "median error", 1.0, "px")))
+    assert name_briefly(pose) == "pose: median error"
+    assert [cut("abcdefghij", width) for width in (10, 5)] == ["abcdefghij", "ab…ij"]
 
 
 def test_details_have_units_of_their_own():

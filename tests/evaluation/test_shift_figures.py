@@ -58,7 +58,7 @@ def test_maps_are_means_over_seeds(table):
     found = row.headlines["good"].artifacts
     assert [each.label for each in found] == ["all images", "image 1, a 7"]
     np.testing.assert_allclose(found[0].accuracy, (RIGHT + RIGHT[::-1]) / 2)
-    (planned,) = figures_of(row, styles_of(table.models))
+    (planned,) = figures_of([row], styles_of(table.models))
     figure = planned.draw()
     colours = [np.asarray(axis.images[0].get_array()) for axis in figure.axes]
     assert len(colours) == 2 * 2

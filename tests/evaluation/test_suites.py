@@ -9,7 +9,8 @@ from common.errors import UserError
 from common.tables import markdown_table
 from data.dataset import Dataset, Split
 from evaluation import suites
-from evaluation.comparison.tables import tabulate
+from evaluation.comparison.contrasts import Outcome
+from evaluation.comparison.tables import Stated, tabulate
 from evaluation.model import Predictor, predict_all
 from evaluation.results import earlier_schemas
 from evaluation.results.quantities import Detail
@@ -65,10 +66,15 @@ def test_every_suite_can_be_loaded_and_evaluates():
     files = pathlib.Path(suites.__file__).parent.rglob("[a-z]*.py")
     assert suites.names() == sorted(file.stem for file in files)
     applicable = set()
+    accuracies = set()
     for name in suites.names():
         results = results_or_none(name, perfect, DATASET)
         assert all(result.suite == name for result in results)
         applicable |= {name} if results else set()
+        accuracies |= {(name, r.chance) for r in results if r.metric.name == "accuracy"}
+    # Every accuracy knows what guessing reaches.
+    assert {chance for _, chance in accuracies} == {1 / 4}
+    assert len(accuracies) >= 10
     # These need more than predictions for stored images; their own tests have it.
     assert applicable == set(suites.names()) - {
         "adversarial",
@@ -126,7 +132,7 @@ def evaluate(predict, dataset, *, batch_size):
 
 
 def test_a_new_metric_takes_one_constant_and_one_call():
-    """A table has it under its name, with its winner tested."""
+    """A table has it under its name, with its contrasts tested."""
     suite = types.ModuleType("made_up")
     exec(MADE_UP, vars(suite))
     assert sum("CERTAIN" in line for line in MADE_UP.splitlines()) == 2
@@ -145,12 +151,10 @@ def test_a_new_metric_takes_one_constant_and_one_call():
         for name, share in (("sure", 0.9), ("unsure", 0.5))
         for seed in range(3)
     ]
-    (table,) = tabulate(records)
-    (row,) = table.rows
-    assert (row.suite, row.metric) == ("made_up", suite.CERTAIN)
-    assert row.winner() == "sure"
-    (contest,) = row.contests
-    assert contest.is_significant
+    (table,) = tabulate(records, Stated())
+    (verdict,) = table.verdicts
+    assert (verdict.row.suite, verdict.row.metric) == ("made_up", suite.CERTAIN)
+    assert (verdict.first, verdict.outcome) == ("sure", Outcome.BETTER)
 
 
 def test_checksums_tell_data_apart():

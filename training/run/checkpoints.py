@@ -163,18 +163,10 @@ class Checkpoints:
             raise UserError(f"{self.folder}: no checkpoint here was validated")
         return best
 
-    def first_step_past(self, accuracy: float) -> int:
-        """The first step kept whose validation accuracy was at least this, in [0, 1].
-
-        Raises:
-            UserError: if there is none.
-        """
-        step = self._policy.first_past(accuracy, self.steps())
-        if step is None:
-            raise UserError(
-                f"{self.folder}: no checkpoint here reached {100 * accuracy:.2f} % on validation"
-            )
-        return step
+    def scores(self) -> dict[int, float]:
+        """The validation accuracies, in [0, 1], of the steps that have one, oldest first."""
+        found = self._policy.scores
+        return {step: found[step] for step in self.steps() if step in found}
 
     def restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         """Reads one checkpoint.

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from evaluation.comparison.tables import Row
+from evaluation.comparison.rows import Row
 from evaluation.reports.figures import object_statistics, predictions, shifts
 from evaluation.reports.figures.style import Style
-from evaluation.reports.formatting import name_condition, name_suite
+from evaluation.reports.formatting import name_condition, name_suite, sentence
 from evaluation.results.artifacts import (
     Artifact,
     ConfusionMatrix,
@@ -28,23 +28,55 @@ OfModels = Mapping[str, Sequence[Any]]
 
 
 class Planned(NamedTuple):
-    """A figure that is not drawn yet."""
+    """A figure that is not drawn yet.
+
+    Attributes:
+        caption: Full sentences.
+        draw: Draws it.
+        suite: It is about; empty of the table as a whole.
+        is_compared: False of a quantity that has no better side.
+        name: Of its files; empty for one that is made of the caption.
+    """
 
     caption: str
     draw: Callable[[], Figure]
+    suite: str = ""
+    is_compared: bool = True
+    name: str = ""
 
 
-def figures_of(row: Row, styles: Styles) -> list[Planned]:
-    """The figures of a row's artifacts, one for each type of them."""
+def figures_of(rows: Sequence[Row], styles: Styles) -> list[Planned]:
+    """The figures of artifacts, one for each type of them; alike rows share it.
+
+    Args:
+        rows: Of a table. Those of one suite, condition and metric are alike, for models whose
+            definitions differ, such as that of their confidence, are best seen beside each other.
+        styles: Of the table's models.
+    """
+    alike: dict[tuple, list[Row]] = {}
+    for row in rows:
+        alike.setdefault((row.suite, row.place, row.metric.name), []).append(row)
+    groups = [group for found in alike.values() for group in _without_repeats(found)]
+    return [figure for group in groups for figure in _of_alike(group, styles)]
+
+
+def _without_repeats(rows: Sequence[Row]) -> list[list[Row]]:
+    """All rows together, or each alone if a model is in several."""
+    models = [model for row in rows for model in row.headlines]
+    return [list(rows)] if len(set(models)) == len(models) else [[row] for row in rows]
+
+
+def _of_alike(rows: Sequence[Row], styles: Styles) -> list[Planned]:
     types: dict[type[Artifact], dict[str, list[Artifact]]] = {}
-    for model, headline in row.headlines.items():
-        for artifact in headline.artifacts:
-            types.setdefault(type(artifact), {}).setdefault(model, []).append(artifact)
+    for row in rows:
+        for model, headline in row.headlines.items():
+            for artifact in headline.artifacts:
+                types.setdefault(type(artifact), {}).setdefault(model, []).append(artifact)
     planned = (
-        figure_of(next(iter(of_models.values()))[0], of_models, row, styles)
+        figure_of(next(iter(of_models.values()))[0], of_models, rows[0], styles)
         for of_models in types.values()
     )
-    return [figure for figure in planned if figure is not None]
+    return [figure._replace(suite=rows[0].suite) for figure in planned if figure is not None]
 
 
 @functools.singledispatch
@@ -63,14 +95,17 @@ def figure_of(artifact: Artifact, of_models: OfModels, row: Row, styles: Styles)
 @figure_of.register
 def _(artifact: ConfusionMatrix, of_models: OfModels, row: Row, styles: Styles) -> Planned:
     counts = {model: found[0].counts for model, found in of_models.items()}
-    caption = f"{name_condition(row)}: mistakes by label and prediction"
+    caption = f"{_title(row)}: mistakes are shown by label and prediction, one panel a model."
     return Planned(caption, lambda: predictions.draw_confusions(counts))
 
 
 @figure_of.register
 def _(artifact: ReliabilityDiagram, of_models: OfModels, row: Row, styles: Styles) -> Planned:
     found = {model: each[0] for model, each in of_models.items()}
-    caption = f"{name_condition(row)}: accuracy over confidence; equal on the dotted line"
+    caption = (
+        f"{_title(row)}: accuracy is shown over confidence, all models on one axis. A calibrated "
+        "model lies on the dotted line."
+    )
     return Planned(caption, lambda: predictions.draw_reliability(found, styles))
 
 
@@ -79,12 +114,17 @@ def _(artifact: ShiftMap, of_models: OfModels, row: Row, styles: Styles) -> Plan
     maps = {
         model: {each.label: each.accuracy for each in found} for model, found in of_models.items()
     }
-    caption = f"{name_condition(row)}: fuller colour for predictions that are wrong more often"
+    caption = f"{_title(row)}: at every shift, a fuller colour stands for more wrong predictions."
     return Planned(caption, lambda: shifts.draw_shift_maps(maps))
 
 
 @figure_of.register
 def _(artifact: ObjectStatistics, of_models: OfModels, row: Row, styles: Styles) -> Planned:
     of_splits = next(iter(of_models.values()))  # they are of no model
-    caption = f"{name_suite(row.suite)}: objects of each class, mean and standard deviation"
+    title = sentence(name_suite(row.suite))
+    caption = f"{title}: objects of each class are shown by their means and standard deviations."
     return Planned(caption, lambda: object_statistics.draw(of_splits))
+
+
+def _title(row: Row) -> str:
+    return sentence(name_condition(row))

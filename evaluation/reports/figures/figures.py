@@ -1,38 +1,26 @@
-"""Figures of a comparison: curves with bands, dots with intervals, and figures of predictions."""
+"""All figures of a comparison: which there are, in their order, and as files."""
 
 import dataclasses
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import matplotlib as mpl
-import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, MultipleLocator
 
-from evaluation.comparison.tables import Row, Table
-from evaluation.reports.figures import glance, shifts
-from evaluation.reports.figures.artifacts import figures_of
-from evaluation.reports.figures.style import (
-    INK,
-    SETTINGS,
-    Style,
-    canvas,
-    grid,
-    legend,
-    legend_height,
-    save,
-)
-from evaluation.reports.formatting import (
-    label_value,
-    name_axis,
-    name_condition,
-    name_suite,
-    scale_of,
-    sentence,
-)
+from evaluation.comparison.rows import Row
+from evaluation.comparison.tables import Table
+from evaluation.reports.figures import curves, dots, forest, glance, shifts, trainings
+from evaluation.reports.figures.artifacts import Planned, figures_of
+from evaluation.reports.figures.differences import differences
+from evaluation.reports.figures.style import SETTINGS, Style, save
+from evaluation.reports.formatting import name_axis, name_condition, name_suite, sentence
+from evaluation.reports.verdicts import pairs_of
 
 Styles = Mapping[str, Style]
+TABLE = ""
+"""In place of a suite: figures of the table as a whole, which come first."""
+VERDICTS = "verdicts"
+"""In place of a suite: figures of all verdicts, where the first one has a choice of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,16 +28,18 @@ class Drawing:
     """A finished figure, which also lies on disk as NAME.png and NAME.svg.
 
     Attributes:
-        suite: What it is about.
+        suite: What it is about; `TABLE` or `VERDICTS` in place of a suite.
         name: Of its files.
         caption: What it shows, for those who see it and for those who do not.
         svg: Its source.
+        is_compared: False of a quantity that has no better side.
     """
 
     suite: str
     name: str
     caption: str
     svg: str
+    is_compared: bool = True
 
 
 def draw_table(table: Table, styles: Styles, folder: pathlib.Path) -> list[Drawing]:
@@ -61,44 +51,113 @@ def draw_table(table: Table, styles: Styles, folder: pathlib.Path) -> list[Drawi
         folder: For the files.
     """
     drawings = []
-    for suite, caption, draw in _plan(table, styles):
-        name = _slug(f"{table.dataset} {table.checkpoint} {len(drawings)} {caption}")
+    for planned in _plan(table, styles):
+        title = planned.name or planned.caption
+        name = _slug(f"{table.dataset} {table.checkpoint} {len(drawings)} {title}")
         with mpl.rc_context(SETTINGS):
-            drawings.append(Drawing(suite, name, caption, save(draw(), folder / name)))
+            svg = save(planned.draw(), folder / name)
+        drawings.append(Drawing(planned.suite, name, planned.caption, svg, planned.is_compared))
     return drawings
 
 
-def _plan(table: Table, styles: Styles) -> list[tuple[str, str, Callable[[], Figure]]]:
-    """Suite and caption of each figure, and how to draw it."""
-    plan = []
+def _plan(table: Table, styles: Styles) -> Iterator[Planned]:
+    yield from _of_verdicts(table)
+    yield from _of_trainings(table, styles)
     for rows in _in_one_picture(table):
-        row = rows[0]
-        title = f"{name_condition(row)}: {row.metric.name}"
-        if row.is_curve:
-            caption = f"{title} over {name_axis(row)}, with 95 % intervals"
-            plan.append((row.suite, caption, lambda row=row: draw_curves(row, styles)))
-        else:
-            title = f"{name_suite(row.suite)}: {row.metric.name}" if len(rows) > 1 else title
-            caption = f"{title}, with 95 % intervals"
-            plan.append((row.suite, caption, lambda rows=rows: draw_dots(rows, styles)))
-    plan += [
-        (row.suite, figure.caption, figure.draw)
-        for row in table.rows
-        for figure in figures_of(row, styles)
-    ]
+        yield _of_curve(rows[0], table, styles) if rows[0].is_curve else _of_dots(rows, styles)
+    yield from figures_of(table.rows, styles)
+    yield from _of_shifts(table, styles)
+
+
+def _of_verdicts(table: Table) -> Iterator[Planned]:
+    """The verdicts, or the clearest of them first and then all of each contrast."""
+    estimated = [verdict for verdict in table.verdicts if verdict.estimate is not None]
+    if not estimated:
+        return
+    chosen = forest.choose(table.verdicts)
+    which = (
+        "All verdicts"
+        if len(chosen) == len(estimated)
+        else f"The clearest {len(chosen)} of {len(estimated)} verdicts"
+    )
+    caption = (
+        f"{which} are shown: a model against its control, with a 95 % interval. The margin of "
+        "equivalence is shaded."
+    )
+    yield Planned(caption, lambda: forest.draw_forest(chosen), TABLE, name="verdicts")
+    if len(chosen) == len(estimated):
+        return
+    for pair in pairs_of(estimated):
+        own = [each for each in estimated if (each.first, each.second) == pair]
+        caption = f"All verdicts of {pair[0]} against {pair[1]} are shown."
+        yield Planned(caption, lambda own=own: forest.draw_forest(own), VERDICTS)
+
+
+def _of_trainings(table: Table, styles: Styles) -> Iterator[Planned]:
+    found = trainings.trainings(table)
+    if not found:
+        return
+    suites = dict.fromkeys(name_suite(row.suite) for row in trainings.distortion_rows(table))
+    failed = " Trainings that failed are hollow." if table.failures else ""
+    caption = (
+        "Each dot is a training: its accuracy on distorted against that on clean images. The "
+        f"former is the mean over {', '.join(suites)}, each suite counting alike.{failed}"
+    )
+    yield Planned(
+        caption, lambda: trainings.draw_trainings(found, styles), TABLE, name="every training"
+    )
+
+
+def _of_curve(row: Row, table: Table, styles: Styles) -> Planned:
+    contrasts = differences(row, table)
+    title = f"{name_condition(dataclasses.replace(row, part=''))}: {row.metric.name}"
+    caption = f"{sentence(title)} is shown over {name_axis(row)}"
+    if not contrasts:
+        caption += ", with 95 % intervals."
+    elif all(each.intervals is None for each in contrasts):
+        caption += ". The lower panel shows differences from the control, of one training each."
+    else:
+        caption += ". The lower panel shows differences from the control with 95 % intervals."
+    return Planned(
+        caption,
+        lambda: curves.draw_curves(row, styles, contrasts),
+        row.suite,
+        row.metric.higher_is_better is not None,
+        title,
+    )
+
+
+def _of_dots(rows: Sequence[Row], styles: Styles) -> Planned:
+    row = rows[0]
+    place = name_suite(row.suite) if len(rows) > 1 else name_condition(row)
+    title = f"{place}: {row.metric.name}"
+    caption = f"{sentence(title)} is shown with 95 % intervals; small dots are trainings."
+    return Planned(
+        caption,
+        lambda: dots.draw_dots(rows, styles),
+        row.suite,
+        row.metric.higher_is_better is not None,
+        title,
+    )
+
+
+def _of_shifts(table: Table, styles: Styles) -> Iterator[Planned]:
     if rows := glance.rows_at_a_glance(table.rows):
-        caption = f"{name_suite(glance.SUITE)} at a glance, with 95 % intervals"
-        plan.append((glance.SUITE, caption, lambda: glance.draw_at_a_glance(rows, styles)))
-    for row, accuracy in shifts.consistencies(table.rows):
-        caption = f"{name_condition(row)}: accuracy against consistency, with 95 % intervals"
-        plan.append(
-            (
-                row.suite,
-                caption,
-                lambda row=row, accuracy=accuracy: shifts.draw_consistency(row, accuracy, styles),
-            )
+        title = f"{name_suite(glance.SUITE)} at a glance"
+        yield Planned(
+            f"{sentence(title)}: four numbers of each model are shown with 95 % intervals.",
+            lambda: glance.draw_at_a_glance(rows, styles),
+            glance.SUITE,
+            name=title,
         )
-    return plan
+    for row, accuracy in shifts.consistencies(table.rows):
+        title = f"{name_condition(row)}: accuracy against consistency"
+        yield Planned(
+            f"{sentence(title)} is shown with 95 % intervals.",
+            lambda row=row, accuracy=accuracy: shifts.draw_consistency(row, accuracy, styles),
+            row.suite,
+            name=title,
+        )
 
 
 def _in_one_picture(table: Table) -> list[list[Row]]:
@@ -108,6 +167,8 @@ def _in_one_picture(table: Table) -> list[list[Row]]:
     """
     groups: dict[tuple, list[Row]] = {}
     for number, row in enumerate(table.rows):
+        if row.is_curve and not row.leads:
+            continue
         alone = number if row.is_curve else None
         groups.setdefault((row.suite, row.metric.name, row.metric.unit, alone), []).append(row)
     return [
@@ -115,82 +176,6 @@ def _in_one_picture(table: Table) -> list[list[Row]]:
         for rows in groups.values()
         if len(rows) > 1 or rows[0].is_curve or rows[0].metric.is_rate
     ]
-
-
-def draw_curves(row: Row, styles: Styles) -> Figure:
-    """Values over strength, with intervals as bands."""
-    figure, axes = canvas(3.3 + legend_height(list(row.headlines)))
-    scale = scale_of(row)
-    for model, found in row.headlines.items():
-        style = styles[model]
-        strengths = np.array([point.strength for point in found.points], float)
-        values = scale * np.array([point.value for point in found.points])
-        ends = [point.interval or (point.value, point.value) for point in found.points]
-        low, high = scale * np.array(ends).T
-        axes.plot(
-            strengths,
-            values,
-            color=style.colour,
-            marker=style.marker,
-            linestyle=style.line,
-            markersize=4,
-            linewidth=1.4,
-            label=model,
-        )
-        axes.fill_between(strengths, low, high, color=style.colour, alpha=0.18, linewidth=0)
-    if row.chance is not None:
-        line = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 2))}
-        axes.axhline(scale * row.chance, label="chance", **line)
-    if row.axis is not None and row.axis.log:
-        axes.set_xscale("log")
-    if row.axis is not None and row.axis.unit == "degrees" and np.ptp(axes.get_xlim()) >= 180:
-        axes.xaxis.set_major_locator(MultipleLocator(45))
-    axes.set(xlabel=sentence(name_axis(row)), ylabel=label_value(row))
-    grid(axes, "y")
-    legend(figure, axes)
-    return figure
-
-
-def draw_dots(rows: Sequence[Row], styles: Styles) -> Figure:
-    """Values with intervals side by side: conditions, and within each its models."""
-    models = glance.models_of(rows)
-    lone = len(rows) == 1
-    step = 1.0 if lone else 0.7 / len(models)
-    lines = 0.3 * len(models) if lone else (0.16 + 0.09 * len(models)) * len(rows)
-    figure, axes = canvas(0.7 + lines + (0.0 if lone else legend_height(models)))
-    scale = scale_of(rows[0])
-    offsets = step * (np.arange(len(models)) - (len(models) - 1) / 2)
-    for model, offset in zip(models, offsets, strict=True):
-        style = styles[model]
-        places = [place for place, row in enumerate(rows) if model in row.headlines]
-        found = [rows[place].headlines[model] for place in places]
-        values = scale * np.array([each.value for each in found])
-        axes.errorbar(
-            values,
-            np.array(places) + offset,
-            xerr=scale * np.array([each.reach for each in found]).T,
-            color=style.colour,
-            marker=style.marker,
-            linestyle="none",
-            markersize=4.5,
-            capsize=1.5,
-            linewidth=1.2,
-            label=model,
-        )
-    if lone:
-        axes.set_yticks(offsets, models)
-        axes.set_ylim(offsets[-1] + 0.6, offsets[0] - 0.6)
-    else:
-        axes.set_yticks(range(len(rows)), [row.condition or row.distinction for row in rows])
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        for place in range(1, len(rows)):
-            axes.axhline(place - 0.5, color=INK, linewidth=0.4, alpha=0.3)
-        legend(figure, axes)
-    axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.set_xlabel(label_value(rows[0]))
-    grid(axes, "x")
-    return figure
 
 
 def _slug(text: str) -> str:

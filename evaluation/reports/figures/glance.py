@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evaluation.comparison.tables import Row
+from evaluation.comparison.rows import Row
 from evaluation.reports.figures.style import Style, canvas, grid
 from evaluation.reports.formatting import label_value, scale_of
 

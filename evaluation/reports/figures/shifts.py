@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from evaluation.comparison.tables import Row
+from evaluation.comparison.rows import Row
 from evaluation.reports.figures.style import WIDTH, Style, canvas, grid, legend, legend_height
 
 _WRONG = "#d55e00"

@@ -4,6 +4,9 @@ import html
 from collections.abc import Sequence
 
 _VOID = {"img", "meta"}
+# Columns of a table that a phone has room for, and those that a desk's screen has.
+_FEW_COLUMNS = 3
+_MAX_COLUMNS = 8
 
 
 class Html(str):
@@ -33,29 +36,44 @@ def join(parts: Sequence[str], between: str = "") -> Html:
 
 
 def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
-    """A table in a box that scrolls sideways where there is no room for it.
+    """A table that is never wider than the page: where there is no room, its rows become cards.
 
     Args:
         caption: What the table is of.
-        header: Of each column.
+        header: Of each column. Each cell has its own too, which only cards show.
         rows: Cells; the first of a row is its header.
     """
     head = element("tr", *(element("th", cell, scope="col") for cell in header))
+    labels = header[1:]
     body = [
-        element("tr", element("th", first, scope="row"), *(_cell(cell) for cell in cells))
+        element("tr", element("th", first, scope="row"), *map(_cell, cells, labels))
         for first, *cells in rows
     ]
     content = element(
         "table",
-        element("caption", element("span", caption)),
+        element("caption", caption),
         element("thead", head),
         element("tbody", *body),
     )
-    return element("div", content, class_="scroll", role="region", aria_label=caption, tabindex="0")
+    return element("div", content, class_=f"box {_width(len(header))}")
 
 
-def _cell(content: str) -> Html:
-    """A cell of its own making, or one around the content."""
+def _width(columns: int) -> str:
+    """The class of a table: how much room it needs before its rows are cards."""
+    if columns > _MAX_COLUMNS:
+        return "cards"
+    return "few" if columns <= _FEW_COLUMNS else "several"
+
+
+def folded(title: str, *parts: str) -> Html:
+    """Parts that are shown on demand."""
+    return element("details", element("summary", title), *parts)
+
+
+def _cell(content: str, label: str) -> Html:
+    """A cell of its own making, or one around the content, with its label in front."""
+    shown = element("span", label, class_="label", aria_hidden="true") if content else Html()
     if isinstance(content, Html) and content.startswith("<td"):
-        return content
-    return element("td", content)
+        opening, rest = content.split(">", 1)
+        return Html(f"{opening}>{shown}{rest}")
+    return element("td", shown, content) if content else element("td", class_="none")

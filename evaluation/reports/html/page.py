@@ -4,21 +4,20 @@ import pathlib
 import re
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from evaluation.comparison.tables import Table
 from evaluation.reports.figures.figures import Drawing
 from evaluation.reports.figures.style import Style
 from evaluation.reports.formatting import name_suite, name_table
 from evaluation.reports.html import sections
+from evaluation.reports.html.answer import Suites, answer
 from evaluation.reports.html.elements import Html, element, join
 from evaluation.reports.methodology import GUIDE
 
 _CSS = (pathlib.Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 _TITLE = "Comparison of models"
 
-Examples = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
-"""Sample images by dataset, suite and label: `[count, height, width, channels]`, in [0, 1]."""
+Examples = Mapping[str, Suites]
+"""Sample images by dataset, suite and label."""
 
 
 def make_page(
@@ -36,23 +35,19 @@ def make_page(
         examples: May be empty.
     """
     chapters = [
-        _chapter(table, figures, styles) for table, figures in zip(tables, drawings, strict=True)
+        _chapter(table, figures, styles, examples.get(table.dataset, {}))
+        for table, figures in zip(tables, drawings, strict=True)
     ]
     chapters += [_gallery(dataset, suites) for dataset, suites in examples.items() if suites]
-    guide = element(
-        "section",
-        element("h2", "How to read this"),
-        *(element("p", paragraph) for paragraph in GUIDE),
-        id=_anchor("How to read this"),
-    )
+    chapters.append(_guide())
     contents = element(
         "nav",
         element("h2", "Contents"),
-        element("ul", _entry("How to read this", []), *(entry for entry, _ in chapters)),
+        element("ul", *(entry for entry, _ in chapters)),
         aria_label="Contents",
     )
-    main = element("main", element("h1", _TITLE), guide, *(body for _, body in chapters))
-    return _document(element("div", contents, main, class_="page"))
+    main = element("main", element("h1", _TITLE), *(body for _, body in chapters))
+    return _document(element("div", main, contents, class_="page"))
 
 
 def _document(body: Html) -> str:
@@ -68,12 +63,14 @@ def _document(body: Html) -> str:
 
 
 def _chapter(
-    table: Table, drawings: Sequence[Drawing], styles: Mapping[str, Style]
+    table: Table, drawings: Sequence[Drawing], styles: Mapping[str, Style], examples: Suites
 ) -> tuple[Html, Html]:
-    """A table's entry in the contents, and its section."""
+    """A table's entry in the contents, and its section: the answer, and the rest folded."""
     title = name_table(table)
     suites = list(dict.fromkeys(row.suite for row in table.rows))
-    parts = [(name_suite(name), sections.suite(name, table, drawings, styles)) for name in suites]
+    overview, _ = sections.by_direction(table.overview)
+    parts = [("all headlines", sections.headlines(table, overview, styles))] if overview else []
+    parts += [(name_suite(name), sections.suite(name, table, drawings, styles)) for name in suites]
     parts.append(("facts", sections.facts(table)))
     body = element(
         "section",
@@ -81,14 +78,14 @@ def _chapter(
         element("ul", *(element("li", flag) for flag in table.flags), class_="flags")
         if table.flags
         else "",
-        sections.headlines(table, table.overview, styles),
+        answer(table, drawings, examples),
         *(_part(title, name, part) for name, part in parts),
         id=_anchor(title),
     )
     return _entry(title, [name for name, _ in parts]), body
 
 
-def _gallery(dataset: str, suites: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[Html, Html]:
+def _gallery(dataset: str, suites: Suites) -> tuple[Html, Html]:
     """The contents' entry and the section of a dataset's sample images."""
     title = f"Sample images of {dataset}"
     parts = [
@@ -98,8 +95,22 @@ def _gallery(dataset: str, suites: Mapping[str, Mapping[str, np.ndarray]]) -> tu
     return entry, element("section", element("h2", title), *parts, id=_anchor(title))
 
 
+def _guide() -> tuple[Html, Html]:
+    title = "How to read this"
+    paragraphs = join([element("p", paragraph) for paragraph in GUIDE])
+    method = _part(title, "methods", paragraphs)
+    return _entry(title, ["methods"]), element(
+        "section", element("h2", title), method, id=_anchor(title)
+    )
+
+
 def _part(title: str, name: str, content: Html) -> Html:
-    return element("section", element("h3", name), content, id=_anchor(title, name))
+    """A part that is folded; a link to what lies inside of it opens it."""
+    return element(
+        "details",
+        element("summary", element("h3", name)),
+        element("section", content, id=_anchor(title, name)),
+    )
 
 
 def _entry(title: str, parts: Sequence[str]) -> Html:

@@ -1,30 +1,27 @@
 """The sections of the HTML report."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from evaluation import suites
+from evaluation.comparison.rows import Row
 from evaluation.comparison.summary import Headline
-from evaluation.comparison.tables import Row, Table
+from evaluation.comparison.tables import Table
 from evaluation.reports.figures import glance
 from evaluation.reports.figures.figures import Drawing
 from evaluation.reports.figures.style import Style
 from evaluation.reports.formatting import (
-    BEST,
-    SINGLE_NOTE,
-    TIE_NOTE,
     Format,
-    mark_of,
     name_axis,
     name_row,
     name_seeds,
     name_strength,
     show_detail,
-    show_p_value,
-    verdict,
 )
-from evaluation.reports.html.elements import Html, element, join, table
+from evaluation.reports.html.elements import Html, element, folded, join, table
 from evaluation.reports.html.pictures import data_uri, strip
 from evaluation.results.artifacts import Images
 
@@ -34,37 +31,25 @@ _LARGER = 2  # times the size of sample images
 def headlines(content: Table, rows: Sequence[Row], styles: Mapping[str, Style]) -> Html:
     """Some rows of a table for all models, with the flags that they refer to below."""
     flags: dict[str, int] = {}
-    compared = any(row.contests for row in rows)
-    header = [
-        "condition",
-        *([BEST] if compared else []),
-        *(_model(model, styles) for model in content.models),
-    ]
+    header = ["condition", *(_model(model, styles) for model in content.models)]
     cells = [
         [
             name_row(row),
-            *([verdict(row)] if compared else []),
             *(_headline(row, model, flags) for model in content.models),
         ]
         for row in rows
     ]
-    caption = "Headlines above their 95 % intervals"
-    if any(len(row.leaders()) > 1 for row in rows):
-        caption += f"; {TIE_NOTE.removesuffix('.')}"
-    shown = _with_flags(table(caption, header, cells), flags)
-    if all(row.is_of_trainings for row in rows):
-        return shown
-    return join([shown, element("p", SINGLE_NOTE)])
+    return _with_flags(table("Headlines above their 95 % intervals", header, cells), flags)
 
 
 def suite(
     name: str, content: Table, drawings: Sequence[Drawing], styles: Mapping[str, Style]
 ) -> Html:
-    """All about one suite: figures or else headlines; folded, its numbers and comparisons."""
+    """All about one suite: its purpose, figures or else headlines; folded, its numbers."""
     rows = [row for row in content.rows if row.suite == name]
-    figures = [_figure(drawing) for drawing in drawings if drawing.suite == name]
-    numbers = [part for row in rows for part in _numbers(row)]
-    contests = [_contests(row) for row in rows if row.contests]
+    compared, others = by_direction(rows)
+    figures = [drawing for drawing in drawings if drawing.suite == name]
+    shown = [drawing for drawing in figures if drawing.is_compared]
     pictures = {
         f"{model}: {shown.label}": shown.images
         for row in rows
@@ -72,14 +57,30 @@ def suite(
         for shown in found.artifacts
         if isinstance(shown, Images)
     }
-    shown = element("div", *figures, class_="figures")
-    parts = [shown if figures else headlines(content, rows, styles)]
+    parts = [element("p", suites.describe_one(name))]
+    parts += [figures_of(shown)] if shown else []
+    parts += [headlines(content, compared, styles)] if compared and not shown else []
     parts += [samples(pictures)] if pictures else []
     if name == glance.SUITE and (chosen := glance.rows_at_a_glance(content.rows)):
         parts.append(_by_model(chosen, styles))
-    parts.append(_folded("All numbers", numbers))
-    parts += [_folded("All comparisons", contests)] if contests else []
+    if compared:
+        parts.append(folded("All numbers", *(part for row in compared for part in _numbers(row))))
+    if others:
+        rest = figures_of([each for each in figures if not each.is_compared])
+        numbers = (part for row in others for part in _numbers(row))
+        parts.append(folded("Not compared: neither more nor less is better", rest, *numbers))
     return join(parts)
+
+
+def by_direction(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Rows in which models are compared, and those whose metric has no better side."""
+    compared = [row for row in rows if row.metric.higher_is_better is not None]
+    return compared, [row for row in rows if row.metric.higher_is_better is None]
+
+
+def figures_of(drawings: Sequence[Drawing]) -> Html:
+    """Figures beside each other, as far as there is room."""
+    return element("div", *map(_figure, drawings), class_="figures")
 
 
 def samples(images: Mapping[str, np.ndarray]) -> Html:
@@ -138,8 +139,8 @@ def facts(content: Table) -> Html:
         [
             element("p", data, _checksum(content.data)),
             table("Trainings", header, rows),
-            _folded("Devices and versions", [_environment(*item) for item in environments.items()]),
-            _folded("Definitions", [_definitions(content)]),
+            folded("Devices and versions", *(_environment(*item) for item in environments.items())),
+            folded("Definitions", _definitions(content)),
         ]
     )
 
@@ -165,7 +166,9 @@ def _with_flags(shown: Html, flags: Mapping[str, int]) -> Html:
 
 def _model(model: str, styles: Mapping[str, Style]) -> Html:
     swatch = element("span", "", class_="swatch", style=f"background: {styles[model].colour}")
-    return join([swatch, Html("&nbsp;"), model])
+    # A long name breaks after a sign.
+    parts = [join([part, Html("<wbr>")]) for part in re.split(r"(?<=[:,_])", model)]
+    return join([swatch, Html("&nbsp;"), *parts])
 
 
 def _headline(row: Row, model: str, flags: dict[str, int]) -> Html:
@@ -174,14 +177,12 @@ def _headline(row: Row, model: str, flags: dict[str, int]) -> Html:
         return element("td", "–", title="not measured, or not applicable")  # noqa: RUF001
     show = Format(row)
     value = show.number(found.value)
-    wins = row.winner() == model
-    parts = [element("strong", value) if wins else value]
-    parts += [f" {mark}"] if (mark := mark_of(row, model)) else []
+    parts = [value]
     for flag in found.flags:
         number = flags.setdefault(flag, len(flags) + 1)
         parts.append(element("sup", f"[{number}]", title=flag))
     parts.append(element("small", show.interval(found.interval)))
-    return element("td", *parts, class_="number winner" if wins else "number")
+    return element("td", *parts, class_="number")
 
 
 def _figure(drawing: Drawing) -> Html:
@@ -201,7 +202,7 @@ def _numbers(row: Row) -> list[Html]:
         [model, *_numbers_of(found, show), *_details_of(row, found), _prose("; ".join(found.flags))]
         for model, found in row.headlines.items()
     ]
-    return [table(title, header, rows)] + ([_curve(row)] if row.is_curve else [])
+    return [table(title, header, rows)] + ([_curve(row)] if row.is_curve and row.leads else [])
 
 
 def _numbers_of(found: Headline, show: Format) -> list[str]:
@@ -249,27 +250,6 @@ def _curve(row: Row) -> Html:
     return table(f"{name_row(row)}: at every strength", header, rows)
 
 
-def _contests(row: Row) -> Html:
-    show = Format(row)
-    header = ["best", "other", "best minus other", "95 % interval", "p", "p by Holm", "test"]
-    rows = [
-        [
-            contest.best,
-            contest.other,
-            show.number(contest.difference.value),
-            show.interval(contest.difference.interval),
-            show_p_value(contest.difference.p_value),
-            element("strong", show_p_value(contest.adjusted))
-            if contest.is_significant
-            else show_p_value(contest.adjusted),
-            contest.difference.method
-            + ("" if row.is_of_trainings else ", of these trainings only"),
-        ]
-        for contest in row.contests
-    ]
-    return table(name_row(row), header, rows)
-
-
 def _environment(described: str, runs: Sequence[str]) -> Html:
     found = json.loads(described)
     versions = found.pop("versions", {})
@@ -289,13 +269,9 @@ def _definitions(content: Table) -> Html:
     return table("What the conditions are", ["condition", "strength", "definition"], rows)
 
 
-def _folded(title: str, parts: Sequence[Html]) -> Html:
-    return element("details", element("summary", title), *parts)
-
-
 def _prose(content: str) -> Html:
     """A cell of a text that may be long."""
-    return element("td", content, class_="prose") if content else element("td")
+    return element("td", content, class_="prose") if content else Html()
 
 
 def _checksum(content: str) -> Html:

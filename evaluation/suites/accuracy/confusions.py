@@ -12,6 +12,8 @@ from evaluation.results.quantities import Metric
 from evaluation.results.result import Result
 from evaluation.statistics.intervals import NOT_NEGATIVE, wilson_interval
 
+PASSES = 1
+QUICK = True
 ERRORS = Metric("errors", "images", higher_is_better=False, bounds=NOT_NEGATIVE)
 """Misclassified images; of a result it is bounded by their number."""
 
@@ -39,5 +41,6 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
         count=len(test),
         data_checksum=test.checksum,
         definition={"classes": dataset.num_classes},
+        chance=len(test) * (1.0 - 1.0 / dataset.num_classes),
         artifacts=matrix,
     )

@@ -7,6 +7,7 @@ from evaluation.results.result import Result
 from evaluation.statistics.intervals import NOT_NEGATIVE
 
 REQUIRES = ("cost",)
+PASSES = 20
 _UNITS = {"FLOPs": "FLOPs/image", "s": "s", "images/s": "images/s", "MB": "MB"}
 
 

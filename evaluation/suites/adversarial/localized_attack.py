@@ -16,7 +16,8 @@ import numpy as np
 from data.dataset import Dataset, Split
 from data.faces.parts import LEFT_EYE, RIGHT_EYE, part_boxes
 from data.faces.tasks import FacesConfig, in_chunks
-from evaluation.attacks.gradient import LOSSES, SHOWN, attack_with_all, pgd
+from evaluation.attacks.gradient import LOSSES, attack_with_all, pgd
+from evaluation.attacks.search import SHOWN
 from evaluation.metrics.classification import ROBUST_ACCURACY
 from evaluation.model import Differentiable, Predict, Predictor, predict_all
 from evaluation.perturbations.curve import SEED
@@ -25,8 +26,8 @@ from evaluation.results.quantities import Axis, Detail, shares
 from evaluation.results.result import Result, rate
 
 SUITE = "localized_attack"
-EXPENSIVE = True
 REQUIRES = ("images", "differentiable")
+PASSES = 400
 AREAS = (0.0, 2.0, 5.0, 10.0)
 """Of all squares together, in per cent of the image; each is a whole number of pixels wide."""
 AREA = Axis("area of all squares", "% of the image", identity=0.0)

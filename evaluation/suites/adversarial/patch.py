@@ -16,15 +16,15 @@ import numpy as np
 from data.dataset import Dataset, Split
 from evaluation.applicability import NotApplicable
 from evaluation.attacks import patches
-from evaluation.attacks.gradient import SHOWN, in_batches
+from evaluation.attacks.search import SHOWN, in_batches
 from evaluation.model import Differentiable, Predictor, predict_all
 from evaluation.perturbations.curve import SEED
 from evaluation.results.artifacts import Images
 from evaluation.results.quantities import Axis, Metric, shares
 from evaluation.results.result import Result, mean
 
-EXPENSIVE = True
 REQUIRES = ("images", "differentiable")
+PASSES = 600
 AREAS = (0.0, 2.0, 5.0, 10.0, 20.0)
 """Of the patch, in per cent of the image."""
 AREA = Axis("area of the patch", "% of the image", identity=0.0)

@@ -22,6 +22,7 @@ from evaluation.results.quantities import Axis
 from evaluation.results.result import Result, rate
 
 REQUIRES = ("images",)
+PASSES = 100
 LIMITS = (3.0, 3.0, 30.0)
 """Largest shift in x and in y, in pixels, and largest angle, in degrees, either way."""
 TRIES = 10

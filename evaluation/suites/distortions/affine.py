@@ -13,6 +13,8 @@ from evaluation.perturbations.curve import SEED, Curve, measure, show
 from evaluation.results.result import Result
 
 REQUIRES = ("images",)
+PASSES = 1
+QUICK = True
 
 _ROTATION = 20.0
 _SHEAR = 0.2

@@ -11,6 +11,7 @@ from evaluation.results.result import Result
 
 SUITE = "brightness_and_contrast"
 REQUIRES = ("images",)
+PASSES = 13
 
 
 def _stretch(image, key, factor):

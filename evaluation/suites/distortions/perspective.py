@@ -14,6 +14,8 @@ from evaluation.results.result import Result
 from stn.transforms import Projective
 
 REQUIRES = ("images",)
+PASSES = 5
+QUICK = True
 
 
 def _tilt(image, key, pixels):

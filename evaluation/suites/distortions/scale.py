@@ -11,6 +11,7 @@ from evaluation.results.quantities import Axis
 from evaluation.results.result import Result
 
 REQUIRES = ("images",)
+PASSES = 6
 
 CURVE = Curve(
     distort=lambda image, key, size: move(image, size * jnp.eye(2)),

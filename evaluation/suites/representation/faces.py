@@ -8,13 +8,16 @@ paired.
 probabilities, where it has them, or else of its logits; and an image is classified as a face from
 the threshold on that misses 5 % of whole validation faces. Conditions: the intact face; "sham", its
 parts cut out and pasted back, which changes nothing of a rendered face and is the training image of
-a photographed one; scrambles by the permutations that "relation" trains on, and by those that it
-holds out ("presence" trains on neither); "eye swap", which is the same image, but of photographs,
-whose eyes differ; a missing, doubled or single part, no part, clutter; poses half as wide again as
-in training; "inverted", upside down, for which no prediction is right; a small move of the whole
-face, the reference for the effect of a scramble.
+a photographed one; scrambles by the permutations that "relation" trains on, and by those that the
+fold of the run holds out ("presence" trains on neither); "eye swap", which is the same image, but
+of photographs, whose eyes differ; a missing, doubled or single part, no part, clutter; poses half
+as wide again as in training; "inverted", upside down, for which no prediction is right; a small
+move of the whole face, the reference for the effect of a scramble.
 
 "configuration": accuracy, where chance is 1 in 6.
+
+A condition whose images are those of the intact faces, and one without parts, by which alone faces
+differ, is a control: models cannot differ there, and are not ranked.
 """
 
 import dataclasses
@@ -25,8 +28,23 @@ import numpy as np
 
 from data.dataset import Dataset, Split
 from data.faces import arrangements
-from data.faces.conditions import INVERT, renderer, small_moves, widened
-from data.faces.parts import LEFT_EYE, MOUTH, NOSE
+from data.faces.conditions import (
+    FACES,
+    HELD_OUT,
+    INTACT,
+    INVERTED,
+    NO_PART,
+    STRENGTHS,
+    TRAINED,
+    WIDE,
+    WIDE_HELD_OUT,
+    arranged,
+    renderer,
+    same,
+    scrambled,
+    slides,
+    widened,
+)
 from data.faces.photographed import PhotographedFaces
 from data.faces.tasks import FACE, OTHER, FacesConfig
 from evaluation.applicability import NotApplicable
@@ -56,13 +74,9 @@ from evaluation.statistics.intervals import (
     paired_interval,
 )
 
+PASSES = 25
 SUITE = "faces"
 Faces = FacesConfig | PhotographedFaces
-TRAINED, HELD_OUT = "trained permutations", "held-out permutations"
-WIDE, WIDE_HELD_OUT = "wide poses", "wide poses, held-out permutations"
-INVERTED = "inverted"
-# Conditions of whole faces; the images of all others are none.
-FACES = ("intact", "sham", "eye swap", "small move", INVERTED, WIDE)
 TRUE_POSITIVE_RATE = Metric("classified as a face", higher_is_better=True)
 # Of images of which neither class is right: faces upside down, or halfway to a scramble.
 CLASSIFIED_AS_A_FACE = Metric("classified as a face")
@@ -74,10 +88,8 @@ CONFIGURAL_EFFECT = Metric("configural effect", "of score")
 # Of these two neither more nor less is better: a model may ignore arrangement, or depend on it.
 SELECTIVITY = Metric("selectivity", "times", bounds=NOT_NEGATIVE)
 T50 = Metric("t50", "of the way", bounds=SHARE)
-STRENGTHS = np.linspace(0.0, 1.0, 9)
 DISPLACEMENT = Axis("displacement", "share of the way", identity=0.0)
 _METHOD = "paired bootstrap 95 %"
-_SINGLE = [arrangements.only(part, arrangements.HOME) for part in (LEFT_EYE, NOSE, MOUTH)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,11 +173,21 @@ def _configurations(model: _Model, generator: Faces, dataset: Dataset) -> Iterat
     """Measures accuracy on the six arrangements."""
     count = len(dataset.test)
     labels = (np.arange(count) % len(arrangements.CONFIGURATIONS)).astype(np.int32)
-    for condition, images in _arranged(*_renderers(generator, count)):
+    intact = None
+    for condition, images in arranged(*_renderers(generator, count)):
+        intact = images if intact is None else intact
+        is_control = condition == NO_PART or (condition != INTACT and same(images, intact))
         split = Split(images, labels)
         hits = np.argmax(model.outputs(split), axis=-1) == labels
         each = shares(**{f"class {k}": np.mean(hits[labels == k]) for k in np.unique(labels)})
-        yield model.rate(ACCURACY, hits, split, details=each, condition=condition)
+        yield model.rate(
+            _as_control(ACCURACY) if is_control else ACCURACY,
+            hits,
+            split,
+            details=each,
+            condition=condition,
+            chance=1.0 / dataset.num_classes,
+        )
 
 
 def _renderers(generator: Faces, count: int):
@@ -173,23 +195,13 @@ def _renderers(generator: Faces, count: int):
     return tuple(renderer(each, "test pairs", count) for each in (generator, widened(generator)))
 
 
-def _arranged(show, wide) -> Iterator[tuple[str, np.ndarray]]:
-    """Renders each condition of "configuration": its name and its images."""
-    classes = arrangements.CONFIGURATIONS
-    yield "intact", show(classes)
-    yield "eye swap", show(arrangements.swap_eyes(classes))
-    yield WIDE, wide(classes)
-    yield "only the nose", show(arrangements.only(NOSE, classes))
-    yield "only the mouth", show(arrangements.only(MOUTH, classes))
-    yield "no part", show(arrangements.EMPTY)
-
-
 def _scrambles(model: _Model, generator: Faces, dataset: Dataset) -> Iterator[Result]:
     """Measures a model that distinguishes faces from other images."""
     count = len(dataset.test)
     show, wide = _renderers(generator, count)
     splits = {
-        name: _split(images, name in FACES) for name, images in _conditions(show, wide, count)
+        name: _split(images, name in FACES)
+        for name, images in scrambled(show, wide, count, generator.fold)
     }
     validation = renderer(generator, "validation pairs", len(dataset.validation))
     validation = _split(validation.sham(), True)
@@ -198,9 +210,12 @@ def _scrambles(model: _Model, generator: Faces, dataset: Dataset) -> Iterator[Re
     detected = {name: score >= threshold for name, score in scores.items()}
     for name, split in splits.items():
         flags = ("no prediction is right",) if name == INVERTED else ()
-        yield model.rate(_metric(name), detected[name], split, condition=name, more_flags=flags)
+        metric = _metric(name)
+        if name != INTACT and same(split.images, splits[INTACT].images):
+            metric = _as_control(metric)
+        yield model.rate(metric, detected[name], split, condition=name, more_flags=flags)
     yield from _pairs(model, splits, scores)
-    yield from _slide(model, show, threshold)
+    yield from _slide(model, show, generator.fold, threshold)
     if model.predict.has("reconstruction"):
         reconstruct = model.predict.field("reconstruction")
         errors = model.errors(validation, reconstruct)
@@ -214,27 +229,12 @@ def _metric(condition: str) -> Metric:
     return TRUE_POSITIVE_RATE if condition in FACES else FALSE_POSITIVE_RATE
 
 
-def _conditions(show, wide, count: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Renders each condition of "presence" and "relation": its name and its images."""
-    home = arrangements.HOME
-    yield "intact", show.whole()
-    yield "sham", show.sham()
-    yield TRAINED, show(arrangements.TRAINED)
-    yield HELD_OUT, show(arrangements.HELD_OUT)
-    yield "eye swap", show(arrangements.EYE_SWAP)
-    yield "missing part", show(arrangements.MISSING)
-    yield "doubled part", show(arrangements.DOUBLED)
-    yield "single part", show(np.stack(_SINGLE))
-    yield "no part", show(arrangements.EMPTY)
-    yield "clutter", show(arrangements.CLUTTERED)
-    yield INVERTED, show(home, change=INVERT)
-    yield "small move", show(home, change=small_moves(count))
-    yield WIDE, wide(home)
-    yield WIDE_HELD_OUT, wide(arrangements.HELD_OUT)
-
-
 def _split(images: np.ndarray, are_faces: bool) -> Split:
     return Split(images, np.full(len(images), FACE if are_faces else OTHER, np.int32))
+
+
+def _as_control(metric: Metric) -> Metric:
+    return dataclasses.replace(metric, higher_is_better=None)
 
 
 def _pairs(model: _Model, splits, scores) -> Iterator[Result]:
@@ -242,7 +242,7 @@ def _pairs(model: _Model, splits, scores) -> Iterator[Result]:
     for name, faces_name in ((TRAINED, "sham"), (HELD_OUT, "sham"), (WIDE_HELD_OUT, WIDE)):
         pair, split = (scores[faces_name], scores[name]), splits[name]
         outcomes = auroc_outcomes(*pair)
-        yield model.paired(AUROC, auroc, pair, split, condition=name, outcomes=outcomes)
+        yield model.paired(AUROC, auroc, pair, split, condition=name, outcomes=outcomes, chance=0.5)
         yield model.paired(
             CONFIGURAL_EFFECT,
             lambda whole, scrambled: float(np.mean(whole - scrambled)),
@@ -252,18 +252,18 @@ def _pairs(model: _Model, splits, scores) -> Iterator[Result]:
             outcomes=pair[0] - pair[1],
         )
     for name in (TRAINED, HELD_OUT):
-        three = (scores["intact"], scores[name], scores["small move"])
+        three = (scores[INTACT], scores[name], scores["small move"])
         yield model.paired(SELECTIVITY, faces.selectivity, three, splits[name], condition=name)
 
 
-def _slide(model: _Model, show, threshold: float) -> Iterator[Result]:
+def _slide(model: _Model, show, fold: int, threshold: float) -> Iterator[Result]:
     """Measures the slide of parts towards their slots in a scramble."""
-    slides = [
+    splits = [
         _split(images, strength == 0.0)
-        for strength, images in zip(STRENGTHS, _slides(show), strict=True)
+        for strength, images in zip(STRENGTHS, slides(show, fold), strict=True)
     ]
-    curve = [model.scores(split) >= threshold for split in slides]
-    for strength, split, hits in zip(STRENGTHS, slides, curve, strict=True):
+    curve = [model.scores(split) >= threshold for split in splits]
+    for strength, split, hits in zip(STRENGTHS, splits, curve, strict=True):
         yield model.rate(
             CLASSIFIED_AS_A_FACE,
             hits,
@@ -277,21 +277,16 @@ def _slide(model: _Model, show, threshold: float) -> Iterator[Result]:
         T50,
         lambda detected: faces.half_way(detected, STRENGTHS),
         (np.stack(curve, axis=1),),
-        slides[-1],
+        splits[-1],
         condition="displacement",
         more_flags=("never falls to half: the value is the end of the way",) if never else (),
     )
 
 
-def _slides(show) -> Iterator[np.ndarray]:
-    """Renders images of every strength."""
-    return (show(arrangements.HELD_OUT, progress=float(strength)) for strength in STRENGTHS)
-
-
 def _detection(model: _Model, reconstruct, intact, splits, detected) -> Iterator[Result]:
     """Measures the rejection of scrambles by their reconstruction error."""
     limit = float(np.quantile(intact, 1.0 - faces.MAX_MISSES))
-    whole = model.errors(splits["intact"], reconstruct)
+    whole = model.errors(splits[INTACT], reconstruct)
     for name in (TRAINED, HELD_OUT):
         split, errors = splits[name], model.errors(splits[name], reconstruct)
         missed = detected[name] & (errors <= limit)
@@ -304,8 +299,9 @@ def _detection(model: _Model, reconstruct, intact, splits, detected) -> Iterator
             split,
             condition=name,
             outcomes=auroc_outcomes(errors, whole),
+            chance=0.5,
         )
-    yield model.rate(FALSE_ALARM_RATE, whole > limit, splits["intact"], condition="intact")
+    yield model.rate(FALSE_ALARM_RATE, whole > limit, splits[INTACT], condition=INTACT)
 
 
 def scenes(dataset: Dataset, count: int) -> dict[str, np.ndarray]:
@@ -315,10 +311,10 @@ def scenes(dataset: Dataset, count: int) -> dict[str, np.ndarray]:
         return {}
     show, wide = _renderers(generator, count)
     if generator.task == "configuration":
-        shown = dict(_arranged(show, wide))
+        shown = dict(arranged(show, wide))
     else:
-        shown = dict(_conditions(show, wide, count)) | {
+        shown = dict(scrambled(show, wide, count, generator.fold)) | {
             f"displacement, {strength:g} of the way": images
-            for strength, images in zip(STRENGTHS, _slides(show), strict=True)
+            for strength, images in zip(STRENGTHS, slides(show, generator.fold), strict=True)
         }
     return {name: images / np.float32(255.0) for name, images in shown.items()}

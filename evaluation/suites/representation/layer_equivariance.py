@@ -38,6 +38,7 @@ from evaluation.statistics.intervals import NOT_NEGATIVE
 
 SUITE = "layer_equivariance"
 REQUIRES = ("images", "activations")
+PASSES = 5
 SHIFTABILITY = Metric(
     "shiftability error", "of the sums", higher_is_better=False, bounds=NOT_NEGATIVE
 )

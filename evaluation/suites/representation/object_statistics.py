@@ -24,6 +24,7 @@ from evaluation.statistics.intervals import NOT_NEGATIVE
 
 SUITE = "object_statistics"
 REQUIRES = ("images",)
+PASSES = 1
 # A property of the data: no model is better for it.
 DISTANCE = Metric("distance from the mean place", "px", bounds=NOT_NEGATIVE)
 _SHARES = 5
@@ -100,6 +101,7 @@ def _curve(hits: np.ndarray, far: np.ndarray, dataset: Dataset, reference: str) 
             condition="distance from training images",
             strength=float(number),
             axis=FIFTH,
+            chance=1.0 / dataset.num_classes,
             definition={
                 "distance": "Mahalanobis, of place, width, height and slant, within classes",
                 "from": f"{reference} images",

@@ -27,6 +27,7 @@ from evaluation.suites.representation.pose_probe import (
 
 SUITE = "place_probe"
 REQUIRES = ("images", "activations")
+PASSES = 5
 _PLACE = [TARGETS.index("shift in x"), TARGETS.index("shift in y")]
 _MAX_FEATURES = 512
 _MAX_FITTED = 2000  # validation images; more change little
@@ -93,5 +94,6 @@ def _result(layer: str, outcomes: np.ndarray, fitted: int, test: Split) -> Resul
         test,
         details={"shuffled targets": Detail(float(outcomes[:, len(_PLACE) :].mean()), R2.unit)},
         condition=layer,
+        chance=0.0,
         definition={**definition(fitted), "features of a layer, at most": _MAX_FEATURES},
     )

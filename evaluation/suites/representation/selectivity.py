@@ -38,6 +38,7 @@ from evaluation.statistics.intervals import NOT_NEGATIVE, paired_interval
 
 SUITE = "selectivity"
 REQUIRES = ("images",)
+PASSES = 3
 SMALL = "small map"
 # A prediction should survive the small map. A scramble has no better side: what is left of an image
 # after one may still be of its class, or of any other.

@@ -15,6 +15,7 @@ from evaluation.results.quantities import Axis
 from evaluation.results.result import Result
 
 REQUIRES = ("images",)
+PASSES = 15
 
 _STRIDE = 4
 _OFFSETS = phase_offsets(_STRIDE)

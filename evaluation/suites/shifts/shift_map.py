@@ -22,6 +22,7 @@ from evaluation.results.quantities import shares
 from evaluation.results.result import Result, mean
 
 REQUIRES = ("images",)
+PASSES = 34
 REACH = 6
 """Pixels of the longest shift along an axis."""
 # Each image costs 169 predictions.
@@ -63,6 +64,7 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
         test,
         details=shares(steps_between_right_and_wrong=float(np.mean(changes(right)))),
         condition="all shifts",
+        chance=1.0 / dataset.num_classes,
         definition={**SAMPLING, "largest shift along x and y": REACH},
         artifacts=tuple(maps),
     )

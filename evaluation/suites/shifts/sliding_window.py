@@ -22,6 +22,7 @@ from evaluation.results.result import Result, mean
 from evaluation.statistics.intervals import NOT_NEGATIVE
 
 REQUIRES = ("images", "activations")
+PASSES = 1
 DISTANCE_OF_WINDOWS = Metric(
     "distance of windows", "of the map", higher_is_better=False, bounds=NOT_NEGATIVE
 )

@@ -30,6 +30,7 @@ from evaluation.results.result import Result, mean
 from evaluation.statistics.intervals import NOT_NEGATIVE
 
 REQUIRES = ("images",)
+PASSES = 74
 JAGGEDNESS = Metric("jaggedness", "flips/image", higher_is_better=False, bounds=NOT_NEGATIVE)
 FLIP_PROBABILITY = Metric("flip probability", higher_is_better=False)
 CONSISTENCY = Metric("consistency", higher_is_better=True)

@@ -16,6 +16,7 @@ from stn.diagnostics import frame
 from stn.transforms import Affine
 
 REQUIRES = ("warp",)
+PASSES = 1
 FOUND = Metric("found", higher_is_better=True)
 _MIN_OVERLAP = 0.5
 

@@ -11,6 +11,7 @@ from evaluation.results.result import Result
 from evaluation.statistics.intervals import NOT_NEGATIVE, median_interval
 
 REQUIRES = ("warp",)
+PASSES = 1
 MEDIAN_ERROR = Metric("median error", "px", higher_is_better=False, bounds=NOT_NEGATIVE)
 
 

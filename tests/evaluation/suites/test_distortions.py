@@ -52,14 +52,62 @@ def test_the_ink_that_stays_is_that_of_the_shifted_images():
     digits = dataset(IMAGES, np.zeros(40))
     shifted = translation.examples(PIXELS)
     results = suites.run(translation, constant, digits, batch_size=40)
-    assert len(results) == 18
+    assert len(results) == 18 + 1 + 8
     for result in results:
+        if result.condition == translation.SMALLER:
+            assert not result.details
+            continue
         label = f"{result.condition}, {result.strength:g} pixels"
-        stays = shifted[label].sum(dtype=float) / PIXELS.sum(dtype=float)
-        assert result.details["ink in the frame"].value == pytest.approx(stays)
+        unmoved = shifted["along x, 0 pixels"]
+        if translation.SMALLER in label:
+            unmoved = shifted[translation.SMALLER]
+        stays = shifted[label].sum(dtype=float) / unmoved.sum(dtype=float)
+        # Smaller digits are rounded anew at every shift.
+        assert result.details["ink in the frame"].value == pytest.approx(stays, abs=1e-4)
     assert results[4].details == shares(ink_in_the_frame=1.0)
     blank = suites.run(translation, constant, dataset(0 * IMAGES, np.zeros(40)), batch_size=40)
-    assert {result.details["ink in the frame"].value for result in blank} == {1.0}
+    assert {r.details["ink in the frame"].value for r in blank if r.details} == {1.0}
+
+
+def test_smaller_digits_stay_in_the_frame():
+    digits = mnist("test")[0][:500]
+    results = suites.run(translation, constant, dataset(digits, np.zeros(500)), batch_size=500)
+    unmoved, *smaller = (result for result in results if translation.SMALLER in result.condition)
+    assert (unmoved.condition, unmoved.strength) == ("0.7 times the size", None)
+    assert [result.strength for result in smaller] == 2 * [-4.0, -2.0, 2.0, 4.0]
+    assert min(result.details["ink in the frame"].value for result in smaller) > 0.9999
+    shown = translation.examples(PIXELS)
+    unmoved = shown["0.7 times the size"]
+    np.testing.assert_allclose(unmoved, scipy_affine(PIXELS, 0.7 * np.eye(2)), atol=LEVEL)
+    moved = shown["along x, 0.7 times the size, 4 pixels"]
+    np.testing.assert_allclose(moved[:, :, 4:], unmoved[:, :, :-4], atol=1.1 / 255.0)
+
+
+def test_shifts_are_divided_by_their_length_and_by_the_ink_that_stays():
+    """Along y, digits are taller, 6 pixels cut off a tenth, along x 2.6 %."""
+    shifts = (-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0)
+    little, more = (f"{most} 5 % of the ink cut off" for most in ("at most", "more than"))
+    for axis, near, cut in ((1, (4.0,), (6.0, 8.0)), (2, (4.0, 6.0), (8.0,))):
+        found = translation.parts(mnist("test")[0], axis, shifts)
+        assert {name: tuple(abs(s) for s in of if s > 0.0) for name, of in found} == {
+            "within 2 pixels": (2.0,),
+            little: near,
+            more: cut,
+        }
+        assert sorted(0.0 + s for _, of in found for s in of) == sorted(set(shifts) - {0.0})
+    # A dot in the middle is never cut off, a full frame always; either way both directions agree.
+    dot = np.zeros((1, 28, 28, 1), np.uint8)
+    dot[:, 14, 14] = 255
+    assert [part.name for part in translation.parts(dot, 2, shifts)] == [
+        "within 2 pixels",
+        little,
+    ]
+    left = np.zeros((1, 28, 28, 1), np.uint8)
+    left[:, :, :2] = 255
+    assert [part.name for part in translation.parts(left, 2, shifts)] == [
+        "within 2 pixels",
+        more,
+    ]
 
 
 @pytest.mark.parametrize(("size", "reach"), [(16, None), (20, 4), (28, 8), (40, 12), (60, 24)])
@@ -73,6 +121,8 @@ def test_a_larger_frame_gets_a_larger_range(size, reach):
         results = suites.run(translation, constant, data, batch_size=2)
         down = [r.strength for r in results if r.condition == "along y"]
         assert down == [k * reach / 4 for k in range(-4, 5)]
+        half = [r.strength for r in results if r.condition == f"along y, {translation.SMALLER}"]
+        assert half == [shift for shift in down[2:-2] if shift]
         assert max(r.strength for r in results if r.condition == "along x") == 8.0
 
 

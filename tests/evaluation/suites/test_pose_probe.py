@@ -46,7 +46,7 @@ def test_a_planted_pose_is_predicted():
     ]
     assert not np.allclose(poses[0][:TESTED], poses[1])
     found = evaluate(served(poses[0] @ mix, padded(poses[1] @ mix)))
-    assert len(found) == 8
+    assert len(found) == 16
     for result in found.values():
         assert result.value > 0.999
         assert result.value == pytest.approx(result.outcomes.mean())
@@ -65,6 +65,31 @@ def test_nothing_is_predicted_from_noise():
         assert -0.5 < result.details["shuffled targets"].value <= 0.02
     # From the pixels of a digit among ten the shift can be predicted in part.
     assert found["R2", "shift in x"].details["from pixels"].value > 0.3
+
+
+def test_all_are_brought_to_the_same_number_of_features():
+    """A pose among louder numbers is lost, and the pixels are projected likewise."""
+    random = np.random.default_rng(0)
+    poses = [
+        pose_probe.poses(first + np.arange(count))
+        for first, count in ((pose_probe.FIRST_VALIDATION, FITTED), (0, TESTED))
+    ]
+    noise = [10.0 * random.normal(size=(len(pose), 20)) for pose in poses]
+    validation, test = (np.hstack(each) for each in zip(poses, noise, strict=True))
+    found = evaluate(served(validation, padded(test)))
+    equal = f", {pose_probe.EQUAL} components"
+    conditions = {condition for _, condition in found}
+    assert conditions == {t + size for t in pose_probe.TARGETS for size in ("", equal)}
+    for target in pose_probe.TARGETS:
+        assert found["R2", target].value > 0.95
+        assert found["R2", target + equal].value < 0.1
+        assert found["R2", target].definition != found["R2", target + equal].definition
+    pixels = [found["R2", "shift in x" + size].details["from pixels"].value for size in ("", equal)]
+    assert 0.1 < pixels[1] < pixels[0]
+    # Of as many features as there are components nothing is lost.
+    mix = random.normal(size=(4, pose_probe.EQUAL))
+    kept = evaluate(served(poses[0] @ mix, padded(poses[1] @ mix)))
+    assert min(result.value for result in kept.values()) > 0.999
 
 
 def test_poses_are_those_that_the_images_have():

@@ -4,9 +4,6 @@ from scipy import stats
 
 from evaluation.statistics.bootstrap import (
     RESAMPLES,
-    Sample,
-    difference,
-    mcnemar,
     resample,
     value_interval,
 )
@@ -15,35 +12,6 @@ from evaluation.statistics.intervals import wilson_interval
 
 def hits(pattern, repeats=1):
     return np.array([character == "1" for character in pattern] * repeats)
-
-
-def sample(outcomes, model=0):
-    outcomes = np.atleast_2d(outcomes)
-    return Sample(outcomes, resample(outcomes, model))
-
-
-def test_mcnemar_by_hand():
-    # The first alone is right on five images, the second alone on one; both on two, none on one.
-    first, second = hits("111110110"), hits("000001110")
-    # Of six fair coins, none or one or five or six heads: (1 + 6 + 6 + 1) / 64.
-    assert mcnemar(first, second) == pytest.approx(14 / 64)
-    assert mcnemar(second, first) == mcnemar(first, second)
-    assert mcnemar(first, first) == 1.0
-    assert mcnemar(hits("1" * 10), hits("0" * 10)) == pytest.approx(2 / 2**10)
-
-
-def test_mcnemar_is_blind_to_images_on_which_both_agree():
-    first, second = hits("1110"), hits("0001")
-    padded = mcnemar(np.append(first, [True] * 500), np.append(second, [True] * 500))
-    assert padded == mcnemar(first, second)
-
-
-def test_mcnemar_rejects_equal_classifiers_at_most_as_often_as_it_says():
-    random = np.random.default_rng(0)
-    easy = random.random((400, 1, 100)) < 0.7
-    pairs = easy | (random.random((400, 2, 100)) < 0.5)
-    rejected = np.mean([mcnemar(*pair) <= 0.05 for pair in pairs])
-    assert 0.005 <= rejected <= 0.05
 
 
 def test_resamples_of_one_seed_have_the_standard_error_of_a_mean():
@@ -130,86 +98,6 @@ def test_the_two_level_interval_covers_at_least_as_often_as_it_says(seeds, seed_
     assert 0.91 <= covered / 200 <= 1.0
 
 
-@pytest.mark.parametrize(("seeds", "deviation"), [((3, 3), 0.4), ((3, 3), 0.0), ((2, 5), 0.4)])
-def test_equal_models_are_told_apart_at_most_as_often_as_it_says(seeds, deviation):
-    random = np.random.default_rng(1)
-    rejected = covered = 0
-    for _ in range(200):
-        difficulty = random.normal(size=100)
-        models = [simulate(random, count, 100, 1.0, deviation, difficulty) for count in seeds]
-        found = difference(sample(models[0], 0), sample(models[1], 1))
-        rejected += found.p_value <= 0.05
-        covered += found.interval[0] <= 0.0 <= found.interval[1]
-    assert rejected <= 18  # 10 are expected at most, 18 with a probability of one in a hundred
-    assert covered >= 182
-
-
-def test_different_models_are_told_apart():
-    random = np.random.default_rng(2)
-    difficulty = random.normal(size=300)
-    strong = simulate(random, 3, 300, 1.5, 0.05, difficulty)
-    weak = simulate(random, 3, 300, 0.3, 0.05, difficulty)
-    found = difference(sample(strong, 0), sample(weak, 1))
-    assert found.value == pytest.approx(strong.mean() - weak.mean())
-    assert found.interval[0] > 0.0
-    assert found.p_value < 0.01
-    assert found.method == "two-level bootstrap"
-    other_way = difference(sample(weak, 1), sample(strong, 0))
-    assert other_way.value == -found.value
-    assert other_way.p_value == pytest.approx(found.p_value)
-
-
-def test_pairing_sees_what_separate_intervals_do_not():
-    # Two classifiers that differ on 12 of 1,000 images, always to the advantage of the first.
-    difficult = np.arange(1000) < 300
-    first, second = sample(~difficult), sample(~difficult & (np.arange(1000) < 988))
-    found = difference(first, second)
-    assert found.method == "McNemar, exact"
-    assert found.p_value == pytest.approx(2 / 2**12)
-    assert found.interval[0] > 0.0
-    separate = [value_interval(model.outcomes, model.replicates) for model in (first, second)]
-    assert separate[0][0] < separate[1][1]
-
-
-def test_the_paired_bootstrap_agrees_with_that_of_scipy():
-    random = np.random.default_rng(3)
-    first = random.random(200) < 0.8
-    second = first ^ (random.random(200) < 0.1)
-    reference = stats.bootstrap(
-        (first, second),
-        lambda x, y, axis: np.mean(x, axis) - np.mean(y, axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=4000,
-        method="percentile",
-        rng=random,
-    ).confidence_interval
-    found = difference(sample(first), sample(second, 1))
-    np.testing.assert_allclose(found.interval, (reference.low, reference.high), atol=0.011)
-
-
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_models_that_answer_alike_do_not_differ(seeds):
-    outcomes = np.random.default_rng(0).random((seeds, 60)).round(1)
-    same_on_all_seeds = np.repeat(outcomes[:1], seeds, axis=0)
-    found = difference(sample(same_on_all_seeds, 0), sample(same_on_all_seeds, 1))
-    assert found.value == 0.0
-    assert found.p_value == 1.0
-    np.testing.assert_allclose(found.interval, 0.0, atol=1e-6)
-
-
-def test_a_few_images_that_all_agree_are_weak_evidence():
-    # No variance at all, yet of four signs all alike there are two in sixteen.
-    found = difference(sample(np.ones((2, 4)), 0), sample(np.zeros((2, 4)), 1))
-    assert found.value == 1.0
-    assert found.p_value == pytest.approx(2 / 16)
-
-
-def test_other_images_cannot_be_paired():
-    with pytest.raises(ValueError, match="on the same images only"):
-        difference(sample(np.ones((1, 4))), sample(np.ones((1, 5))))
-
-
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0, 7.5, -2.0])
 def test_a_quantity_that_is_the_same_everywhere_has_no_interval_of_a_share(value):
     outcomes = np.full((3, 100), value)
@@ -224,6 +112,3 @@ def test_no_interval_leaves_what_its_quantity_can_be():
     assert value_interval(errors, resample(errors))[1] > 1.0
     explained = np.array([[0.9, 1.0, 1.0, 0.2], [1.0, 0.9, 1.0, 0.95]])  # as R2, at most 1
     assert value_interval(explained, resample(explained), (-np.inf, 1.0))[1] == 1.0
-    first, second = np.array([[0.0] * 3, [1.0] * 3]), np.zeros((2, 3))
-    found = difference(sample(first, 0), sample(second, 1), (0.0, 1.0))
-    assert found.interval == (-1.0, 1.0)

@@ -1,0 +1,1 @@
+"""Carrying out studies: what is left, the arms beside each other, trainings, evaluations."""

@@ -1,0 +1,123 @@
+"""Cells of a study: an arm and a seed each, and what is done of them in the study's folder.
+
+    FOLDER/trainings/ARM_seedN    a run's folder
+    FOLDER/failed/ARM_seedN.json  why a training could not be finished
+    FOLDER/records/               see `evaluation.results.store`
+    FOLDER/study.json, arms.json  see `evaluation.comparison.study`
+
+Cells share no file, so that folders of several machines are put together by copying.
+"""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from common.errors import UserError
+from common.files import write_json
+from common.stored import read_object
+from evaluation.comparison.study import Study
+from evaluation.results.store import RecordStore
+from training.run.directory import RunDirectory
+
+
+class Cell(NamedTuple):
+    """A training of a study.
+
+    Attributes:
+        arm: Its name.
+        seed: Of the training.
+    """
+
+    arm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Names the training's folder."""
+        return f"{self.arm}_seed{self.seed}"
+
+
+class Shard(NamedTuple):
+    """A part of a study's cells.
+
+    Attributes:
+        number: From 1 on.
+        parts: In all.
+    """
+
+    number: int
+    parts: int
+
+
+WHOLE = Shard(1, 1)
+"""All cells."""
+
+
+def parse_shard(text: str) -> Shard:
+    """Parses "2/4" as the second of four parts.
+
+    Raises:
+        UserError: if it is no such part.
+    """
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    shard = Shard(*map(int, found.groups())) if found else Shard(0, 0)
+    if not 1 <= shard.number <= shard.parts:
+        raise UserError(f"--shard={text}: write K/N for part K of N, as in 2/4")
+    return shard
+
+
+def cells_of(study: Study, shard: Shard = WHOLE) -> list[Cell]:
+    """Lists a study's cells, seed by seed, so that all arms get equally far."""
+    cells = [Cell(arm, seed) for seed in study.seeds for arm in study.arms]
+    return cells[shard.number - 1 :: shard.parts]
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyFolder:
+    """The folder of a study.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: pathlib.Path
+
+    @property
+    def store(self) -> RecordStore:
+        """The records."""
+        return RecordStore(self.path)
+
+    def training(self, cell: Cell) -> pathlib.Path:
+        """The folder of a cell's run."""
+        return self.path / "trainings" / cell.name
+
+    def is_trained(self, cell: Cell) -> bool:
+        """True if the training has come to its end."""
+        return RunDirectory(self.training(cell)).read_record() is not None
+
+    def seconds(self, cell: Cell) -> float | None:
+        """Duration of a finished training; None if it is not known."""
+        record = RunDirectory(self.training(cell)).read_record()
+        seconds = None if record is None else record.get("train_seconds")
+        return float(seconds) if isinstance(seconds, int | float) else None
+
+    def suites_left(self, cell: Cell, suites: Sequence[str]) -> list[str]:
+        """The suites whose record of a cell's last step is missing."""
+        folder = self.store.folder / cell.name / "last"
+        return [name for name in suites if not (folder / f"{name}.json").is_file()]
+
+    def mark_failed(self, cell: Cell, reason: str) -> None:
+        """Keeps the reason why a training could not be finished."""
+        path = self._failed(cell)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"reason": reason})
+
+    def failure(self, cell: Cell) -> str | None:
+        """The reason why a training could not be finished; None if there is none."""
+        path = self._failed(cell)
+        return str(read_object(path).get("reason")) if path.is_file() else None
+
+    def _failed(self, cell: Cell) -> pathlib.Path:
+        return self.path / "failed" / f"{cell.name}.json"

@@ -1,0 +1,169 @@
+"""Work on a study: trainings and evaluations that are missing, cell by cell, and its page."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from common.files import write_text
+from evaluation.comparison.study import Study, read_arms, state, write_arms, write_diverged
+from evaluation.reports import write_report
+from evaluation.reports.study import page
+from evaluation.runner import Failures, Subject, measure, say
+from inference.studies.arms import describe_arms
+from inference.studies.cells import WHOLE, Cell, Shard, StudyFolder, cells_of
+from inference.subjects import of_run
+from training import loop
+from training.experiment import Experiment
+from training.run.directory import Configurations
+from training.run.metrics import NonFiniteError
+
+
+class Left(NamedTuple):
+    """Rest of a study.
+
+    Attributes:
+        cells: To train, or to evaluate, in order.
+        minutes: That this takes: as long as the arm's finished trainings took here on average, or
+            else as the study says.
+        of: All cells.
+    """
+
+    cells: list[Cell]
+    minutes: float
+    of: int
+
+    def __str__(self) -> str:
+        return f"{len(self.cells)} of {self.of} trainings left, about {self.minutes:.0f} minutes"
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A study and where it is carried out.
+
+    Attributes:
+        study: What is asked.
+        folder: Of the study.
+        configurations: From a name to its experiment.
+        data_dir: See `data.sources.load.load`.
+        shard: The part that is done here.
+    """
+
+    study: Study
+    folder: StudyFolder
+    configurations: Configurations
+    data_dir: str | None = None
+    shard: Shard = WHOLE
+
+    def left(self) -> Left:
+        """Finds what is not done yet."""
+        cells = cells_of(self.study, self.shard)
+        pending = [cell for cell in cells if not self._is_done(cell)]
+        return Left(pending, sum(map(self._minutes, pending)), len(cells))
+
+    def plan(self) -> Iterator[dict[str, str]]:
+        """Describes every arm, and what is left of it, a line each."""
+        described = {line["arm"]: line for line in self._arms()}
+        left, cells = self.left().cells, cells_of(self.study, self.shard)
+        for arm in self.study.arms:
+            mine = [cell for cell in left if cell.arm == arm]
+            minutes = sum(map(self._minutes, mine))
+            yield {
+                **described[arm],
+                "done": f"{sum(cell.arm == arm for cell in cells) - len(mine)}",
+                "left": f"{len(mine)}",
+                "minutes left": f"{math.ceil(minutes)}",
+            }
+
+    def carry_out(self) -> None:
+        """Trains and evaluates what is missing, and writes the page.
+
+        Raises:
+            UserError: if the folder is another study's, or once all else is done for what failed.
+            Interrupted: if a signal asked for a stop; everything up to there is kept.
+        """
+        state(self.study, self.folder.path)
+        self._arms()
+        failures = Failures()
+        left = self.left()
+        with tqdm(total=left.of, initial=left.of - len(left.cells), unit="cell") as bar:
+            bar.set_description("study")
+            for cell in left.cells:
+                with failures.collect(cell.name):
+                    self._train(cell)
+                    self._evaluate(cell, failures)
+                bar.update()
+        self.write_page()
+        failures.end()
+
+    def write_page(self) -> None:
+        """Writes the study's page and its report, of the records that are there."""
+        records = self.folder.store.read_all()
+        found = {cell.name: self.folder.failure(cell) for cell in cells_of(self.study)}
+        reasons = {name: reason for name, reason in found.items() if reason is not None}
+        write_diverged(reasons, self.folder.path)
+        if records:
+            write_report(records, self.folder.path, examples={}, stated=self.study.stated)
+            write_text(self.folder.path / "README.md", page(self.folder.path))
+
+    def _arms(self) -> list[dict[str, str]]:
+        """The description of the arms; made once, for it compiles every network."""
+        lines = read_arms(self.folder.path)
+        if [line.get("arm") for line in lines] != list(self.study.arms):
+            say("describing the arms: size, compute, receptive field")
+            lines = list(describe_arms(self.study, self.configurations, self.data_dir))
+            self.folder.path.mkdir(parents=True, exist_ok=True)
+            write_arms(lines, self.folder.path)
+        return lines
+
+    def _is_done(self, cell: Cell) -> bool:
+        if self.folder.failure(cell) is not None:
+            return True
+        suites_left = self.folder.suites_left(cell, self.study.suites)
+        return not suites_left and self.folder.is_trained(cell)
+
+    def _minutes(self, cell: Cell) -> float:
+        """Minutes that a cell takes, of which a training that is there takes none."""
+        known = [
+            seconds / 60.0
+            for seed in self.study.seeds
+            if (seconds := self.folder.seconds(Cell(cell.arm, seed))) is not None
+        ]
+        whole = sum(known) / len(known) if known else self.study.minutes[cell.arm]
+        return 0.0 if self.folder.is_trained(cell) else whole
+
+    def _experiment(self, cell: Cell) -> Experiment:
+        experiment = self.configurations(self.study.arms[cell.arm])
+        return dataclasses.replace(experiment, seed=cell.seed)
+
+    def _train(self, cell: Cell) -> None:
+        if self.folder.is_trained(cell):
+            return
+        folder = str(self.folder.training(cell))
+        name = self.study.arms[cell.arm]
+        try:
+            loop.run(self._experiment(cell), name=name, workdir=folder, data_dir=self.data_dir)
+        except NonFiniteError as error:
+            self.folder.mark_failed(cell, str(error))
+            raise
+
+    def _evaluate(self, cell: Cell, failures: Failures) -> None:
+        suites = self.folder.suites_left(cell, self.study.suites)
+        if suites:
+            make = functools.partial(self._subject, cell)
+            found = measure([make], suites, out=self.folder.path, report=False)
+            failures.messages += found.failures.messages
+
+    def _subject(self, cell: Cell) -> Subject:
+        return of_run(
+            self.folder.training(cell),
+            cell.name,
+            checkpoint="last",
+            match_accuracy=None,
+            data_dir=self.data_dir,
+            configurations=self.configurations,
+            describe=lambda name, experiment: cell.arm,
+        )

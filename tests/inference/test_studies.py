@@ -1,0 +1,288 @@
+"""Studies: planned, carried out, stopped, split and put together again."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+import configs
+import studies
+from common.errors import UserError
+from evaluation import suites
+from evaluation.comparison.contrasts import Contrast
+from evaluation.comparison.study import ARMS, STUDY, Study, read_arms, read_study, state
+from evaluation.comparison.tables import tabulate
+from evaluation.results.pack import read_records
+from inference.studies.arms import describe_arms
+from inference.studies.cells import Cell, Shard, StudyFolder, cells_of, parse_shard
+from inference.studies.work import Work
+from tests.conftest import ROOT
+from tests.training.test_loop import EXPERIMENT
+from tests.training.tiny_model import TinyConfig
+from training.optimizers import AdamConfig
+
+TINY = Study(
+    question="Do wider networks make fewer mistakes?",
+    arms={"wide": "tiny:32", "narrow": "tiny:2"},
+    contrasts=(Contrast("wide", "narrow", "clean", "", "accuracy"),),
+    suites=("clean", "confusions"),
+    seeds=(0, 1),
+    minutes={"wide": 2.0, "narrow": 1.0},
+)
+NAMES = [f"{arm}_seed{seed}" for seed in TINY.seeds for arm in TINY.arms]
+
+
+def configurations(name):
+    model = TinyConfig(width=int(name.partition(":")[2]))
+    return dataclasses.replace(
+        EXPERIMENT,
+        model=model,
+        steps=80,
+        optimizer=AdamConfig(learning_rate=0.01),
+        validate_every=80,
+        checkpoint_every=80,
+    )
+
+
+def work(folder, data_dir, study=TINY, **fields):
+    return Work(study, StudyFolder(pathlib.Path(folder)), configurations, data_dir, **fields)
+
+
+@pytest.fixture(scope="module")
+def done(data_dir, tmp_path_factory):
+    """The folder of a study that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("study")
+    work(folder, data_dir).carry_out()
+    return folder
+
+
+def values(folder):
+    """Values and outcomes by training, suite and metric."""
+    found = {}
+    for record in read_records(folder):
+        for result in record.results:
+            key = (record.provenance.run, record.suite, result.metric.name)
+            outcomes = None if result.outcomes is None else result.outcomes.tolist()
+            found[key] = (result.value, outcomes, record.provenance.weights)
+    return found
+
+
+def test_a_study_trains_and_evaluates_all_and_writes_its_page(done, data_dir):
+    assert sorted(path.name for path in (done / "trainings").iterdir()) == sorted(NAMES)
+    records = read_records(done)
+    assert len(records) == 8
+    assert {record.provenance.model for record in records} == {"wide", "narrow"}
+    page = (done / "README.md").read_text(encoding="utf-8")
+    sentence, table, arms = (
+        page.index(text)
+        for text in ("wide against narrow in 1 comparison", "| contrast", "## Arms")
+    )
+    assert page.index(TINY.question) < sentence < table < arms
+    assert "wide against narrow" in page
+    assert "seeds 0, 1 of" in page
+    assert (done / "report.html").is_file()
+    (judged,) = tabulate(records, TINY.stated)
+    assert judged.failures == ()
+    (verdict,) = judged.verdicts
+    assert verdict.estimate is not None
+    assert "_verdicts.png)" in page
+    left = work(done, data_dir).left()
+    assert (left.cells, left.minutes, left.of) == ([], 0.0, 4)
+
+
+def test_what_is_done_is_not_done_again(done, data_dir, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(done, folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*/record.json")}
+    work(folder, data_dir).carry_out()
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*/record.json")} == before
+
+
+def test_what_is_missing_is_done_again(done, data_dir, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(done, folder)
+    shutil.rmtree(folder / "trainings" / NAMES[0])
+    shutil.rmtree(folder / "records" / NAMES[0])
+    (folder / "records" / NAMES[1] / "last" / "clean.json").unlink()
+    left = work(folder, data_dir).left()
+    assert [cell.name for cell in left.cells] == NAMES[:2]
+    work(folder, data_dir).carry_out()
+    assert values(folder) == values(done)
+
+
+def test_shards_are_put_together_by_copying(done, data_dir, tmp_path):
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        work(folder, data_dir, shard=Shard(number, 2)).carry_out()
+        assert len(list((folder / "trainings").iterdir())) == 2
+        shutil.copytree(folder, tmp_path / "both", dirs_exist_ok=True)
+    work(tmp_path / "both", data_dir).carry_out()
+    assert values(tmp_path / "both") == values(done)
+    pages = [(folder / "README.md").read_text() for folder in (tmp_path / "both", done)]
+    assert pages[0].partition("\n")[2] == pages[1].partition("\n")[2]
+
+
+@pytest.mark.slow
+def test_kills_in_the_middle_lose_nothing(done, data_dir, tmp_path):
+    folder = tmp_path / "study"
+    command = [sys.executable, "-m", "tests.inference.tiny_study", str(folder), data_dir]
+    # While the first one trains, between the record of one suite and the next, and while the third
+    # one trains.
+    for path in (
+        folder / "trainings" / NAMES[0] / "metrics.jsonl",
+        folder / "records" / NAMES[0] / "last" / "clean.json",
+        folder / "trainings" / NAMES[2] / "config.json",
+    ):
+        with subprocess.Popen(command, cwd=ROOT) as process:
+            while not path.exists():
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.kill()
+    work(folder, data_dir).carry_out()
+    assert values(folder) == values(done)
+
+
+def test_shards_are_parts_of_all_cells():
+    cells = cells_of(TINY)
+    assert [cell.name for cell in cells] == NAMES
+    assert cells[0] == Cell("wide", 0)
+    shared = [cells_of(TINY, Shard(number, 4)) for number in (1, 2, 3, 4)]
+    assert sorted(cell for part in shared for cell in part) == sorted(cells)
+    assert parse_shard("2/4") == Shard(2, 4)
+
+
+@pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "1/0", "-1/4", "1/2/3", "a/b", "1.0/2"])
+def test_a_shard_that_is_none_is_named(text):
+    with pytest.raises(UserError, match="write K/N"):
+        parse_shard(text)
+
+
+def test_the_plan_says_what_is_left_and_how_long_it_takes(data_dir, tmp_path):
+    planned = work(tmp_path, data_dir)
+    assert str(planned.left()) == "4 of 4 trainings left, about 6 minutes"
+    wide, narrow = planned.plan()
+    assert (wide["arm"], wide["done"], wide["left"], wide["minutes left"]) == (
+        "wide",
+        "0",
+        "2",
+        "4",
+    )
+    assert (wide["parameters"], narrow["parameters"]) == (f"{785 * 32 + 33 * 10:,}", "1,600")
+    assert wide["dropout"] == "0.2"
+    assert not (tmp_path / STUDY).exists()
+
+
+def test_another_statement_is_refused_where_one_lies(done, data_dir, tmp_path):
+    shutil.copy(done / STUDY, tmp_path / STUDY)
+    other = dataclasses.replace(TINY, contrasts=(Contrast("narrow", "wide"),))
+    with pytest.raises(UserError, match="states something else"):
+        work(tmp_path, data_dir, other).carry_out()
+    assert read_study(tmp_path) == TINY
+    state(TINY, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("contrasts", [{"first": "wide", "second": "unknown"}]),
+        ("contrasts", [3]),
+        ("suites", [3]),
+        ("seeds", [1.5, 2]),
+        ("seeds", [0]),
+        ("ratio", 1.0),
+        ("ratio", "large"),
+        ("minutes", {}),
+        ("arms", {"wide": 3, "narrow": "tiny:2"}),
+        ("surplus", 3),
+    ],
+)
+def test_a_damaged_statement_is_named(done, tmp_path, field, value):
+    stored = json.loads((done / STUDY).read_text())
+    (tmp_path / STUDY).write_text(json.dumps({**stored, field: value}))
+    with pytest.raises(UserError, match=STUDY):
+        read_study(tmp_path)
+
+
+def test_damaged_arms_are_named(tmp_path):
+    assert read_arms(tmp_path) == []
+    (tmp_path / ARMS).write_text('{"arms": [{"arm": 3}]}')
+    with pytest.raises(UserError, match=ARMS):
+        read_arms(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"contrasts": (Contrast("wide", "none"),)}, "'none' is no arm"),
+        ({"contrasts": (Contrast("wide", "narrow", "rotation"),)}, "none of the suites"),
+        ({"suites": ("confusions",), "contrasts": ()}, "without the suite 'clean'"),
+        ({"seeds": (0,)}, "fewer than two"),
+        ({"seeds": (0, 0, 1)}, "not all different"),
+        ({"ratio": 1.0}, "not above 1"),
+        ({"minutes": {"wide": 1.0}}, "not of all arms"),
+    ],
+)
+def test_a_study_of_which_nothing_could_come_is_refused(fields, fault):
+    with pytest.raises(ValueError, match=fault):
+        dataclasses.replace(TINY, **fields).check()
+
+
+def test_a_training_that_diverges_is_kept_as_such(data_dir, tmp_path):
+    def diverging(name):
+        model = TinyConfig(blow_up_at=3 if name == "tiny:2" else 0)
+        return dataclasses.replace(EXPERIMENT, model=model)
+
+    study = dataclasses.replace(TINY, seeds=(0, 1), suites=("clean",))
+    folder = StudyFolder(tmp_path)
+    with pytest.raises(UserError, match="narrow_seed0"):
+        Work(study, folder, diverging, data_dir).carry_out()
+    assert "loss is nan" in (folder.failure(Cell("narrow", 0)) or "")
+    again = Work(study, folder, diverging, data_dir)
+    assert again.left().cells == []
+    again.carry_out()
+    page = (tmp_path / "README.md").read_text()
+    assert "narrow_seed0 diverged" in page
+
+
+def test_every_study_of_the_project_can_be_carried_out():
+    for name in studies.names():
+        study = studies.load(name)
+        for arm in study.arms.values():
+            configs.load(arm).check()
+        assert set(study.suites) <= set(suites.names())
+        assert name in studies.catalogue()
+    with pytest.raises(UserError, match="did you mean small_shifts"):
+        studies.load("small_shift")
+
+
+@pytest.mark.parametrize(
+    ("arm", "expected"),
+    [
+        # 5x5, pooled by 2, and again.
+        ("cnn", ("16x16", "4", "454,922", "-", "0.5")),
+        # Two layers of 9x9, the second of stride 2.
+        pytest.param(
+            "capsnet", ("17x17", "2", "6,804,224", "1,411,344", "-"), marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_arms_have_the_receptive_fields_of_their_layers(data_dir, arm, expected):
+    study = dataclasses.replace(TINY, arms={arm: f"mnist:{arm}"}, minutes={})
+    (line,) = describe_arms(study, configs.load, data_dir)
+    columns = ("receptive field", "stride", "parameters", "decoder", "dropout")
+    assert tuple(line[name] for name in columns) == expected
+    assert line["loss"].startswith(("Mean softmax cross-entropy", "Margin loss"))
+    assert float(line["MFLOPs/image"]) > 1.0
+
+
+def test_the_command_plans_and_lists(command, tmp_path):
+    listed = command("study.py", "list", check=True).stdout
+    assert "small_shifts" in listed
+    failed = command("study.py", "small_shifts", "--shard=3/2", f"--workdir={tmp_path / 'x'}")
+    assert failed.returncode != 0
+    assert failed.stderr.strip().splitlines()[-1].startswith("error: --shard=3/2")
