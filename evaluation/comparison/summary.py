@@ -7,7 +7,7 @@ own. An axis with parts has a headline for each of them.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -129,7 +129,7 @@ def make_headline(
         details=_mean_details(everything),
         flags=tuple(dict.fromkeys(flag for result in everything for flag in result.flags)),
         outcomes=means,
-        error=_error(kept),
+        error=standard_error(result for each in kept for result in each),
         artifacts=averages([shown for result in everything for shown in result.artifacts]),
     )
 
@@ -158,9 +158,9 @@ def _stack(results) -> np.ndarray | None:
     return np.array([[result.outcomes for result in curve] for curve in results])
 
 
-def _error(results) -> float:
-    """The standard error of a seed's value, if it has as many strengths as its headline."""
-    halves = [(high - low) / 2.0 for each in results for low, high in (r.interval for r in each)]
+def standard_error(results: Iterable[Result]) -> float:
+    """Computes the mean standard error over images of values, by their intervals."""
+    halves = [(high - low) / 2.0 for low, high in (result.interval for result in results)]
     return float(np.mean(halves)) / _TWO_SIDED
 
 

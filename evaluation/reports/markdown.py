@@ -169,8 +169,13 @@ def report(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]]) -> st
     return "\n\n".join(filter(None, [*parts, "## How to read this", *map(escape, GUIDE)])) + "\n"
 
 
+def picture(name: str, caption: str) -> str:
+    """A figure of the folder `figures/`, by its file's name without the ending."""
+    return f"![{escape(caption)}](figures/{name}.png)"
+
+
 def _picture(drawing: Drawing) -> str:
-    return f"![{escape(drawing.caption)}](figures/{drawing.name}.png)"
+    return picture(drawing.name, drawing.caption)
 
 
 def _glance(rows: Sequence[Row]) -> str:

@@ -13,6 +13,7 @@ from evaluation.reports.markdown import (
     escape,
     escaped_table,
     overview,
+    picture,
     title,
     verdict_table,
 )
@@ -88,5 +89,4 @@ def _trainings(found: Sequence[trainings.Training], folder: pathlib.Path) -> lis
 
 
 def _picture(path: pathlib.Path) -> str:
-    caption = escape(path.stem.replace("_", " ").capitalize())
-    return f"![{caption}](figures/{path.name})"
+    return picture(path.stem, path.stem.replace("_", " ").capitalize())

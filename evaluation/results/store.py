@@ -15,7 +15,7 @@ from common.errors import UserError
 from common.files import write_bytes, write_text
 from common.stored import damaged, read_arrays, read_object
 from evaluation.results.earlier_schemas import SUITES
-from evaluation.results.provenance import Provenance
+from evaluation.results.provenance import Checkpoint, Provenance
 from evaluation.results.result import Record
 from evaluation.results.schema import arrays_of, pack_arrays, record_from_json, record_to_json
 
@@ -53,12 +53,21 @@ class RecordStore:
         """All records, in the order of their paths."""
         return [read_record(path) for path in sorted(self.folder.glob("*/*/*.json"))]
 
+    def suites(self, run: str, checkpoint: Checkpoint) -> set[str]:
+        """The suites that a run has records of at a checkpoint, on its own test images."""
+        return {path.stem for path in self._folder(run, checkpoint).glob("*.json")}
+
     def _path(self, suite: str, provenance: Provenance) -> pathlib.Path:
-        folder = str(provenance.checkpoint).replace(" % on validation", "")
-        if provenance.test_data:
-            folder += f" on {provenance.test_data.replace('/', ' ')}"
-        run, folder, suite = map(_as_name, (provenance.run, folder, suite))
-        return self.folder / run / folder / f"{suite}.json"
+        folder = self._folder(provenance.run, provenance.checkpoint, provenance.test_data)
+        return folder / f"{_as_name(suite)}.json"
+
+    def _folder(
+        self, run: str, checkpoint: Checkpoint, test_data: str | None = None
+    ) -> pathlib.Path:
+        moment = str(checkpoint).replace(" % on validation", "")
+        if test_data:
+            moment += f" on {test_data.replace('/', ' ')}"
+        return self.folder / _as_name(run) / _as_name(moment)
 
 
 def _as_name(text: str) -> str:

@@ -18,6 +18,7 @@ from common.errors import UserError
 from common.files import write_json
 from common.stored import read_object
 from evaluation.comparison.study import Study
+from evaluation.results.provenance import Checkpoint
 from evaluation.results.store import RecordStore
 from training.run.directory import RunDirectory
 
@@ -105,8 +106,8 @@ class StudyFolder:
 
     def suites_left(self, cell: Cell, suites: Sequence[str]) -> list[str]:
         """The suites whose record of a cell's last step is missing."""
-        folder = self.store.folder / cell.name / "last"
-        return [name for name in suites if not (folder / f"{name}.json").is_file()]
+        there = self.store.suites(cell.name, Checkpoint())
+        return [name for name in suites if name not in there]
 
     def mark_failed(self, cell: Cell, reason: str) -> None:
         """Keeps the reason why a training could not be finished."""

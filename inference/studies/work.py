@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -27,14 +28,19 @@ class Left(NamedTuple):
 
     Attributes:
         cells: To train, or to evaluate, in order.
-        minutes: That this takes: as long as the arm's finished trainings took here on average, or
-            else as the study says.
+        by_arm: Minutes that this takes: as long as an arm's finished trainings took here on
+            average, or else as the study says.
         of: All cells.
     """
 
     cells: list[Cell]
-    minutes: float
+    by_arm: dict[str, float]
     of: int
+
+    @property
+    def minutes(self) -> float:
+        """Minutes of all arms together."""
+        return sum(self.by_arm.values(), 0.0)
 
     def __str__(self) -> str:
         return f"{len(self.cells)} of {self.of} trainings left, about {self.minutes:.0f} minutes"
@@ -62,20 +68,25 @@ class Work:
         """Finds what is not done yet."""
         cells = cells_of(self.study, self.shard)
         pending = [cell for cell in cells if not self._is_done(cell)]
-        return Left(pending, sum(map(self._minutes, pending)), len(cells))
+        untrained = Counter(cell.arm for cell in pending if not self.folder.is_trained(cell))
+        minutes = {
+            arm: untrained[arm] * self._minutes(arm) if untrained[arm] else 0.0
+            for arm in self.study.arms
+        }
+        return Left(pending, minutes, len(cells))
 
     def plan(self) -> Iterator[dict[str, str]]:
         """Describes every arm, and what is left of it, a line each."""
         described = {line["arm"]: line for line in self._arms()}
-        left, cells = self.left().cells, cells_of(self.study, self.shard)
+        left = self.left()
+        pending = Counter(cell.arm for cell in left.cells)
+        cells = Counter(cell.arm for cell in cells_of(self.study, self.shard))
         for arm in self.study.arms:
-            mine = [cell for cell in left if cell.arm == arm]
-            minutes = sum(map(self._minutes, mine))
             yield {
                 **described[arm],
-                "done": f"{sum(cell.arm == arm for cell in cells) - len(mine)}",
-                "left": f"{len(mine)}",
-                "minutes left": f"{math.ceil(minutes)}",
+                "done": f"{cells[arm] - pending[arm]}",
+                "left": f"{pending[arm]}",
+                "minutes left": f"{math.ceil(left.by_arm[arm])}",
             }
 
     def carry_out(self) -> None:
@@ -125,15 +136,14 @@ class Work:
         suites_left = self.folder.suites_left(cell, self.study.suites)
         return not suites_left and self.folder.is_trained(cell)
 
-    def _minutes(self, cell: Cell) -> float:
-        """Minutes that a cell takes, of which a training that is there takes none."""
+    def _minutes(self, arm: str) -> float:
+        """Minutes that a training of an arm takes."""
         known = [
             seconds / 60.0
             for seed in self.study.seeds
-            if (seconds := self.folder.seconds(Cell(cell.arm, seed))) is not None
+            if (seconds := self.folder.seconds(Cell(arm, seed))) is not None
         ]
-        whole = sum(known) / len(known) if known else self.study.minutes[cell.arm]
-        return 0.0 if self.folder.is_trained(cell) else whole
+        return sum(known) / len(known) if known else self.study.minutes[arm]
 
     def _experiment(self, cell: Cell) -> Experiment:
         experiment = self.configurations(self.study.arms[cell.arm])

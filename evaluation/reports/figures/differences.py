@@ -6,14 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluation.comparison.rows import Row
+from evaluation.comparison.summary import standard_error
 from evaluation.comparison.tables import Table
 from evaluation.reports.verdicts import pairs_of
 from evaluation.results.result import Record, Result
 from evaluation.statistics.contrasts import Arm, estimate
 from evaluation.statistics.scales import scale_for
-
-# Half of a 95 % interval in standard errors.
-_TWO_SIDED = 1.96
 
 
 class Differences(NamedTuple):
@@ -76,12 +74,11 @@ def _is_of(result: Result, row: Row) -> bool:
 
 def _arm(results: Sequence[Result]) -> Arm:
     outcomes = [each.outcomes for each in results]
-    halves = [(high - low) / 2.0 for low, high in (each.interval for each in results)]
     return Arm(
         values=np.array([each.value for each in results]),
         images=results[0].count,
         outcomes=None if any(each is None for each in outcomes) else np.array(outcomes),
-        error=float(np.mean(halves)) / _TWO_SIDED,
+        error=standard_error(results),
     )
 
 
