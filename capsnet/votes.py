@@ -1,4 +1,6 @@
-"""The votes of fully connected capsules: each input capsule times a matrix for each output."""
+"""The votes of capsules: each input capsule times a matrix for each output capsule."""
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,8 @@ def make_votes(
 
     Args:
         capsules: The input capsules.
-        kernel: `[in, in_dim, out, out_dim]`, all matrices.
+        kernel: `[in, in_dim, out, out_dim]`, all matrices. Fewer in the first place, by a divisor
+            of the number of input capsules, are shared: capsule i takes those of i modulo it.
 
     Raises:
         ValueError: if the shapes do not fit.
@@ -30,12 +33,50 @@ def make_votes(
     capsules, kernel = same_type(capsules, kernel)
     check_axes("capsules", capsules, "batch in in_dim")
     check_axes("kernel", kernel, "in in_dim out out_dim")
-    if kernel.shape[:2] != capsules.shape[1:]:
+    groups, in_dim, out, out_dim = kernel.shape
+    if in_dim != capsules.shape[2] or groups == 0 or capsules.shape[1] % groups:
         raise ValueError(
             f"kernel of shape {kernel.shape}: must begin with [in, in_dim] = {capsules.shape[1:]}, "
-            "as capsules have it"
+            "as capsules have it, or with a divisor of in"
         )
-    return _make_votes(capsules, kernel)
+    batch, inputs, _ = capsules.shape
+    if groups == inputs:
+        return _make_votes(capsules, kernel)
+    votes = _make_votes(capsules.reshape(batch * (inputs // groups), groups, in_dim), kernel)
+    return votes.reshape(batch, inputs, out, out_dim)
+
+
+def make_matrix_votes(
+    poses: Num[ArrayLike, "batch in dim"],
+    kernel: Num[ArrayLike, "..."],
+) -> Float[Array, "batch in out dim"]:
+    """Products of the input capsules' pose matrices with a matrix for each output capsule.
+
+    V_ij = M_i W_ij: section 3 of Hinton, Sabour and Frosst, "Matrix capsules with EM routing"
+    (2018). Only reverse-mode differentiation is supported.
+
+    Args:
+        poses: Square matrices, row by row, so that `dim` is the square of their side.
+        kernel: `[in, side, out, side]`, shared as in `make_votes` if there are fewer.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    poses, kernel = same_type(poses, kernel)
+    check_axes("poses", poses, "batch in dim")
+    check_axes("kernel", kernel, "in side out side")
+    batch, inputs, dim = poses.shape
+    side = math.isqrt(dim)
+    if side * side != dim or kernel.shape[1::2] != (side, side):
+        raise ValueError(
+            f"kernel of shape {kernel.shape}: must be [in, side, out, side] where poses have "
+            f"side * side = {dim} components"
+        )
+    # Each row of a pose is transformed by itself.
+    rows = jnp.swapaxes(poses.reshape(batch, inputs, side, side), 1, 2)
+    votes = make_votes(rows.reshape(batch * side, inputs, side), kernel)
+    votes = votes.reshape(batch, side, inputs, kernel.shape[2], side)
+    return jnp.transpose(votes, (0, 2, 3, 1, 4)).reshape(batch, inputs, kernel.shape[2], dim)
 
 
 def mean_squashed_votes(

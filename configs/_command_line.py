@@ -44,6 +44,7 @@ def parse_flags(arguments: Sequence[str]) -> tuple[str, Experiment]:
     if not name:
         raise UserError(_without_config(rest))
     experiment = load(name)
+    experiment, rest = _choose_parts(rest, experiment)
     overrides, rest = _take_overrides(rest, experiment)
     for path, (text, hint) in overrides.items():
         experiment = _with_field(experiment, path, _overrides.parse(path, text, hint))
@@ -72,6 +73,31 @@ def _take_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         else:
             rest.append(item)
     return name, rest
+
+
+def _choose_parts(arguments: Sequence[str], experiment: Experiment) -> tuple[Experiment, list[str]]:
+    """Takes `--config.PATH=TYPE` out of the arguments, and puts parts of those types in.
+
+    They go before all other overrides, for which fields a part has depends on its type.
+    """
+    rest, items = [], list(arguments)
+    while items:
+        item = items.pop(0)
+        if item == "--":
+            return experiment, [*rest, item, *items]
+        flag, equals, text = item.partition("=")
+        path = flag.lstrip("-").removeprefix("config.")
+        if flag not in (f"-config.{path}", f"--config.{path}") or not (
+            hint := _overrides.part_type(experiment, path)
+        ):
+            rest.append(item)
+            continue
+        if not equals:
+            if not items:
+                raise UserError(f"Missing value for flag --config.{path}")
+            text = items.pop(0)
+        experiment = _with_field(experiment, path, _overrides.parse(path, text, hint))
+    return experiment, rest
 
 
 def _take_overrides(

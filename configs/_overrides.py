@@ -12,7 +12,7 @@ from typing import Any
 from common.errors import UserError, first_line
 from common.limits import shown
 from configs._catalogue import nearest
-from training.config_types import declared
+from training.config_types import choices, declared
 from training.experiment import Experiment
 
 _TRUTHS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
@@ -31,14 +31,7 @@ def field_type(experiment: Experiment, path: str) -> Any:
     Raises:
         UserError: if there is no such field, or it is one that a flag cannot set.
     """
-    holder, hint, passed = experiment, None, []
-    for part in path.split("."):
-        fields = _fields(holder)
-        if part not in fields:
-            raise _unknown(experiment, path, part, passed, holder)
-        hint = declared(type(holder))[part]
-        holder = getattr(holder, part)
-        passed.append(part)
+    holder, hint = _field(experiment, path)
     if _fields(holder):
         raise UserError(f"--config.{path}: name one of its fields: {', '.join(_fields(holder))}")
     if dataclasses.is_dataclass(holder) or (holder is None and hint in (Any, object)):
@@ -47,6 +40,26 @@ def field_type(experiment: Experiment, path: str) -> Any:
             "takes is written in a configuration, a file in configs/"
         )
     return type(holder) if hint in (Any, object) else hint
+
+
+def part_type(experiment: Experiment, path: str) -> Any:
+    """The declared type of a field that holds one of several dataclasses; None of any other."""
+    with contextlib.suppress(UserError):
+        hint = _field(experiment, path)[1]
+        return hint if choices(hint) else None
+    return None
+
+
+def _field(experiment: Experiment, path: str) -> tuple[Any, Any]:
+    """The value of a field and its declared type."""
+    holder, hint, passed = experiment, None, []
+    for part in path.split("."):
+        if part not in _fields(holder):
+            raise _unknown(experiment, path, part, passed, holder)
+        hint = declared(type(holder))[part]
+        holder = getattr(holder, part)
+        passed.append(part)
+    return holder, hint
 
 
 def _unknown(
@@ -95,6 +108,10 @@ def _parse(text: str, hint: Any) -> Any:
         return _first(text, arguments)
     if origin is typing.Literal:
         return _chosen(text, arguments)
+    if parts := choices(hint):
+        if text not in parts:
+            raise ValueError(f"choose one of {', '.join(parts)}")
+        return parts[text]()
     if origin in (tuple, list):
         return origin(_items(text, hint))
     if hint is type(None):

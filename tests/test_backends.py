@@ -12,6 +12,7 @@ from flax import nnx
 from jax import export
 
 import configs
+from capsnet.routing import DynamicRouting
 from cnn import ConvolutionalNetworkConfig
 from stn.networks.mnist import TransformerNetworkConfig
 from tests.test_modes import capsules
@@ -24,7 +25,7 @@ SHAPES = {
 }
 # Each with the shape of its images; of few channels, so that they are compiled quickly.
 SMALL = {
-    "capsnet": (capsules(iterations=2), (9, 9, 1)),
+    "capsnet": (capsules(routing=DynamicRouting(2)), (9, 9, 1)),
     "cnn": (ConvolutionalNetworkConfig((3, 3), 3, "SAME", ("max2", "none"), (4,)), (8, 8, 1)),
     "st_fcn": (TransformerNetworkConfig("fcn", parameters=12_000), (8, 8, 1)),
 }

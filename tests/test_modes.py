@@ -17,6 +17,7 @@ from jax import export
 import capsnet
 import cnn
 import stn
+from capsnet.routing import DynamicRouting
 from cnn.convolution import layer_of, lowerings
 from cnn.networks.bag_of_parts import BagOfPartsConfig
 from cnn.networks.pooling import PoolingNetworkConfig
@@ -36,9 +37,14 @@ def capsules(**fields):
 
 # Each with the shape of its images.
 NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
-    "capsnet": (capsules(iterations=2), (9, 9, 1)),
+    "capsnet": (capsules(routing=DynamicRouting(2)), (9, 9, 1)),
     "capsnet, sabour_code": (
-        capsules(class_bias=True, leaky=True, initializers="sabour_code", dtype="bfloat16"),
+        capsules(
+            class_bias=True,
+            routing=DynamicRouting(leaky=True),
+            initializers="sabour_code",
+            dtype="bfloat16",
+        ),
         (12, 12, 1),
     ),
     "cnn": (PLAIN, (12, 12, 1)),

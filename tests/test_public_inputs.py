@@ -16,7 +16,7 @@ from flax import nnx
 import capsnet
 import cnn
 import stn
-from capsnet.layers import ClassCapsules, PrimaryCapsules
+from capsnet.layers import DenseCapsules, PrimaryCapsules
 from capsnet.votes import make_votes
 from cnn.decoder import Decoder
 from cnn.downsampling import KINDS, downsample
@@ -91,8 +91,8 @@ CASES = {
     ),
     "capsnet.make_votes": Case(make_votes, (uniform(2, 4, 2), uniform(4, 2, 3, 2)), fixed=1),
     "capsnet.PrimaryCapsules": Case(PrimaryCapsules(1, 2, 2, kernel_size=3, rngs=RNGS), (IMAGES,)),
-    "capsnet.ClassCapsules": Case(
-        ClassCapsules(4, 2, 3, 2, rngs=RNGS), (uniform(2, 4, 2),), scales=(1e-30,)
+    "capsnet.DenseCapsules": Case(
+        DenseCapsules(4, 2, 3, 2, rngs=RNGS), (uniform(2, 4, 2),), scales=(1e-30,)
     ),
     "capsnet.CapsNet": Case(CAPSNET, (IMAGES,)),
     "capsnet.CapsNet.activations": Case(CAPSNET.activations, (IMAGES,)),

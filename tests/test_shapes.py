@@ -69,7 +69,7 @@ MISFITS = {
         "bias of shape",
     ),
     "matrices of other capsules": (
-        lambda: make_votes(jnp.ones((2, 4, 2)), jnp.ones((1, 2, 3, 2))),
+        lambda: make_votes(jnp.ones((2, 4, 2)), jnp.ones((3, 2, 3, 2))),
         "kernel of shape",
     ),
     "labels of a column": (

@@ -8,6 +8,7 @@ only with values of their fields' declared types.
 import contextlib
 import dataclasses
 import importlib
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ TAG = "type"
 # Public names, and the modules that hold them today.
 _MODULES = {
     "capsnet.CapsNetConfig": "capsnet.networks.sabour",
+    "capsnet.DynamicRouting": "capsnet.routing.dynamic",
+    "capsnet.UniformRouting": "capsnet.routing.uniform",
     "cnn.BagOfPartsConfig": "cnn.networks.bag_of_parts",
     "cnn.ConvolutionalNetworkConfig": "cnn.networks.plain",
     "cnn.PoolingNetworkConfig": "cnn.networks.pooling",
@@ -79,6 +82,12 @@ _OLD_NAMES = {
     "training.optimizers.ExponentialSchedule": "training.ExponentialSchedule",
     "training.optimizers.MomentumConfig": "training.MomentumConfig",
     "training.optimizers.StepSchedule": "training.StepSchedule",
+}
+# Fields of older versions that have become those of a part: the part's field and type.
+_MOVED_FIELDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "capsnet.CapsNetConfig": dict.fromkeys(
+        ("iterations", "leaky", "stop_gradient"), ("routing", "capsnet.DynamicRouting")
+    ),
 }
 # Far above any configuration; what is larger is no configuration and takes long to look at.
 _MAX_DEPTH = 20
@@ -200,7 +209,7 @@ def _plain_type(stored: Any, path: str) -> type:
 def _rebuild_config(stored: dict, known: Known, path: str, depth: int) -> Any:
     kind = _find(stored.get(TAG), known, path)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
-    given = {name: value for name, value in stored.items() if name != TAG}
+    given = _as_today(name_of(kind), {k: value for k, value in stored.items() if k != TAG})
     prefix = f"{path}." if path else ""
     hints = declared(kind)
     for name in sorted(given.keys() - fields.keys()):
@@ -219,13 +228,55 @@ def _rebuild_config(stored: dict, known: Known, path: str, depth: int) -> Any:
         raise UserError(f"{path or TAG}: {stored[TAG]}: {first_line(error)}") from error
 
 
+def _as_today(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a stored configuration, with those of an older version where they are now."""
+    found = {}
+    for field, value in given.items():
+        part, kind = _MOVED_FIELDS.get(name, {}).get(field, (None, None))
+        if part is None or part in given:
+            found[field] = value
+        else:
+            found.setdefault(part, {TAG: kind})[field] = value
+    return found
+
+
+def choices(base: Any) -> dict[str, type]:
+    """The types of the table that derive from a type, by their names as a command line has them.
+
+    Args:
+        base: Declared type of a field.
+
+    Returns:
+        Types by names such as "dynamic_routing"; none if the base is no class that others derive
+        from.
+    """
+    if not _is_config_type(base):
+        return {}
+    room = base.__module__.partition(".")[0]
+    names = [name for name in _MODULES if name.startswith(f"{room}.")]
+    kinds = [kind for name in names if issubclass(kind := _imported(name), base)]
+    return {_snake_case(kind.__name__): kind for kind in kinds} if kinds != [base] else {}
+
+
+def _is_config_type(kind: Any) -> bool:
+    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
+
+
+def _snake_case(name: str) -> str:
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _imported(public: str) -> type:
+    return getattr(importlib.import_module(_MODULES[public]), public.rpartition(".")[2])
+
+
 def _find(name: Any, known: Known, path: str) -> type:
     """The dataclass of a name: one of the table, or one that this machine knows besides."""
     if not isinstance(name, str):
         raise UserError(f"{path or TAG}: names no type of configuration")
     public = _OLD_NAMES.get(name, name)
     if public in _MODULES:
-        return getattr(importlib.import_module(_MODULES[public]), public.rpartition(".")[2])
+        return _imported(public)
     others = known()
     if name not in others:
         raise UserError(

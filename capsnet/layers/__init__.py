@@ -1,7 +1,7 @@
-"""Capsule layers: from feature maps to primary capsules, and from those to class capsules."""
+"""Capsule layers: from feature maps to primary capsules, and from capsules to capsules."""
 
-from capsnet.layers.dense import ClassCapsules
+from capsnet.layers.dense import DenseCapsules
 from capsnet.layers.initializers import Initializer
 from capsnet.layers.primary import PrimaryCapsules
 
-__all__ = ["ClassCapsules", "Initializer", "PrimaryCapsules"]
+__all__ = ["DenseCapsules", "Initializer", "PrimaryCapsules"]

@@ -1,7 +1,6 @@
-"""Fully connected capsules, routed: from primary capsules to those of the classes."""
+"""Fully connected capsules, routed: from all capsules of a layer to all those of the next."""
 
-import functools
-from collections.abc import Callable
+import math
 
 import jax.numpy as jnp
 from flax import nnx
@@ -9,33 +8,43 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from capsnet.layers.initializers import Initializer
-from capsnet.routing import Routing, dynamic_routing
-from capsnet.votes import make_votes
+from capsnet.routing import Capsules, DynamicRouting, Routed, Routing, Sizes
+from capsnet.routing.base import check_routing
+from capsnet.vectors import length
+from capsnet.votes import make_matrix_votes, make_votes
 from cnn import validation
 from cnn.arrays import as_float
 
+POSES = ("vector", "matrix")
 
-class ClassCapsules(nnx.Module):
+
+class DenseCapsules(nnx.Module):
     """Fully connected capsules: a matrix for each pair of input and output capsule, then routing.
 
-    Equation 2 and procedure 1 of Sabour, Frosst and Hinton (2017).
+    Equation 2 of Sabour, Frosst and Hinton (2017); with matrices as poses section 3 of Hinton,
+    Sabour and Frosst (2018). Layers stack to any depth.
 
     Args:
         in_capsules: Number of input capsules.
         in_dim: Components of an input capsule.
-        out_capsules: Number of output capsules, usually the classes.
+        out_capsules: Number of output capsules, the classes in the last layer.
         out_dim: Components of an output capsule.
-        routing: A function of votes (and `bias=` when `bias_init` is given) to a `Routing`.
-        kernel_init: Initialiser of the `[in, in_dim, out, out_dim]` matrices. By default a
-            truncated normal, of deviation 0.1 for ten output capsules and in proportion for other
-            numbers: votes are first shared out evenly, so few capsules would start too long to
-            learn.
-        bias_init: Initialiser of the `[out, out_dim]` bias; None for no bias.
+        routing: How votes become output capsules.
+        transformations: Matrices for each output capsule: None for one an input capsule. A divisor
+            of their number shares them: capsule i takes the matrix of i modulo it, so that the
+            number of types shares one over all places of a map, and 1 over all input capsules.
+        pose: "vector", which a matrix `[in_dim, out_dim]` transforms, or "matrix": square ones,
+            row by row, times a matrix of the same size.
+        kernel_init: Initialiser of the `[transformations, in_dim, out, out_dim]` matrices, with
+            matrix poses `[transformations, side, out, side]`. By default a truncated normal, of
+            deviation 0.1 for ten output capsules and in proportion for other numbers: votes are
+            first shared out evenly, so few capsules would start too long to learn.
+        bias_init: Initialiser of the `[out, out_dim]` bias that the routing adds; None for none.
         dtype: Compute type of the votes; routing is float32.
         rngs: Source of the initial values.
 
     Raises:
-        ValueError: if a size is below 1 or the type is unknown.
+        ValueError: if a size is below 1 or does not fit the others, or a name is unknown.
     """
 
     def __init__(
@@ -45,47 +54,89 @@ class ClassCapsules(nnx.Module):
         out_capsules: int,
         out_dim: int,
         *,
-        routing: Callable[..., Routing] = dynamic_routing,
+        routing: Routing = DynamicRouting(),  # noqa: B008  frozen
+        transformations: int | None = None,
+        pose: str = "vector",
         kernel_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         dtype: str = "float32",
         rngs: nnx.Rngs,
     ):
         size = validation.whole()
+        # One for each place of a feature map, so there may be more than of anything else.
+        many = validation.whole(most=validation.MAX_PARAMETERS)
+        transformations = in_capsules if transformations is None else transformations
         validation.check_values(
-            # One for each place of a feature map, so there may be more than of anything else.
-            in_capsules=(in_capsules, validation.whole(most=validation.MAX_PARAMETERS)),
+            in_capsules=(in_capsules, many),
             in_dim=(in_dim, size),
             out_capsules=(out_capsules, size),
             out_dim=(out_dim, size),
+            transformations=(transformations, many),
+            pose=(pose, validation.one_of(*POSES)),
             dtype=(dtype, validation.one_of(*validation.DTYPES)),
         )
+        check_routing(routing)
+        if in_capsules % transformations:
+            raise ValueError(
+                f"transformations={transformations}: must divide in_capsules={in_capsules}"
+            )
         kernel_init = kernel_init or nnx.initializers.truncated_normal(0.01 * out_capsules)
-        shape = (in_capsules, in_dim, out_capsules, out_dim)
+        rows, columns = (in_dim, out_dim) if pose == "vector" else _sides(in_dim, out_dim)
+        shape = (transformations, rows, out_capsules, columns)
         self.kernel = nnx.Param(kernel_init(rngs.params(), shape, jnp.float32))
         self.bias = (
             nnx.Param(bias_init(rngs.params(), (out_capsules, out_dim), jnp.float32))
             if bias_init
             else None
         )
-        self.routing = routing
+        self.routing = routing.build(Sizes(in_capsules, in_dim, out_capsules, out_dim), rngs)
+        self.pose = pose
         self.dtype = dtype
 
     def votes(
-        self, capsules: Num[ArrayLike, "batch in in_dim"]
+        self, poses: Num[ArrayLike, "batch in in_dim"]
     ) -> Float[Array, "batch in out out_dim"]:
         """Predictions of each input capsule for each output capsule: u_hat of equation 2."""
-        return make_votes(
-            as_float(capsules).astype(self.dtype), self.kernel[...].astype(self.dtype)
+        make = make_votes if self.pose == "vector" else make_matrix_votes
+        return make(as_float(poses).astype(self.dtype), self.kernel[...].astype(self.dtype))
+
+    def __call__(
+        self,
+        poses: Num[ArrayLike, "batch in in_dim"],
+        activations: Num[ArrayLike, "batch in"] | None = None,
+    ) -> Routed:
+        """Routes the votes of the input capsules.
+
+        Args:
+            poses: Of the input capsules.
+            activations: Of the input capsules, in [0, 1]; None takes the lengths of their poses.
+
+        Returns:
+            Poses `[batch, out, out_dim]`, couplings and activations of the output capsules.
+        """
+        return self.route(self.votes(poses), poses, activations)
+
+    def route(
+        self,
+        votes: Num[ArrayLike, "batch in out out_dim"],
+        poses: Num[ArrayLike, "batch in in_dim"],
+        activations: Num[ArrayLike, "batch in"] | None = None,
+    ) -> Routed:
+        """Routes votes that are there already; otherwise as a call."""
+        poses = as_float(poses)
+        activations = length(poses) if activations is None else as_float(activations)
+        bias = {} if self.bias is None else {"bias": self.bias[...]}
+        routed = self.routing(votes, Capsules(poses, activations), **bias)
+        if routed.activations is None:
+            return routed._replace(activations=length(routed.poses))
+        return routed
+
+
+def _sides(in_dim: int, out_dim: int) -> tuple[int, int]:
+    side = math.isqrt(in_dim)
+    if side * side != in_dim or out_dim != in_dim:
+        raise ValueError(
+            f"in_dim={in_dim}, out_dim={out_dim}: matrix poses are square and of one size, so both "
+            "must be the same square number, such as 16"
         )
-
-    def __call__(self, capsules: Num[ArrayLike, "batch in in_dim"]) -> Routing:
-        """Routes the votes of the input capsules; poses are `[batch, out, out_dim]`."""
-        return self.route(self.votes(capsules))
-
-    def route(self, votes: Num[ArrayLike, "batch in out out_dim"]) -> Routing:
-        """Routes votes, with the layer's bias."""
-        routing = self.routing
-        if self.bias is not None:
-            routing = functools.partial(routing, bias=self.bias[...])
-        return routing(votes)
+    return side, side

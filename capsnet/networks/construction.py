@@ -1,12 +1,10 @@
 """The layers of a CapsNet as its configuration describes them."""
 
-import functools
 from typing import TYPE_CHECKING
 
 from flax import nnx
 
-from capsnet.layers import ClassCapsules, Initializer, PrimaryCapsules
-from capsnet.routing import dynamic_routing
+from capsnet.layers import DenseCapsules, Initializer, PrimaryCapsules
 from cnn.decoder import Decoder
 
 if TYPE_CHECKING:
@@ -21,7 +19,8 @@ def primary_capsules(
     """The layer after the first convolution."""
     # The released code routes these capsules once, from one input capsule to all types (and the
     # leak): that is a constant share.
-    share = 1.0 / (config.primary_types + config.leaky)
+    leaky = getattr(config.routing, "leaky", False)
+    share = 1.0 / (config.primary_types + leaky)
     return PrimaryCapsules(
         config.convolution_channels,
         config.primary_types,
@@ -42,20 +41,14 @@ def class_capsules(
     in_capsules: int,
     num_classes: int,
     rngs: nnx.Rngs,
-) -> ClassCapsules:
+) -> DenseCapsules:
     """The routed layer, one capsule for each class."""
-    routing = functools.partial(
-        dynamic_routing,
-        iterations=config.iterations,
-        leaky=config.leaky,
-        stop_gradient=config.stop_gradient,
-    )
-    return ClassCapsules(
+    return DenseCapsules(
         in_capsules,
         config.primary_dim,
         num_classes,
         config.class_dim,
-        routing=routing,
+        routing=config.routing,
         kernel_init=init["class"],
         bias_init=init["bias"] if config.class_bias else None,
         dtype=config.dtype,

@@ -15,6 +15,8 @@ from jaxtyping import Array, Float, Int, Num
 
 from capsnet import losses
 from capsnet.networks import construction
+from capsnet.routing import DynamicRouting, Routing
+from capsnet.routing.base import check_routing
 from capsnet.vectors import length
 from capsnet.votes import mean_squashed_votes
 from cnn import Convolution, validation
@@ -42,14 +44,12 @@ class CapsNetConfig:
             number of types, as the released code does.
         class_dim: Components of a class capsule.
         class_bias: Whether class capsules have a bias inside the routing.
-        iterations: Of the routing.
-        leaky: Whether the routing may send a vote nowhere.
-        stop_gradient: Whether couplings are constants in the backward pass.
+        routing: From primary to class capsules.
         margin_weight: Weight of the margin loss.
         margin_reduction: Over classes: "sum" (the paper) or "mean" (the released code).
         reconstruction_weight: Weight of the summed squared pixel error; 0 leaves the decoder out.
         decoder_widths: Of the decoder's hidden layers.
-        initializers: "he" (He's normal, biases zero; see `ClassCapsules` for its matrices) or
+        initializers: "he" (He's normal, biases zero; see `DenseCapsules` for its matrices) or
             "sabour_code" (truncated normals of deviation 0.05 and 0.1, biases 0.1).
         dtype: Compute type of convolutions, votes and decoder, "float32" or "bfloat16"; squash,
             routing and losses stay in float32.
@@ -63,9 +63,7 @@ class CapsNetConfig:
     primary_coupling: bool = False
     class_dim: int = 16
     class_bias: bool = False
-    iterations: int = 3
-    leaky: bool = False
-    stop_gradient: bool = False
+    routing: Routing = dataclasses.field(default_factory=DynamicRouting)
     margin_weight: float = 1.0
     margin_reduction: str = "sum"
     reconstruction_weight: float = 0.0005
@@ -92,9 +90,6 @@ class CapsNetConfig:
             primary_coupling=flag,
             class_dim=size,
             class_bias=flag,
-            iterations=validation.whole(most=validation.MAX_UNROLLED),
-            leaky=flag,
-            stop_gradient=flag,
             margin_weight=weight,
             margin_reduction=validation.one_of("sum", "mean"),
             reconstruction_weight=weight,
@@ -102,6 +97,7 @@ class CapsNetConfig:
             initializers=validation.one_of("he", "sabour_code"),
             dtype=validation.one_of(*validation.DTYPES),
         )
+        check_routing(self.routing)
 
 
 def paper() -> CapsNetConfig:
@@ -188,8 +184,9 @@ class CapsNet(nnx.Module):
         their logarithms, and the features the longest capsule. There is a reconstruction if the
         network was built with a decoder.
         """
-        votes = self._votes(images)
-        poses, couplings = self.class_capsules.route(votes)
+        primary = self._primary(as_images(images, self.image_shape))
+        votes = self.class_capsules.votes(primary)
+        poses, couplings, _ = self.class_capsules.route(votes, primary)
         lengths = length(poses)
         logits = log_probabilities(lengths)
         winners = jnp.argmax(logits, axis=-1)
@@ -203,9 +200,6 @@ class CapsNet(nnx.Module):
             vote_logits=log_probabilities(length(mean_squashed_votes(votes))),
             reconstruction=None if self.decoder is None else self._decode(poses, winners),
         )
-
-    def _votes(self, images):
-        return self.class_capsules.votes(self._primary(as_images(images, self.image_shape)))
 
     def _decode(self, poses, labels):
         if self.decoder is None:
@@ -252,7 +246,7 @@ class CapsNet(nnx.Module):
             paper's units (equation 4), the mean length of the class capsules and the summed
             squared reconstruction error per image.
         """
-        poses, _ = self.class_capsules.route(self._votes(batch.images))
+        poses = self.class_capsules(self._primary(as_images(batch.images, self.image_shape))).poses
         lengths = length(poses)
         labels = as_labels(batch.labels, lengths.shape[0])
         one_hot = jax.nn.one_hot(labels, self.num_classes, dtype=lengths.dtype)

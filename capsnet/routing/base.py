@@ -1,22 +1,100 @@
-"""Result of every routing between capsule layers.
+"""What every routing between capsule layers takes and gives.
 
 Axes, here and in every caller: b batch, i input capsule, j output capsule, d pose. A routing is a
-function of votes `[b, i, j, d]` that returns a `Routing`; a model takes any such function.
+frozen dataclass that derives from `Routing`, so that a configuration holds it and a command line
+chooses it; one without weights is called itself, one with weights builds a module that is.
 """
 
+import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
+from flax import nnx
 from jaxtyping import Array, Float
 
 
-class Routing(NamedTuple):
+class Capsules(NamedTuple):
+    """Capsules of one layer.
+
+    Attributes:
+        poses: Pose vectors; matrices row by row.
+        activations: How far each capsule is active, in [0, 1]; the lengths of its pose where the
+            layer below has no others.
+    """
+
+    poses: Float[Array, "*places capsules dim"]
+    activations: Float[Array, "*places capsules"]
+
+
+class Routed(NamedTuple):
     """Poses and coupling coefficients that a routing decides.
 
     Attributes:
-        poses: Output capsules, squashed.
+        poses: Output capsules.
         couplings: Share of each input capsule that went to each output capsule in the last
-            iteration; they sum to one over `out`, or to less with a leak.
+            iteration.
+        activations: How far each output capsule is active, in [0, 1]; None where that is the
+            length of its pose.
     """
 
     poses: Float[Array, "batch out dim"]
     couplings: Float[Array, "batch in out"]
+    activations: Float[Array, "batch out"] | None = None
+
+
+class Sizes(NamedTuple):
+    """Sizes of the two layers that a routing is between.
+
+    Attributes:
+        in_capsules: Input capsules that vote for an output capsule.
+        in_dim: Components of their poses.
+        out_capsules: Output capsules.
+        out_dim: Components of their poses, and of a vote.
+    """
+
+    in_capsules: int
+    in_dim: int
+    out_capsules: int
+    out_dim: int
+
+
+Route = Callable[..., Routed]
+"""(votes `[b, i, j, d]`, input `Capsules`) to a `Routed`; some take a `bias` `[j, d]` besides."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Routing:
+    """A routing, as a configuration describes it.
+
+    A subclass is a frozen dataclass too, so that networks with equal routings share compiled
+    programs. It is called with votes and input capsules and returns a `Routed`, or it overrides
+    `build` and leaves that to a module with weights of its own.
+    """
+
+    def build(self, sizes: Sizes, rngs: nnx.Rngs) -> Route:
+        """Makes the function that routes; here the dataclass itself, which has no weights.
+
+        Args:
+            sizes: Of the layers that it is between.
+            rngs: Source of the initial values.
+        """
+        del sizes, rngs
+        if not callable(self):
+            raise TypeError(f"{type(self).__name__} has neither __call__ nor build")
+        return self
+
+    def check(self) -> None:
+        """Raises a `ValueError` for a field that no routing can have."""
+
+
+def check_routing(routing: object) -> None:
+    """Checks what a layer or a configuration was given as its routing.
+
+    Raises:
+        ValueError: if it is no routing, or has a field that no routing has.
+    """
+    if not isinstance(routing, Routing):
+        raise ValueError(
+            f"routing={routing!r}: must be of a type that derives from capsnet.routing.Routing"
+        )
+    routing.check()

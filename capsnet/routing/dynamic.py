@@ -3,16 +3,53 @@
 Procedure 1 of Sabour, Frosst and Hinton (2017); axes as in `capsnet.routing.base`.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
-from capsnet.routing.base import Routing
+from capsnet.routing.base import Capsules, Routed, Routing
 from capsnet.vectors import squash
 from cnn import validation
 from cnn.arrays import check_axes, widened
+
+
+@dataclasses.dataclass(frozen=True)
+class DynamicRouting(Routing):
+    """Routing by agreement: procedure 1 of Sabour, Frosst and Hinton (2017).
+
+    Attributes:
+        iterations: Passes, at least 1; with 1 the couplings are uniform.
+        leaky: Whether an input capsule may send a part of its vote nowhere.
+        stop_gradient: Whether couplings are constants in the backward pass.
+    """
+
+    iterations: int = 3
+    leaky: bool = False
+    stop_gradient: bool = False
+
+    def check(self) -> None:
+        """Raises a `ValueError` for a field that no routing can have."""
+        validation.check(
+            self,
+            iterations=validation.whole(most=validation.MAX_UNROLLED),
+            leaky=validation.flag,
+            stop_gradient=validation.flag,
+        )
+
+    def __call__(
+        self,
+        votes: Num[ArrayLike, "batch in out dim"],
+        capsules: Capsules | None = None,
+        *,
+        bias: Num[ArrayLike, "..."] | None = None,
+    ) -> Routed:
+        """Routes votes by `dynamic_routing`; the input capsules do not matter."""
+        del capsules
+        return dynamic_routing(votes, bias=bias, **dataclasses.asdict(self))
 
 
 def dynamic_routing(
@@ -22,7 +59,7 @@ def dynamic_routing(
     bias: Num[ArrayLike, "..."] | None = None,
     leaky: bool = False,
     stop_gradient: bool = False,
-) -> Routing:
+) -> Routed:
     """Routing by agreement: procedure 1 of Sabour, Frosst and Hinton (2017).
 
     Logits start at zero for every image. Each iteration turns them into couplings by a softmax
@@ -61,7 +98,7 @@ def dynamic_routing(
     # neighbours in memory. If the votes are made in this order, the two transposes cancel.
     votes = jnp.transpose(votes, (0, 2, 3, 1))
     poses, couplings = _route(votes, bias.astype(votes.dtype), iterations, leaky, stop_gradient)
-    return Routing(poses, jnp.swapaxes(couplings, 1, 2))
+    return Routed(poses, jnp.swapaxes(couplings, 1, 2))
 
 
 def _poses_and_couplings(votes, bias, iterations, leaky, stop_gradient):

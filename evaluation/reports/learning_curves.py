@@ -31,6 +31,8 @@ SUITE = "few_examples"
 _VARIED = ("seed", "batch_size", "monitors")
 # Fields of datasets that older records do not have, as they then were.
 _ADDED = {"fold": 0}
+# The routing whose fields older records have as those of the network.
+_DYNAMIC = "capsnet.DynamicRouting"
 
 Runs = dict[int, Record]
 """The runs of one network and seed, by the number of images."""
@@ -101,8 +103,17 @@ def identity(experiment: Mapping[str, Any]) -> str:
     """
     kept = {name: value for name, value in experiment.items() if name not in _VARIED}
     dataset = {k: v for k, v in kept["dataset"].items() if k != "train_images"}
-    dataset = _ADDED | dataset
-    return json.dumps(_by_public_names({**kept, "dataset": dataset}), sort_keys=True)
+    parts = {"dataset": _ADDED | dataset, "model": _flat(kept["model"])}
+    return json.dumps(_by_public_names(kept | parts), sort_keys=True)
+
+
+def _flat(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A model with the fields of its dynamic routing among its own, as older records have them."""
+    routing = model.get("routing")
+    if not isinstance(routing, dict) or routing.get("type") != _DYNAMIC:
+        return dict(model)
+    rest = {name: value for name, value in model.items() if name != "routing"}
+    return rest | {name: value for name, value in routing.items() if name != "type"}
 
 
 def _by_public_names(stored: Any) -> Any:

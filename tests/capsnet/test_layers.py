@@ -1,12 +1,11 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
-from capsnet import ClassCapsules, PrimaryCapsules, squash
-from capsnet.routing import dynamic_routing
+from capsnet import DenseCapsules, PrimaryCapsules, squash
+from capsnet.routing import DynamicRouting
 from cnn import convolve
 
 run = nnx.jit(lambda layer, inputs: layer(inputs))
@@ -60,7 +59,7 @@ def test_coupling_scales_before_the_bias():
 
 
 def test_votes_are_matrix_products():
-    layer = ClassCapsules(6, 8, 3, 5, rngs=nnx.Rngs(0))
+    layer = DenseCapsules(6, 8, 3, 5, rngs=nnx.Rngs(0))
     capsules = normal(2, 6, 8)
     votes = np.asarray(layer.votes(capsules))
     kernel = np.asarray(layer.kernel[...])
@@ -69,18 +68,18 @@ def test_votes_are_matrix_products():
 
 
 def test_routing_gets_the_bias():
-    layer = ClassCapsules(2, 3, 2, 4, bias_init=nnx.initializers.constant(0.1), rngs=nnx.Rngs(0))
+    layer = DenseCapsules(2, 3, 2, 4, bias_init=nnx.initializers.constant(0.1), rngs=nnx.Rngs(0))
     poses = run(layer, np.zeros((1, 2, 3), np.float32)).poses
     np.testing.assert_allclose(poses[0, 0], squash(jnp.full(4, 0.1)), rtol=1e-6)
 
 
 def test_capsules_start_as_long_whatever_their_number():
     capsules = jax.jit(squash)(jax.random.normal(jax.random.key(0), (4, 200, 8)))
-    evenly = functools.partial(dynamic_routing, iterations=1)
+    evenly = DynamicRouting(iterations=1)
     means = [
         np.linalg.norm(
             run(
-                ClassCapsules(200, 8, classes, 16, routing=evenly, rngs=nnx.Rngs(1)), capsules
+                DenseCapsules(200, 8, classes, 16, routing=evenly, rngs=nnx.Rngs(1)), capsules
             ).poses,
             axis=-1,
         ).mean()
@@ -88,3 +87,36 @@ def test_capsules_start_as_long_whatever_their_number():
     ]
     assert 0.1 < means[1] < 0.6
     np.testing.assert_allclose(means, means[1], rtol=0.1)
+
+
+def test_shared_matrices_are_those_of_the_types():
+    poses = normal(2, 6, 4)
+    each = DenseCapsules(6, 4, 3, 5, rngs=nnx.Rngs(0))
+    by_type = DenseCapsules(6, 4, 3, 5, transformations=2, rngs=nnx.Rngs(0))
+    each.kernel[...] = jnp.tile(by_type.kernel[...], (3, 1, 1, 1))
+    assert by_type.kernel.shape == (2, 4, 3, 5)
+    np.testing.assert_allclose(by_type.votes(poses), each.votes(poses), atol=1e-6)
+
+
+def test_matrix_poses_are_multiplied_by_matrices():
+    layer = DenseCapsules(6, 9, 2, 9, transformations=3, pose="matrix", rngs=nnx.Rngs(0))
+    assert layer.kernel.shape == (3, 3, 2, 3)
+    poses = normal(2, 6, 9)
+    votes, kernel = np.asarray(layer.votes(poses)), np.asarray(layer.kernel[...])
+    for i, j in [(0, 0), (5, 1), (3, 1)]:
+        expected = poses[1, i].reshape(3, 3) @ kernel[i % 3, :, j]
+        np.testing.assert_allclose(votes[1, i, j].reshape(3, 3), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"transformations": 4}, "transformations=4: must divide in_capsules=6"),
+        ({"pose": "tensor"}, "pose='tensor'"),
+        ({"pose": "matrix"}, "in_dim=4, out_dim=5: matrix poses are square"),
+        ({"routing": DynamicRouting(iterations=0)}, "iterations=0"),
+    ],
+)
+def test_layers_that_cannot_be(fields, message):
+    with pytest.raises(ValueError, match=message):
+        DenseCapsules(6, 4, 3, 5, **fields, rngs=nnx.Rngs(0))

@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 import capsnet
+from capsnet.routing import DynamicRouting
 from cnn.output import log_probabilities
 from data.batches import Batch
 
@@ -184,7 +185,7 @@ def test_plateaus_are_named(margin_loss, class_length, word):
     [
         ({"margin_reduction": "max"}, "margin_reduction='max'"),
         ({"initializers": "xavier"}, "initializers='xavier'"),
-        ({"iterations": 0}, "iterations=0"),
+        ({"routing": DynamicRouting(iterations=0)}, "iterations=0"),
         ({"dtype": "float31"}, "dtype='float31'"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from jax.test_util import check_grads
 
 from capsnet import length, squash
-from capsnet.routing import Routing, dynamic_routing
+from capsnet.routing import Routed, dynamic_routing
 from tests.capsnet import reference
 
 # Compiled once for all tests with votes of a shape and the same options.
@@ -229,7 +229,7 @@ def plain_routing(votes, iterations, bias, leaky, stop_gradient):
         poses = squash(jnp.einsum("bij,bijd->bjd", couplings, votes) + bias)
         if iteration < iterations - 1:
             logits = logits + jnp.einsum("bijd,bjd->bij", votes, poses)
-    return Routing(poses, couplings)
+    return Routed(poses, couplings)
 
 
 # The number of iterations is that of a loop's turns: its other values go with half of the choices
@@ -254,7 +254,7 @@ def test_gradients_are_those_of_the_plain_procedure(iterations, leaky, stop_grad
 
     def gradients(routing, votes, bias):
         def weighted(votes, bias):
-            poses, couplings = routing(votes, bias=bias, **options)
+            poses, couplings, _ = routing(votes, bias=bias, **options)
             return jnp.sum(pose_weights * poses) + jnp.sum(coupling_weights * couplings)
 
         return jax.grad(weighted, (0, 1))(votes, bias)

@@ -8,6 +8,7 @@ import pytest
 from absl import flags
 
 import configs
+from capsnet.routing import DynamicRouting, UniformRouting
 from common.errors import UserError
 from configs import _overrides
 
@@ -58,11 +59,11 @@ def test_values_as_people_write_them(argument, path, value):
 
 def test_truths():
     def leaky(argument):
-        return parsed("--config=capsnet_mnist", argument)[1].model.leaky
+        return parsed("--config=capsnet_mnist", argument)[1].model.routing.leaky
 
     for argument in ("", "=true", "=True", "=1", "=t"):
-        assert leaky(f"--config.model.leaky{argument}") is True
-    for argument in ("--noconfig.model.leaky", "--config.model.leaky=false"):
+        assert leaky(f"--config.model.routing.leaky{argument}") is True
+    for argument in ("--noconfig.model.routing.leaky", "--config.model.routing.leaky=false"):
         assert leaky(argument) is False
 
 
@@ -105,7 +106,7 @@ def test_of_two_configurations_the_last_counts():
         ("cnn_mnist --weight_deca=1", "did you mean --config.optimizer.weight_decay?"),
         ("cnn_mnist --optimizer.beta1=1", "did you mean --config.optimizer.beta1?"),
         ("cnn_mnist --decay=1", "did you mean --config.ema_decay?"),
-        ("capsnet_mnist --model.iteration=1", "did you mean --config.model.iterations or"),
+        ("capsnet_mnist --model.iteration=1", "did you mean --config.model.routing.iterations or"),
         ("cnn_mnist --zzzz=1", "flag 'zzzz'; see --help"),
         ("cnn_mnist --config.lr=1", "did you mean --config.optimizer.learning_rate?"),
         ("cnn_mnist --config.model.steps=1", "did you mean --config.steps?"),
@@ -123,10 +124,13 @@ def test_of_two_configurations_the_last_counts():
         ("cnn_mnist --config.model.channels=(4.5,5)", "every item must be of type int"),
         ("cnn_mnist --config.model.channels=(True,5)", "every item must be of type int"),
         ("cnn_mnist --config.milestones=(a,.5)", "every item must be of type float"),
-        ("capsnet_mnist --config.model.leaky=", "must be true or false"),
-        ("capsnet_mnist --config.model.leaky false", "unexpected argument 'false'"),
+        ("capsnet_mnist --config.model.routing.leaky=", "must be true or false"),
+        ("capsnet_mnist --config.model.routing.leaky false", "unexpected argument 'false'"),
         ("capsnet_mnist --noconfig.steps", "--noconfig.steps: only a field that is true or"),
-        ("capsnet_mnist --noconfig.model.leaky=1", "--noconfig.model.leaky=1: only a field"),
+        (
+            "capsnet_mnist --noconfig.model.routing.leaky=1",
+            "--noconfig.model.routing.leaky=1: only a field",
+        ),
         ("capsnet_mnist --config.dataset.distortion=3", "written in a configuration, a file in"),
         (
             "capsnet_mnist --config.dataset.distortion.shear=3",
@@ -240,3 +244,14 @@ def test_slips_in_fields_of_ones_own(path, text, message):
     experiment = dataclasses.replace(configs.load("cnn_mnist"), model=Own())
     with pytest.raises(UserError, match=f"^--config.{path}={text}: .*{message}"):
         _overrides.parse(path, text, _overrides.field_type(experiment, path))
+
+
+def test_a_part_is_chosen_by_name_and_then_its_fields():
+    def routing(*arguments):
+        return parsed("--config=capsnet_mnist", *arguments)[1].model.routing
+
+    assert routing("--config.model.routing=uniform_routing") == UniformRouting()
+    assert routing("--config.model.routing", "uniform_routing") == UniformRouting()
+    fields = ["--config.model.routing.iterations=2", "--config.model.routing.leaky"]
+    chosen = "--config.model.routing=dynamic_routing"
+    assert routing(*fields, chosen) == routing(chosen, *fields) == DynamicRouting(2, leaky=True)

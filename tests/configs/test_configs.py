@@ -160,7 +160,7 @@ def test_overrides_reach_every_level():
             "--config.seed=7",
             "--config.optimizer.schedule.warmup_steps=5",
             "--config.model.decoder_widths=(5,6)",
-            "--config.model.leaky",
+            "--config.model.routing.leaky",
             "--config.model.margin_reduction=mean",
             "--config.optimizer.learning_rate=1",
         ]
@@ -169,7 +169,7 @@ def test_overrides_reach_every_level():
     assert experiment.seed == 7
     assert experiment.optimizer.schedule.warmup_steps == 5
     assert experiment.model.decoder_widths == (5, 6)
-    assert experiment.model.leaky is True
+    assert experiment.model.routing.leaky is True
     assert experiment.model.margin_reduction == "mean"
     assert experiment.optimizer.learning_rate == 1.0
 
@@ -198,7 +198,10 @@ def test_one_run_does_not_change_the_next():
         (["--config=cnn_mnist", "--config.seed.x=1"], "unknown field 'x'; it has no fields"),
         (["--config=cnn_mnist", "--config.steps=many"], "--config.steps=many"),
         (["--config=cnn_mnist", "--config.steps=1.5"], "--config.steps=1.5"),
-        (["--config=capsnet_mnist", "--config.model.leaky=maybe"], "--config.model.leaky=maybe"),
+        (
+            ["--config=capsnet_mnist", "--config.model.routing.leaky=maybe"],
+            "--config.model.routing.leaky=maybe",
+        ),
         (["--config=cnn_mnist", "--config.model.channels=(a,b)"], "of type int"),
         (["--config=cnn_mnist", "--config.model=3"], "name one of its fields: channels"),
         (["--config=cnn_mnist", "--config.steps"], "Missing value for flag --config.steps"),

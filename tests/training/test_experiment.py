@@ -4,6 +4,7 @@ import json
 import pytest
 
 import capsnet
+from capsnet.routing import DynamicRouting
 from common.errors import UserError
 from training.experiment import Experiment, differences, from_json, to_json
 
@@ -15,8 +16,9 @@ def test_a_stored_experiment_comes_back_equal():
 
 def test_differences_name_fields_by_their_path():
     one = to_json(Experiment(model=capsnet.paper(), steps=7))
-    other = to_json(Experiment(model=capsnet.CapsNetConfig(iterations=1), steps=8))
-    assert differences(one, other) == ["model.iterations: 3 -> 1", "steps: 7 -> 8"]
+    once = capsnet.CapsNetConfig(routing=DynamicRouting(iterations=1))
+    other = to_json(Experiment(model=once, steps=8))
+    assert differences(one, other) == ["model.routing.iterations: 3 -> 1", "steps: 7 -> 8"]
     assert differences(one, one) == []
 
 
@@ -55,3 +57,13 @@ def test_values_that_no_run_can_have(field, value):
     experiment = dataclasses.replace(Experiment(model=capsnet.paper(), steps=5), **{field: value})
     with pytest.raises(UserError, match=f"{field}={value}"):
         experiment.check()
+
+
+def test_fields_of_older_versions_are_those_of_their_parts():
+    stored = to_json(Experiment(model=capsnet.paper(), steps=7))
+    del stored["model"]["routing"]
+    stored["model"] |= {"iterations": 2, "leaky": True, "stop_gradient": False}
+    assert from_json(stored).model.routing == DynamicRouting(iterations=2, leaky=True)
+    stored["model"]["iterations"] = "many"
+    with pytest.raises(UserError, match=r"model.routing.iterations='many': must be of type int"):
+        from_json(stored)

@@ -52,7 +52,7 @@ def test_old_runs_are_what_their_configurations_still_are():
 
 
 def test_the_tables_name_every_type_that_configurations_have():
-    assert set(config_types._OLD_NAMES.values()) == set(config_types._MODULES)
+    assert set(config_types._OLD_NAMES.values()) <= set(config_types._MODULES)
     assert {t for s in OLD for t in tags(s["experiment"])} == set(config_types._OLD_NAMES)
     for name in config_types._MODULES:
         kind = config_types._find(name, dict, "")
@@ -132,7 +132,10 @@ ATTACKS = {
     "a text in a number": (changed("steps", "5"), "steps='5': must be of type int"),
     "a truth in a number": (changed("steps", True), "steps=True: must be of type int"),
     "a fraction in a whole number": (changed("steps", 5.5), "steps=5.5: must be of type int"),
-    "a number in a truth": (changed("model.leaky", 1), "model.leaky=1: must be of type bool"),
+    "a number in a truth": (
+        changed("model.leaky", 1),
+        "model.routing.leaky=1: must be of type bool",
+    ),
     "a number in a text": (changed("dataset.name", 3), "dataset.name=3: must be of type str"),
     "a text in a tuple's place": (
         changed("model.decoder_widths", "12"),

@@ -1,0 +1,137 @@
+"""What every routing that a command line can choose keeps to, whichever it is."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from capsnet.layers import DenseCapsules
+from capsnet.routing import Capsules, DynamicRouting, Routing, Sizes, UniformRouting
+from capsnet.routing.base import check_routing
+from training.config_types import choices
+
+BATCH, SIZES = 4, Sizes(6, 4, 5, 4)
+# Couplings of an input capsule to all output capsules, or of an output capsule to all input
+# capsules, add up to one.
+SUMS_OVER_OUT = {DynamicRouting: True, UniformRouting: False}
+
+
+@functools.cache
+def built(name):
+    return choices(Routing)[name]().build(SIZES, nnx.Rngs(0))
+
+
+@functools.cache
+def compiled(name):
+    """The routing, and the gradient of something that all its results have a part in."""
+    graph, state = nnx.split(built(name)) if isinstance(built(name), nnx.Module) else (None, None)
+
+    def route(votes, poses, activations):
+        routing = built(name) if graph is None else nnx.merge(graph, state)
+        return routing(votes, Capsules(poses, activations))
+
+    def total(*inputs):
+        routed = route(*inputs)
+        return sum(jnp.sum(jnp.sin(part)) for part in routed if part is not None)
+
+    return jax.jit(route), jax.jit(jax.grad(total, (0, 1, 2)))
+
+
+def inputs():
+    random = np.random.default_rng(0)
+    votes = random.normal(size=(BATCH, SIZES.in_capsules, SIZES.out_capsules, SIZES.out_dim))
+    poses = random.normal(size=(BATCH, SIZES.in_capsules, SIZES.in_dim))
+    activations = random.uniform(0.1, 0.9, size=(BATCH, SIZES.in_capsules))
+    return [np.float32(part) for part in (votes, poses, activations)]
+
+
+every = pytest.mark.parametrize("name", choices(Routing))
+
+
+@every
+def test_couplings_are_shares(name):
+    couplings = compiled(name)[0](*inputs()).couplings
+    assert couplings.shape == (BATCH, SIZES.in_capsules, SIZES.out_capsules)
+    assert np.all(np.asarray(couplings) >= 0)
+    sums = np.sum(couplings, axis=2 if SUMS_OVER_OUT[choices(Routing)[name]] else 1)
+    np.testing.assert_allclose(sums, np.ones_like(sums), rtol=1e-5)
+
+
+@every
+def test_the_order_of_input_capsules_does_not_matter(name):
+    order = [3, 1, 5, 0, 2, 4]
+    plain = compiled(name)[0](*inputs())
+    permuted = compiled(name)[0](*(part[:, order] for part in inputs()))
+    np.testing.assert_allclose(permuted.poses, plain.poses, atol=1e-5)
+    np.testing.assert_allclose(permuted.couplings, plain.couplings[:, order], atol=1e-5)
+    if plain.activations is not None:
+        np.testing.assert_allclose(permuted.activations, plain.activations, atol=1e-5)
+
+
+@every
+def test_images_of_a_batch_do_not_see_each_other(name):
+    plain = compiled(name)[0](*inputs())
+    others = inputs()
+    for part in others:
+        part[1:] *= 0.5
+    other = compiled(name)[0](*others)
+    for part, expected in zip(other, plain, strict=True):
+        if part is not None:
+            np.testing.assert_allclose(part[0], expected[0], atol=1e-6)
+
+
+@every
+def test_a_vote_that_is_no_number_is_not_hidden(name):
+    votes, *rest = inputs()
+    votes[2, 4, 3, 1] = np.nan
+    poses = np.asarray(compiled(name)[0](votes, *rest).poses)
+    assert np.isnan(poses[2]).any()
+    assert np.all(np.isfinite(poses[[0, 1, 3]]))
+
+
+@every
+def test_gradients_are_finite_for_capsules_of_zero(name):
+    gradients = compiled(name)[1](*(np.zeros_like(part) for part in inputs()))
+    for part in gradients:
+        assert np.all(np.isfinite(part))
+
+
+@every
+def test_routing_is_float32_inside_bfloat16(name):
+    exact = compiled(name)[0](*inputs())
+    rounded = [jnp.asarray(part, jnp.bfloat16) for part in inputs()]
+    routed = compiled(name)[0](*rounded)
+    assert {part.dtype for part in routed if part is not None} == {np.dtype("float32")}
+    np.testing.assert_allclose(routed.poses, exact.poses, atol=0.1)
+
+
+@every
+def test_a_layer_gives_activations_whatever_the_routing(name):
+    layer = DenseCapsules(*SIZES, routing=choices(Routing)[name](), rngs=nnx.Rngs(0))
+    _, poses, activations = inputs()
+    shape = nnx.eval_shape(lambda: layer(poses, activations)).activations.shape
+    assert shape == (BATCH, SIZES.out_capsules)
+
+
+def test_every_routing_is_told_what_its_couplings_add_up_to():
+    assert set(choices(Routing).values()) == set(SUMS_OVER_OUT)
+
+
+@dataclasses.dataclass(frozen=True)
+class Melting(Routing):
+    share: float = 1.0
+
+
+def test_what_is_no_routing_is_said_in_one_line():
+    for routing, message in [
+        ("dynamic", "routing='dynamic': must be of a type that derives from"),
+        (DynamicRouting(iterations=0), "iterations=0: must be at least 1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            check_routing(routing)
+    with pytest.raises(TypeError, match="Melting has neither __call__ nor build"):
+        Melting().build(SIZES, nnx.Rngs(0))
