@@ -1,7 +1,8 @@
 """Capsule layers: from feature maps to primary capsules, and from capsules to capsules."""
 
+from capsnet.layers.convolutional import ConvolutionalCapsules, RoutedMap
 from capsnet.layers.dense import DenseCapsules
 from capsnet.layers.initializers import Initializer
 from capsnet.layers.primary import PrimaryCapsules
 
-__all__ = ["DenseCapsules", "Initializer", "PrimaryCapsules"]
+__all__ = ["ConvolutionalCapsules", "DenseCapsules", "Initializer", "PrimaryCapsules", "RoutedMap"]

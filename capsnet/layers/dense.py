@@ -1,6 +1,8 @@
 """Fully connected capsules, routed: from all capsules of a layer to all those of the next."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -15,6 +17,7 @@ from capsnet.votes import make_matrix_votes, make_votes
 from cnn import validation
 from cnn.arrays import as_float
 
+Softmax = Callable[[Float[Array, "batch in out"]], Float[Array, "batch in out"]]
 POSES = ("vector", "matrix")
 
 
@@ -89,6 +92,7 @@ class DenseCapsules(nnx.Module):
             if bias_init
             else None
         )
+        self.over_places = routing.over_places
         self.routing = routing.build(Sizes(in_capsules, in_dim, out_capsules, out_dim), rngs)
         self.pose = pose
         self.dtype = dtype
@@ -104,29 +108,37 @@ class DenseCapsules(nnx.Module):
         self,
         poses: Num[ArrayLike, "batch in in_dim"],
         activations: Num[ArrayLike, "batch in"] | None = None,
+        *,
+        softmax: Softmax | None = None,
     ) -> Routed:
         """Routes the votes of the input capsules.
 
         Args:
             poses: Of the input capsules.
             activations: Of the input capsules, in [0, 1]; None takes the lengths of their poses.
+            softmax: Over all output capsules that compete for an input capsule, for a routing in
+                which more than those of one place do; None is that over `out`.
 
         Returns:
             Poses `[batch, out, out_dim]`, couplings and activations of the output capsules.
         """
-        return self.route(self.votes(poses), poses, activations)
+        return self.route(self.votes(poses), poses, activations, softmax=softmax)
 
     def route(
         self,
         votes: Num[ArrayLike, "batch in out out_dim"],
         poses: Num[ArrayLike, "batch in in_dim"],
         activations: Num[ArrayLike, "batch in"] | None = None,
+        *,
+        softmax: Softmax | None = None,
     ) -> Routed:
         """Routes votes that are there already; otherwise as a call."""
         poses = as_float(poses)
         activations = length(poses) if activations is None else as_float(activations)
-        bias = {} if self.bias is None else {"bias": self.bias[...]}
-        routed = self.routing(votes, Capsules(poses, activations), **bias)
+        options: dict[str, Any] = {} if self.bias is None else {"bias": self.bias[...]}
+        if self.over_places:
+            options["softmax"] = softmax
+        routed = self.routing(votes, Capsules(poses, activations), **options)
         if routed.activations is None:
             return routed._replace(activations=length(routed.poses))
         return routed

@@ -7,7 +7,7 @@ chooses it; one without weights is called itself, one with weights builds a modu
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from flax import nnx
 from jaxtyping import Array, Float
@@ -59,7 +59,10 @@ class Sizes(NamedTuple):
 
 
 Route = Callable[..., Routed]
-"""(votes `[b, i, j, d]`, input `Capsules`) to a `Routed`; some take a `bias` `[j, d]` besides."""
+"""(votes `[b, i, j, d]`, input `Capsules`) to a `Routed`.
+
+Some take a `bias` `[j, d]`, or a `softmax` of logits `[b, i, j]`, besides.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +72,14 @@ class Routing:
     A subclass is a frozen dataclass too, so that networks with equal routings share compiled
     programs. It is called with votes and input capsules and returns a `Routed`, or it overrides
     `build` and leaves that to a module with weights of its own.
+
+    Attributes:
+        over_places: Whether output capsules of all places of a map compete for an input capsule.
+            Such a routing takes an argument `softmax`, which goes over all of them; None is that
+            over `out`.
     """
+
+    over_places: ClassVar[bool] = False
 
     def build(self, sizes: Sizes, rngs: nnx.Rngs) -> Route:
         """Makes the function that routes; here the dataclass itself, which has no weights.

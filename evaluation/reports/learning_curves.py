@@ -91,7 +91,8 @@ def summary(curves: Sequence[Record]) -> str:
 
 def _is_described(experiment: Any) -> TypeGuard[Mapping[str, Any]]:
     """True if a record has its model's configuration, which one of a custom model has not."""
-    return isinstance(experiment, dict) and isinstance(experiment.get("dataset"), dict)
+    parts = ("dataset", "model")
+    return isinstance(experiment, dict) and all(isinstance(experiment.get(p), dict) for p in parts)
 
 
 def identity(experiment: Mapping[str, Any]) -> str:
