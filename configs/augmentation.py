@@ -11,8 +11,7 @@ within those that the suites of these names test, so that each curve shows stren
 trained on and others. In the report's table a row is what was tested, a column what was trained
 with.
 
-Expected: open, but for strengths that were trained on: a network should be better at them than one
-that was trained without.
+Expected: open.
 Cost: 165,000 images; on two CPU cores ten minutes for the three large networks, two for the others.
 """
 

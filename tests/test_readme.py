@@ -52,6 +52,30 @@ def test_lines_are_short(path):
         assert len(line) <= MAX_WIDTH or line.startswith(("|", "![")), line
 
 
+# Words of a sentence that says how models compare; such a sentence is a study's to generate.
+COMPARING = re.compile(
+    r"\b(better|best|worse|worst|beats?|outperforms?|surpass\w*|superior|inferior|wins?|ahead|"
+    r"(more|less) (robust|accurate|stable|sensitive)|as (robust|accurate|stable) as)\b",
+    re.IGNORECASE,
+)
+# What else is said with these words, of pages with results.
+SAID_OTHERWISE = {
+    "docs/results/pooling.md": ["makes predictions more stable"],  # the question of a study
+    "docs/results/robustness.md": ["matched no better than to"],
+}
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in pages.PAGES if p.name == "README.md" or "results" in p.parts], ids=of_root
+)
+def test_no_sentence_by_hand_compares_models(path):
+    text = pages.by_hand(path)
+    for sentence in SAID_OTHERWISE.get(of_root(path), []):
+        assert sentence in text
+        text = text.replace(sentence, "")
+    assert not COMPARING.search(text), COMPARING.search(text)
+
+
 def test_ci_runs_the_test_command_of_the_readme():
     (command,) = re.findall(r"Run the tests:\n\n    (.+)\n", README)
     assert command == "pip install -e '.[test]' && pytest -n 2"
