@@ -5,7 +5,7 @@ that of its model's best training, if that one learnt anything. Where all traini
 alike, none has failed, however low they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from evaluation.results.result import Record
@@ -46,13 +46,21 @@ def find_failures(records: Sequence[Record]) -> list[Failure]:
             chances[of.model] = result.chance or 0.0
     failures = []
     for model, accuracies in by_model.items():
-        chance, best = chances[model], max(accuracies.values())
-        if best < chance + _LEARNT:
-            continue
-        threshold = (chance + best) / 2.0
+        threshold = least_accuracy(accuracies.values(), chances[model])
         failures += [
             Failure(model, seed, accuracy, threshold)
             for seed, accuracy in accuracies.items()
             if accuracy < threshold
         ]
     return failures
+
+
+def least_accuracy(accuracies: Iterable[float], chance: float) -> float:
+    """The clean accuracy below which a training of a model has failed; 0 where none has learnt.
+
+    Args:
+        accuracies: Of the model's trainings, in [0, 1].
+        chance: That of guessing.
+    """
+    best = max(accuracies)
+    return (chance + best) / 2.0 if best >= chance + _LEARNT else 0.0

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from evaluation.statistics.simulation import LEADS, NULLS, World, draw, simulate, table
+from evaluation.comparison.simulation import LEADS, NULLS, World, draw, simulate, table
 
 # Of 1,000 rows, a rate of 5 % is found as 3.6 to 6.4 % with 95 % probability; over 4,000 rows of
 # each world the rates are 3.5 to 5.9 %.

@@ -1,6 +1,6 @@
 """Simulated rows of trainings whose truth is known: errors, coverage and power of a contrast.
 
-    python -m evaluation.statistics.simulation
+    python -m evaluation.comparison.simulation
 
 The logit of a hit is that of the arm, plus the image's difficulty, plus the training's luck, plus
 what the image is to the arm alone (a mixed logit model). Differences are judged by
@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from common import commands
 from common.tables import markdown_table
+from evaluation.comparison.failures import least_accuracy
 from evaluation.statistics.contrasts import Arm, Estimate, estimate
 from evaluation.statistics.intervals import holm
 from evaluation.statistics.scales import LOG_ODDS
@@ -24,6 +25,7 @@ _DIFFICULTY = 2.0
 # Of the integral over images of any difficulty.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
 _LEVEL = 0.05
+_CHANCE = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +99,7 @@ def draw(world: World, random: np.random.Generator) -> list[np.ndarray]:
         logits = level + difficulty + random.normal(0.0, world.interaction, world.images)
         chances = _sigmoid(logits + luck[:, None])
         if number == 1:
-            chances[: world.dead] = 0.1
+            chances[: world.dead] = _CHANCE
         arms.append(random.random(chances.shape) < chances)
     return arms
 
@@ -110,14 +112,11 @@ def _luck(world: World, random: np.random.Generator) -> np.ndarray:
 
 
 def _judge(world: World, arms: Sequence[np.ndarray]) -> list[Estimate]:
-    """The first arm against the second, then each other arm against it.
-
-    Dead trainings are left out, as `evaluation.comparison.failures` does.
-    """
+    """The first arm against the second, then each other arm against it; dead trainings left out."""
     named = {}
     for number, outcomes in enumerate(arms):
         values = outcomes.mean(axis=1)
-        learnt = values >= (0.1 + values.max()) / 2.0
+        learnt = values >= least_accuracy(values, _CHANCE)
         named[str(number)] = Arm(values[learnt], world.images, outcomes[learnt])
     others = [name for name in named if name != "1"]
     return [estimate(named, name, "1", LOG_ODDS, None) for name in others]
