@@ -92,6 +92,25 @@ def as_labels(labels: Any, batch: Any) -> jax.Array:
     return array.astype(int)
 
 
+def as_label_sets(labels: Any, batch: Any) -> jax.Array:
+    """Labels as `as_labels` has them, in rows: one each, or several of different classes.
+
+    Args:
+        labels: `[batch]` or `[batch, objects]`.
+        batch: Number of images.
+
+    Raises:
+        TypeError: if they are not of an integer type.
+        ValueError: if there is not one for each image, or not a row with one or more.
+    """
+    array = jnp.asarray(labels)
+    if array.ndim != 2:
+        return as_labels(array, batch)[:, None]
+    if not array.shape[1]:
+        raise ValueError(f"labels of shape {array.shape}: an image must have at least one")
+    return jnp.stack([as_labels(each, batch) for each in array.T], axis=1)
+
+
 def as_images(images: Any, shape: Sequence[int] | None = None) -> jax.Array:
     """Images (or volumes) as a network takes them, in a floating-point type.
 

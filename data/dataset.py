@@ -18,17 +18,31 @@ class Split:
 
     Attributes:
         images: `[count, height, width, channels]` or, volumes, with a depth before; uint8.
-        labels: `[count]`, int32.
+        labels: `[count]`, int32; or `[count, objects]` where every image shows that many objects,
+            no two of one class.
         poses: `[count, objects, parameters]` of the transforms that rendered the images, or None.
+        objects: `[count, objects, height, width, channels]`, uint8: each object of an image by
+            itself, where the image is made of them, or None.
     """
 
     images: np.ndarray
     labels: np.ndarray
     poses: np.ndarray | None = None
+    objects: np.ndarray | None = None
 
     def __len__(self) -> int:
         """The number of images."""
         return len(self.labels)
+
+    @property
+    def labels_per_image(self) -> int:
+        """One, or the number of objects where each has a label of its own."""
+        return 1 if self.labels.ndim == 1 else self.labels.shape[1]
+
+    def take(self, chosen: np.ndarray | slice) -> "Split":
+        """Some of the images, by their numbers, with all that is known of them."""
+        fields = (getattr(self, field.name) for field in dataclasses.fields(self))
+        return Split(*(None if each is None else each[chosen] for each in fields))
 
     def sample(self, count: int) -> "Split":
         """Draws so many of the images at random, the same ones every time, and keeps their order.
@@ -44,9 +58,7 @@ class Split:
         if count >= len(self):
             return self
         order = np.random.default_rng(0).permutation(len(self))
-        chosen = np.sort(order[:count])
-        poses = None if self.poses is None else self.poses[chosen]
-        return Split(self.images[chosen], self.labels[chosen], poses)
+        return self.take(np.sort(order[:count]))
 
     @property
     def checksum(self) -> str:
@@ -86,6 +98,11 @@ class Dataset:
         """Raises a `UserError` if a label is none of the classes."""
         for role in ROLES:
             check_range(getattr(self, role).labels, self.num_classes, self.name, role)
+
+    @property
+    def labels_per_image(self) -> int:
+        """Labels of each image that a model receives; the images it is made of may have fewer."""
+        return self.test.labels_per_image
 
     @property
     def image_shape(self) -> tuple[int, ...]:

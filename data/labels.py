@@ -51,11 +51,11 @@ def count_classes(labels: Int[np.ndarray, "count"], name: str) -> int:
     return last + 1
 
 
-def check_range(labels: Int[np.ndarray, "count"], num_classes: int, name: str, role: str) -> None:
+def check_range(labels: Int[np.ndarray, "..."], num_classes: int, name: str, role: str) -> None:
     """Raises a `UserError` if a label of a split is none of the classes.
 
     Args:
-        labels: Of the split.
+        labels: Of the split, one or several an image.
         num_classes: Labels are in [0, num_classes).
         name: The dataset's.
         role: "train", "validation" or "test".
@@ -63,7 +63,7 @@ def check_range(labels: Int[np.ndarray, "count"], num_classes: int, name: str, r
     outside = labels[(labels < 0) | (labels >= num_classes)]
     if not outside.size:
         return
-    number = f"{outside.size} of {len(labels)}" if outside.size < len(labels) else "all"
+    number = f"{outside.size} of {labels.size}" if outside.size < labels.size else "all"
     unlabelled = ", which stands for unlabelled images" if outside[0] == -1 else ""
     raise UserError(
         f"{name}: {number} labels of the {role} split are outside of its {num_classes} classes, 0 "

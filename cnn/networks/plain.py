@@ -28,7 +28,7 @@ class ConvolutionalNetworkConfig:
 
     Attributes:
         channels: Output channels of each convolution.
-        kernel_size: Height and width of every kernel, in pixels.
+        kernel_size: Height and width of every kernel, in pixels, or one number per convolution.
         padding: "SAME" or "VALID".
         pooling: Pooling after each convolution (see `cnn.pool`), one name per convolution.
         dense: Widths of the hidden dense layers.
@@ -37,7 +37,7 @@ class ConvolutionalNetworkConfig:
     """
 
     channels: tuple[int, ...] = (256, 256, 128)
-    kernel_size: int = 5
+    kernel_size: int | tuple[int, ...] = 5
     padding: str = "SAME"
     pooling: tuple[str, ...] = ("none", "none", "none")
     dense: tuple[int, ...] = (328, 192)
@@ -52,25 +52,39 @@ class ConvolutionalNetworkConfig:
 
     def check(self) -> None:
         """Raises a `ValueError` for a value that no network can have."""
+        size = validation.whole()
+        each_its_own = isinstance(self.kernel_size, tuple | list)
         validation.check(
             self,
-            channels=validation.each(validation.whole(), least=1),
-            kernel_size=validation.whole(),
+            channels=validation.each(size, least=1),
+            kernel_size=validation.each(size) if each_its_own else size,
             padding=validation.one_of("SAME", "VALID"),
             pooling=validation.each(validation.one_of(*POOLINGS)),
-            dense=validation.each(validation.whole()),
+            dense=validation.each(size),
             dropout=validation.share,
             dtype=validation.one_of(*validation.DTYPES),
         )
         check_one_for_each(self.pooling, self.channels)
+        if len(self.kernel_sizes) != len(self.channels):
+            raise ValueError(
+                f"kernel_size={self.kernel_size!r} must be one number, or one for each of the "
+                f"{len(self.channels)} convolutions"
+            )
+
+    @property
+    def kernel_sizes(self) -> tuple[int, ...]:
+        """Height and width of each convolution's kernel."""
+        if isinstance(self.kernel_size, int):
+            return (self.kernel_size,) * len(self.channels)
+        return tuple(self.kernel_size)
 
     @property
     def smallest_side(self) -> int:
         """Height and width of the smallest images of which the layers leave anything."""
         side = 1
-        for kind in reversed(self.pooling):
+        for kind, kernel_size in zip(self.pooling[::-1], self.kernel_sizes[::-1], strict=True):
             side *= 1 if kind == "none" else 2
-            side += self.kernel_size - 1 if self.padding == "VALID" else 0
+            side += kernel_size - 1 if self.padding == "VALID" else 0
         return side
 
 
@@ -140,7 +154,7 @@ class ConvolutionalNetwork(nnx.Module):
             Convolution(
                 in_channels[layer],
                 in_channels[layer + 1],
-                config.kernel_size,
+                config.kernel_sizes[layer],
                 padding=config.padding,
                 dtype=config.dtype,
                 rngs=rngs,

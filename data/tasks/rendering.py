@@ -14,10 +14,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 from common.errors import UserError
-from data.batches import Batch, DeviceSplit
+from data.batches import AnyBatch, Batch, DeviceSplit
 from data.dataset import Dataset, Split
 from data.memory import check_fits
 from data.sources.load import DatasetConfig
@@ -134,19 +134,43 @@ def render_split(
     generate: Callable[..., Batch], split: Split, key: Key[Array, ""], *, chunk: int = _CHUNK
 ) -> Split:
     """Every image of a split, rendered once in order; the arguments are those of `fixed_splits`."""
-    stored = DeviceSplit(jnp.asarray(split.images), jnp.asarray(split.labels))
 
-    @jax.jit
-    def render(number, chosen):
-        images, labels, poses = generate(jax.random.fold_in(key, number), stored, chosen)
-        return jnp.round(images * 255.0).astype(jnp.uint8), labels, poses
+    def render(*given):
+        images, labels, poses = generate(*given)
+        return to_bytes(images), labels, poses
 
-    numbers = np.arange(-(-len(split) // chunk) * chunk) % len(split)
-    chunks = [
-        jax.device_get(render(number, chosen))
-        for number, chosen in enumerate(np.split(numbers, len(numbers) // chunk))
-    ]
-    images, labels, poses = (
-        np.concatenate(parts)[: len(split)] for parts in zip(*chunks, strict=True)
-    )
+    images, labels, poses = render_chosen(render, split, key, np.arange(len(split)), chunk=chunk)
     return Split(images, labels.astype(np.int32), poses)
+
+
+def render_chosen(
+    render: Callable[..., AnyBatch],
+    split: Split,
+    key: Key[Array, ""],
+    chosen: Int[np.ndarray, "count"],
+    *,
+    chunk: int = _CHUNK,
+) -> AnyBatch:
+    """Renders images of a split in an order, of which each may be chosen several times.
+
+    Args:
+        render: From (key, split, chosen) to a tuple of arrays, each with an entry for each image.
+        split: The images.
+        key: Decides every rendering.
+        chosen: Numbers of images.
+        chunk: See `fixed_splits`.
+    """
+    stored = DeviceSplit(jnp.asarray(split.images), jnp.asarray(split.labels))
+    compiled = jax.jit(render)
+    count = len(chosen)
+    filled = np.resize(chosen, -(-count // chunk) * chunk)
+    chunks = [
+        jax.device_get(compiled(jax.random.fold_in(key, number), stored, few))
+        for number, few in enumerate(np.split(filled, len(filled) // chunk))
+    ]
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *chunks)
+
+
+def to_bytes(images: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
+    """Grey levels in [0, 1] as the nearest bytes."""
+    return jnp.round(images * 255.0).astype(jnp.uint8)
