@@ -43,6 +43,7 @@ class Output(NamedTuple):
             votes, without routing; attacks follow their gradient in place of the routing's.
         warp: Of the spatial transformers at the input.
         reconstruction: Of the predicted class; pixels are in (0, 1).
+        class_reconstructions: Of each class by itself, whether it is predicted or not.
     """
 
     logits: Float[Array, "batch *heads classes"]
@@ -54,6 +55,7 @@ class Output(NamedTuple):
     vote_logits: Float[Array, "batch classes"] | None = None
     warp: Warp | None = None
     reconstruction: Float[Array, "batch height width channels"] | None = None
+    class_reconstructions: Float[Array, "batch classes height width channels"] | None = None
 
 
 def log_probabilities(probabilities: Float[Array, "..."]) -> Float[Array, "..."]:

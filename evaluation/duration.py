@@ -53,7 +53,7 @@ def describe_seconds(seconds: float) -> str:
 
 def _applies(module: Any, model: Predictor, dataset: Dataset) -> bool:
     try:
-        check(getattr(module, "REQUIRES", ()), model, dataset)
+        check(module, model, dataset)
     except NotApplicable:
         return False
     return True

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from common.errors import UserError
+from evaluation.metrics.classification import hits
 from evaluation.model import predict_all
 from evaluation.results.provenance import TOLERANCE
 from training.run.checkpoints import Checkpoints
@@ -147,7 +148,7 @@ def _accuracy(setup: Setup, state: TrainState) -> float:
         batch_size=setup.evaluation_batch_size,
         name="matching the accuracy",
     )
-    return float(np.mean(np.argmax(logits, axis=-1) == split.labels))
+    return float(np.mean(hits(logits, split.labels)))
 
 
 def _percent(share: float) -> str:

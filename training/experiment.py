@@ -68,7 +68,7 @@ class Experiment:
     log_every: int = 20
     evaluation_batch_size: int = 250
     suites: tuple[str, ...] = ("clean",)
-    monitors: tuple[str, ...] = monitors.NAMES
+    monitors: tuple[str, ...] = monitors.DEFAULT
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have, or that could not be stored."""

@@ -13,6 +13,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from evaluation import suites
+from evaluation.metrics.classification import hits, predictions
 from evaluation.model import Predictor, predict_all
 from evaluation.results import provenance
 from evaluation.results.result import Result
@@ -248,9 +249,9 @@ class _Training:
             batch_size=self.setup.evaluation_batch_size,
             name="validation",
         )
-        predictions = np.argmax(logits, axis=-1)
-        self._warn_once(self.step, constant_prediction(predictions, split.labels))
-        return float(np.mean(predictions == split.labels))
+        found = predictions(logits, split.labels_per_image)
+        self._warn_once(self.step, constant_prediction(found, split.labels))
+        return float(np.mean(hits(logits, split.labels)))
 
     def _observe(self) -> dict[str, float]:
         """Numbers of the experiment's monitors, and a picture by each."""

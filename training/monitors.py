@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.errors import UserError
-from data.dataset import Dataset
-from evaluation import panels, warps
+from data.dataset import Dataset, Split
+from evaluation import overlaps, panels, warps
 from evaluation.model import Predictor, predict_all
 
 # Validation images that numbers are taken over, and those that a picture shows.
@@ -28,13 +28,18 @@ class Monitor(NamedTuple):
         requires: Fields of the output (see `cnn.Output`); without one of them there is nothing to
             look at.
         measure: (outputs, dataset) to numbers by name.
-        draw: (path, images, outputs) writes a picture of these uint8 images, the first ones, as
-            PNG.
+        draw: (path, the first few validation images, outputs) writes a picture of them as PNG.
+        applies: Tells the datasets on which there is something to look at.
     """
 
     requires: tuple[str, ...]
     measure: Callable[[Outputs, Dataset], dict[str, float]]
-    draw: Callable[[pathlib.Path, np.ndarray, Outputs], None]
+    draw: Callable[[pathlib.Path, Split, Outputs], None]
+    applies: Callable[[Dataset], bool] = lambda _: True
+
+    def fits(self, predictor: Predictor, dataset: Dataset) -> bool:
+        """True if a model on a dataset has what is looked at."""
+        return self.applies(dataset) and all(map(predictor.has, self.requires))
 
 
 def check(names: Sequence[str]) -> None:
@@ -57,7 +62,7 @@ def observe(
     """Measures and draws the first validation images, in one pass for all monitors.
 
     Args:
-        names: Of monitors; those that require what the model does not have are left out.
+        names: Of monitors; those that require what model or dataset does not have are left out.
         predictor: The model.
         dataset: Its validation images are looked at.
         batch_size: Images per call of the model.
@@ -66,15 +71,13 @@ def observe(
     Returns:
         The numbers of all monitors, by their own names.
     """
-    chosen = {name: MONITORS[name] for name in names}
-    chosen = {name: each for name, each in chosen.items() if all(map(predictor.has, each.requires))}
+    chosen = {name: MONITORS[name] for name in names if MONITORS[name].fits(predictor, dataset)}
     fields = sorted({field for each in chosen.values() for field in each.requires})
     if not fields:
         return {}
-    images = dataset.validation.images[:_IMAGES]
     outputs = predict_all(
         lambda batch: dict(predictor.outputs(batch, *fields)),
-        images,
+        dataset.validation.images[:_IMAGES],
         batch_size=batch_size,
         name="monitors",
     )
@@ -83,7 +86,7 @@ def observe(
         numbers |= monitor.measure(outputs, dataset)
         if picture is not None:
             with picture(name) as path:
-                monitor.draw(path, images[:_SHOWN], outputs)
+                monitor.draw(path, dataset.validation.take(slice(_SHOWN)), outputs)
     return numbers
 
 
@@ -95,10 +98,10 @@ def _measure_reconstructions(outputs: Outputs, dataset: Dataset) -> dict[str, fl
     return {"reconstruction_error": float(np.mean(errors))}
 
 
-def _draw_reconstructions(path: pathlib.Path, images: np.ndarray, outputs: Outputs) -> None:
+def _draw_reconstructions(path: pathlib.Path, shown: Split, outputs: Outputs) -> None:
     """Images above the reconstructions of the classes that are predicted for them."""
-    figure, axes = panels.make(len(images), 2)
-    for column, image in enumerate(images):
+    figure, axes = panels.make(len(shown), 2)
+    for column, image in enumerate(shown.images):
         panels.show(axes[0, column], image / 255.0)
         panels.show(axes[1, column], outputs["reconstruction"][column])
     axes[0, 0].set_ylabel("input")
@@ -122,11 +125,11 @@ def coupling_entropy(couplings: np.ndarray) -> float:
     return float(np.mean(entropies) / np.log(classes))
 
 
-def _draw_couplings(path: pathlib.Path, images: np.ndarray, outputs: Outputs) -> None:
+def _draw_couplings(path: pathlib.Path, shown: Split, outputs: Outputs) -> None:
     """Images above the mean coupling of their capsules to each class."""
-    figure, axes = panels.make(len(images), 2)
-    means = np.mean(outputs["couplings"][: len(images)], axis=1)
-    for column, image in enumerate(images):
+    figure, axes = panels.make(len(shown), 2)
+    means = np.mean(outputs["couplings"][: len(shown)], axis=1)
+    for column, image in enumerate(shown.images):
         panels.show(axes[0, column], image / 255.0)
         axes[1, column].bar(np.arange(means.shape[1]), means[column], color="tab:blue")
         axes[1, column].set(xticks=[], yticks=[], ylim=(0.0, 1.0))
@@ -139,10 +142,22 @@ MONITORS = {
     "warps": Monitor(
         ("warp",),
         lambda outputs, dataset: warps.measure(outputs["warp"], dataset),
-        lambda path, images, outputs: warps.draw(path, images, outputs["warp"]),
+        lambda path, shown, outputs: warps.draw(path, shown.images, outputs["warp"]),
     ),
     "reconstructions": Monitor(
-        ("reconstruction",), _measure_reconstructions, _draw_reconstructions
+        ("reconstruction",),
+        _measure_reconstructions,
+        _draw_reconstructions,
+        # The reconstruction of one object is none of an image of several.
+        applies=lambda dataset: dataset.labels_per_image == 1,
+    ),
+    "overlaps": Monitor(
+        ("logits", overlaps.FIELD),
+        lambda outputs, dataset: overlaps.measure(outputs[overlaps.FIELD], dataset.validation),
+        lambda path, shown, outputs: overlaps.draw(
+            path, shown, outputs[overlaps.FIELD], outputs["logits"]
+        ),
+        applies=lambda dataset: overlaps.has_objects(dataset.validation),
     ),
     "couplings": Monitor(
         ("couplings",),
@@ -151,3 +166,5 @@ MONITORS = {
     ),
 }
 NAMES = tuple(MONITORS)
+# Runs store theirs: one more here, and older runs would differ from their configurations.
+DEFAULT = ("warps", "reconstructions", "couplings")

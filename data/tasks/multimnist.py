@@ -122,9 +122,7 @@ class MultiMNISTConfig:
         canvas = (height + 2 * self.shift, width + 2 * self.shift, channels)
         count = max(len(source.validation), len(source.test)) * self.partners
         largest = max((1, "shift"), (self.partners, "partners"))[1]
-        check_fits(
-            (count, 1 + _DIGITS, *canvas), f"dataset.{largest}={getattr(self, largest)}"
-        )
+        check_fits((count, 1 + _DIGITS, *canvas), f"dataset.{largest}={getattr(self, largest)}")
 
 
 def draw_partners(
@@ -157,8 +155,6 @@ def draw_partners(
     return partners
 
 
-def merge(
-    first: UInt8[Array, "*shape"], second: UInt8[Array, "*shape"]
-) -> UInt8[Array, "*shape"]:
+def merge(first: UInt8[Array, "*shape"], second: UInt8[Array, "*shape"]) -> UInt8[Array, "*shape"]:
     """The sum of two images in bytes, at most white: min(first + second, 255)."""
     return first + jnp.minimum(second, 255 - first)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Key
 
 from data.batches import normalise
 from data.dataset import Dataset
-from evaluation.metrics.classification import ACCURACY
+from evaluation.metrics.classification import accuracy_of, chance_of, hits
 from evaluation.model import Predict, predict_all, predict_split
 from evaluation.perturbations.affine import Image
 from evaluation.results.quantities import Axis
@@ -81,6 +81,7 @@ def measure(
         A result for each strength of each curve.
     """
     test, results = dataset.test, []
+    metric, chance = accuracy_of(dataset), chance_of(dataset)
     for curve in curves:
         for strength in curve.strengths:
             images = distort_all(curve.distort, test.images, strength)
@@ -90,11 +91,8 @@ def measure(
                 logits = logits["logits"]
             else:
                 logits = predict_all(predict, images, batch_size=batch_size, name=name)
-            hits = np.argmax(logits, axis=-1) == test.labels
-            chance = 1.0 / dataset.num_classes
-            results.append(
-                rate(suite, ACCURACY, hits, test, chance=chance, **curve.facts(strength))
-            )
+            right = hits(logits, test.labels)
+            results.append(rate(suite, metric, right, test, chance=chance, **curve.facts(strength)))
     return results
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from common.errors import printable
 from evaluation.comparison.rows import Row
 from evaluation.comparison.tables import Table
-from evaluation.metrics.classification import ACCURACY
+from evaluation.metrics.classification import ACCURACIES
 from evaluation.reports import verdicts
 from evaluation.reports.formatting import Format, cut, name_briefly, name_table, unit_of
 
@@ -58,7 +58,7 @@ def headline_rows(table: Table) -> list[Row]:
 def _weight(row: Row) -> tuple[bool, bool]:
     """Accuracies before others, and these before rows in which all models are the same."""
     values = {headline.value for headline in row.headlines.values()}
-    return row.metric.name == ACCURACY.name, len(values) > 1
+    return row.metric.name in ACCURACIES, len(values) > 1
 
 
 def _lines(rows: Sequence[Row], models: Sequence[str]) -> tuple[list[str], int]:

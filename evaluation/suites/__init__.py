@@ -7,7 +7,9 @@ constants at its top, or those of `evaluation.metrics.classification`.
 
 `REQUIRES` lists what a suite cannot do without: fields of the model's output (see `cnn.Output`),
 "activations", "differentiable" or "cost", and "images", which volumes are not; `run` checks them.
-Any other requirement on data or model is a `NotApplicable`, with the reason.
+Any other requirement on data or model is a `NotApplicable`, with the reason. So is, unless a suite
+sets `SEVERAL_LABELS = True`, a dataset whose images have several labels each, for what compares the
+largest logit with a label would score it wrongly (see `evaluation.metrics.classification.hits`).
 
 `PASSES` is about how many forward passes of an image a suite takes, for an estimate of its time;
 attacks follow gradients, which count as three. Suites that set `QUICK = True` run where none is
@@ -123,7 +125,7 @@ def run(suite: Any, predict: Predict, dataset: Dataset, *, batch_size: int) -> l
     if not len(dataset.test):
         raise UserError(f"{dataset.name} has no test images")
     predictor = as_predictor(predict)
-    check(getattr(suite, "REQUIRES", ()), predictor, dataset)
+    check(suite, predictor, dataset)
     found = suite.evaluate(predictor, dataset, batch_size=batch_size)
     results = [found] if isinstance(found, Result) else list(found)
     for result in results:

@@ -30,11 +30,16 @@ MODEL = Predictor.of(
     warp=warp,
     reconstruction=lambda images: np.clip(images - 0.5, 0.0, 1.0),
     couplings=lambda images: np.full((len(images), 4, 3), 1.0 / 3.0),
+    class_reconstructions=lambda images: np.stack([images, 0.0 * images, images], axis=1),
 )
+# Of each image one object is a half as bright and the other blank.
+OBJECTS = np.stack([IMAGES // 2, 0 * IMAGES], axis=1)
+PAIR_SPLIT = Split(IMAGES, np.tile(np.array([2, 1], np.int32), (10, 1)), objects=OBJECTS)
+PAIRS = Dataset("pairs", 3, PAIR_SPLIT, PAIR_SPLIT, PAIR_SPLIT)
 
 
-def observe(model=MODEL, names=monitors.NAMES, picture=None):
-    return monitors.observe(names, model, DATASET, batch_size=4, picture=picture)
+def observe(model=MODEL, names=monitors.NAMES, picture=None, dataset=DATASET):
+    return monitors.observe(names, model, dataset, batch_size=4, picture=picture)
 
 
 def test_the_numbers_are_those_of_the_output():
@@ -43,6 +48,15 @@ def test_the_numbers_are_those_of_the_output():
     error = np.sum((np.clip(GREY - 0.5, 0.0, 1.0) - GREY) ** 2) / 10
     assert found["reconstruction_error"] == pytest.approx(error, rel=1e-5)
     assert found["coupling_entropy"] == pytest.approx(1.0)
+
+
+def test_overlapping_objects_are_compared_with_their_own_reconstructions():
+    found = observe(names=("overlaps", "reconstructions"), dataset=PAIRS)
+    assert set(found) == {"reconstruction_error", "separated"}
+    error = np.sum((GREY - IMAGES // 2 / 255.0) ** 2) / 10
+    assert found["reconstruction_error"] == pytest.approx(error, rel=1e-5)
+    # The blank object's is exact, and the other's is closer to it than to the blank one.
+    assert found["separated"] == 1.0
 
 
 def test_couplings_that_decide_have_no_entropy():
@@ -62,7 +76,9 @@ def test_every_monitor_draws_a_picture(tmp_path):
         yield tmp_path / f"{name}.png"
 
     observe(picture=picture)
-    assert drawn == list(monitors.NAMES)
+    assert drawn == list(monitors.DEFAULT)
+    observe(names=("overlaps", "reconstructions"), picture=picture, dataset=PAIRS)
+    assert drawn[3:] == ["overlaps"]
     for name in drawn:
         content = (tmp_path / f"{name}.png").read_bytes()
         assert content.startswith(b"\x89PNG")
@@ -93,9 +109,9 @@ def test_an_unknown_monitor_is_one_line():
     assert "\n" not in str(caught.value)
 
 
-def test_all_of_them_are_the_default_and_an_older_run_has_them_too():
+def test_an_older_run_has_the_default():
     experiment = Experiment(model=TinyConfig(), steps=1)
-    assert experiment.monitors == monitors.NAMES
+    assert experiment.monitors == monitors.DEFAULT == ("warps", "reconstructions", "couplings")
     experiment.check()
     stored = to_json(experiment)
     del stored["monitors"]

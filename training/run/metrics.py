@@ -73,10 +73,16 @@ def _check_finite(step: int, row: dict[str, float]) -> None:
 
 
 def constant_prediction(predictions: np.ndarray, labels: np.ndarray) -> str | None:
-    """Names what is wrong with a network that predicts one class for all images; else None."""
-    if np.ptp(predictions) > 0 or np.ptp(labels) == 0:
+    """Names what is wrong with a network that predicts one class for all images; else None.
+
+    Args:
+        predictions: `[count, objects]`, see `evaluation.metrics.classification.predictions`.
+        labels: Of the images.
+    """
+    if np.ptp(predictions, axis=0).any() or np.ptp(labels) == 0:
         return None
+    classes = " and ".join(map(str, predictions[0]))
     return (
-        f"every validation image is predicted to be class {predictions[0]}: the layers before the "
+        f"every validation image is predicted to be class {classes}: the layers before the "
         "logits may be dead. Try another seed or a lower learning rate"
     )

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from evaluation import suites
 from evaluation.comparison.rows import Row, make_rows
 from evaluation.comparison.tables import Table
-from evaluation.metrics.classification import ACCURACY
+from evaluation.metrics.classification import ACCURACIES
 from evaluation.reports.figures.style import INK, Style, canvas, grid, legend, legend_height
 
 _KIND = "distortions"
@@ -38,7 +38,7 @@ def distortion_rows(table: Table) -> list[Row]:
     return [
         row
         for row in table.rows
-        if row.metric.name == ACCURACY.name
+        if row.metric.name in ACCURACIES
         and suites.kind(row.suite) == _KIND
         and all(name in row.headlines for name in _models_with_rows(table))
     ]
@@ -106,7 +106,7 @@ def _models_with_rows(table: Table) -> set[str]:
 
 
 def _clean(rows: Sequence[Row]) -> Row | None:
-    found = [row for row in rows if (row.suite, row.metric.name) == ("clean", ACCURACY.name)]
+    found = [row for row in rows if row.suite == "clean" and row.metric.name in ACCURACIES]
     return found[0] if found else None
 
 

@@ -8,6 +8,7 @@ from evaluation.statistics.intervals import NOT_NEGATIVE
 
 REQUIRES = ("cost",)
 PASSES = 20
+SEVERAL_LABELS = True
 _UNITS = {"FLOPs": "FLOPs/image", "s": "s", "images/s": "images/s", "MB": "MB"}
 
 

@@ -15,6 +15,7 @@ from evaluation.results.result import Result
 REQUIRES = ("images",)
 PASSES = 1
 QUICK = True
+SEVERAL_LABELS = True
 
 _ROTATION = 20.0
 _SHEAR = 0.2

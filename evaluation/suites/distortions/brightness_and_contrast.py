@@ -12,6 +12,7 @@ from evaluation.results.result import Result
 SUITE = "brightness_and_contrast"
 REQUIRES = ("images",)
 PASSES = 13
+SEVERAL_LABELS = True
 
 
 def _stretch(image, key, factor):

@@ -25,6 +25,7 @@ from evaluation.results.result import Result
 
 REQUIRES = ("images",)
 PASSES = 15
+SEVERAL_LABELS = True
 
 _ANGLE = 0.4
 _SHIFT = 3.0

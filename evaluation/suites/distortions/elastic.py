@@ -14,6 +14,7 @@ from stn.transforms import ThinPlateSpline
 
 REQUIRES = ("images",)
 PASSES = 5
+SEVERAL_LABELS = True
 _SPLINE = ThinPlateSpline(4)
 
 

@@ -16,6 +16,7 @@ from stn.transforms import Projective
 REQUIRES = ("images",)
 PASSES = 5
 QUICK = True
+SEVERAL_LABELS = True
 
 
 def _tilt(image, key, pixels):

@@ -11,7 +11,6 @@ Half a turn is the same either way and is measured once.
 import numpy as np
 
 from data.dataset import Dataset, Split
-from evaluation.metrics.classification import ACCURACY
 from evaluation.model import Predict
 from evaluation.perturbations.affine import SAMPLING, move, turn
 from evaluation.perturbations.curve import Curve, measure, show
@@ -21,6 +20,7 @@ from evaluation.results.result import Result, rate
 REQUIRES = ("images",)
 PASSES = 23
 QUICK = True
+SEVERAL_LABELS = True
 OTHER_DIGITS = "without 6 and 9"
 _ANGLES = tuple(float(angle) for angle in range(-165, 181, 15))
 _SWAPPED = (6, 9)
@@ -44,10 +44,10 @@ CURVE = Curve(
 def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Result]:
     """Measures accuracy at -165 to 180 degrees in steps of 15."""
     results = measure("rotation", [CURVE], predict, dataset, batch_size=batch_size)
-    labels = dataset.test.labels
-    kept = ~np.isin(labels, _SWAPPED)
+    test = dataset.test
+    kept = ~np.isin(test.labels, _SWAPPED).reshape(len(test), -1).any(axis=1)
     if dataset.is_of_digits and 0 < kept.sum() < len(kept):
-        split = Split(dataset.test.images[kept], labels[kept])
+        split = test.take(kept)
         results += [_of_other_digits(result, kept, split) for result in results]
     return results
 
@@ -57,7 +57,7 @@ def _of_other_digits(result: Result, kept: np.ndarray, split: Split) -> Result:
     assert result.outcomes is not None  # as of every rate
     return rate(
         result.suite,
-        ACCURACY,
+        result.metric,
         result.outcomes[kept],
         split,
         condition=OTHER_DIGITS,

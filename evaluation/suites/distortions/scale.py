@@ -12,6 +12,7 @@ from evaluation.results.result import Result
 
 REQUIRES = ("images",)
 PASSES = 6
+SEVERAL_LABELS = True
 
 CURVE = Curve(
     distort=lambda image, key, size: move(image, size * jnp.eye(2)),

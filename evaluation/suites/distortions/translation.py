@@ -29,6 +29,7 @@ from evaluation.results.result import Result
 REQUIRES = ("images",)
 PASSES = 16
 QUICK = True
+SEVERAL_LABELS = True
 
 _AXES = {"along x": 2, "along y": 1}
 _STEPS_EITHER_WAY = 4

@@ -39,6 +39,7 @@ from evaluation.statistics.intervals import NOT_NEGATIVE
 SUITE = "layer_equivariance"
 REQUIRES = ("images", "activations")
 PASSES = 5
+SEVERAL_LABELS = True
 SHIFTABILITY = Metric(
     "shiftability error", "of the sums", higher_is_better=False, bounds=NOT_NEGATIVE
 )

@@ -16,6 +16,7 @@ from evaluation.results.result import Result
 
 REQUIRES = ("images",)
 PASSES = 15
+SEVERAL_LABELS = True
 
 _STRIDE = 4
 _OFFSETS = phase_offsets(_STRIDE)
