@@ -15,6 +15,7 @@ from data.batches import DeviceSplit
 from data.faces.tasks import FacesConfig
 from data.sources.load import DatasetConfig
 from data.tasks.addition import AdditionConfig
+from data.tasks.multimnist import MultiMNISTConfig
 from training import process
 
 BATCH = 128
@@ -22,6 +23,7 @@ TASKS = {
     "mnist": DatasetConfig,
     **stn_mnist.TASKS,
     "addition": AdditionConfig,
+    "multimnist": MultiMNISTConfig,
     "faces": FacesConfig,
 }
 

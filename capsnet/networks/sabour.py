@@ -20,8 +20,8 @@ from capsnet.routing.base import check_routing
 from capsnet.vectors import length
 from capsnet.votes import mean_squashed_votes
 from cnn import Convolution, validation
-from cnn.arrays import as_float, as_images, as_labels
-from cnn.losses import accuracy
+from cnn.arrays import as_float, as_images, as_label_sets, as_labels
+from cnn.losses import accuracy, multi_hot
 from cnn.output import Output, log_probabilities
 
 # A class capsule's length at the two dead ends of the margin loss: with ten classes the loss sits
@@ -199,6 +199,7 @@ class CapsNet(nnx.Module):
             couplings=couplings,
             vote_logits=log_probabilities(length(mean_squashed_votes(votes))),
             reconstruction=None if self.decoder is None else self._decode(poses, winners),
+            class_reconstructions=None if self.decoder is None else self._decode_each(poses),
         )
 
     def _decode(self, poses, labels):
@@ -206,6 +207,12 @@ class CapsNet(nnx.Module):
             raise ValueError("reconstruction_weight=0: this network has no decoder")
         mask = jax.nn.one_hot(labels, self.num_classes, dtype=poses.dtype)
         return self.decoder(poses, mask)
+
+    def _decode_each(self, poses):
+        masks = jnp.eye(self.num_classes, dtype=poses.dtype)
+        return jax.vmap(
+            lambda mask: self.decoder(poses, jnp.broadcast_to(mask, poses.shape[:2])), out_axes=1
+        )(masks)
 
     def reconstruct(
         self,
@@ -239,7 +246,10 @@ class CapsNet(nnx.Module):
         """Margin loss plus weighted reconstruction error, mean over the batch.
 
         Args:
-            batch: Has `.images` in [0, 1] and `.labels` (integers).
+            batch: Has `.images` in [0, 1] and `.labels` (integers), `[batch]`; or of images of
+                several objects `[batch, objects]`, and `.objects`, `[batch, objects, height,
+                width, channels]`: each is reconstructed by itself, from the capsule of its label,
+                and the errors are added up.
 
         Returns:
             The loss, and as metrics the batch's accuracy in [0, 1], the margin loss in the
@@ -248,22 +258,27 @@ class CapsNet(nnx.Module):
         """
         poses = self.class_capsules(self._primary(as_images(batch.images, self.image_shape))).poses
         lengths = length(poses)
-        labels = as_labels(batch.labels, lengths.shape[0])
-        one_hot = jax.nn.one_hot(labels, self.num_classes, dtype=lengths.dtype)
-        margin = jnp.mean(losses.margin_loss(lengths, one_hot))
+        margin = jnp.mean(losses.margin_loss(lengths, multi_hot(batch.labels, lengths)))
         loss = self.margin_weight * margin
         metrics = {
-            "accuracy": accuracy(lengths, labels),
+            "accuracy": accuracy(lengths, batch.labels),
             "margin_loss": margin,
             "class_length": jnp.mean(lengths),
         }
         if self.decoder is not None:
-            decoded = self._decode(poses, labels)
-            images = as_float(batch.images).astype(decoded.dtype)
-            error = jnp.mean(losses.reconstruction_loss(decoded, images))
+            error = jnp.mean(self._reconstruction_error(poses, batch))
             loss = loss + self.reconstruction_weight * error
             metrics["reconstruction_error"] = error
         return loss, metrics
+
+    def _reconstruction_error(self, poses, batch):
+        labels = as_label_sets(batch.labels, poses.shape[0])
+        single = jnp.ndim(batch.labels) == 1
+        targets = as_float(batch.images)[:, None] if single else as_float(batch.objects)
+        return sum(
+            losses.reconstruction_loss(self._decode(poses, labels[:, k]), targets[:, k])
+            for k in range(labels.shape[1])
+        )
 
     def diagnose(self, metrics: dict[str, float]) -> str | None:
         """Names the plateau that training sits on, if it does.
