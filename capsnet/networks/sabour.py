@@ -20,7 +20,7 @@ from capsnet.routing.base import check_routing
 from capsnet.vectors import length
 from capsnet.votes import mean_squashed_votes
 from cnn import Convolution, validation
-from cnn.arrays import as_float, as_images, as_label_sets, as_labels
+from cnn.arrays import as_float, as_images, as_labels
 from cnn.losses import accuracy, multi_hot
 from cnn.output import Output, log_probabilities
 
@@ -209,10 +209,10 @@ class CapsNet(nnx.Module):
         return self.decoder(poses, mask)
 
     def _decode_each(self, poses):
-        masks = jnp.eye(self.num_classes, dtype=poses.dtype)
-        return jax.vmap(
-            lambda mask: self.decoder(poses, jnp.broadcast_to(mask, poses.shape[:2])), out_axes=1
-        )(masks)
+        def decode_one(label):
+            return self._decode(poses, jnp.full(poses.shape[:1], label))
+
+        return jax.vmap(decode_one, out_axes=1)(jnp.arange(self.num_classes))
 
     def reconstruct(
         self,
@@ -272,12 +272,20 @@ class CapsNet(nnx.Module):
         return loss, metrics
 
     def _reconstruction_error(self, poses, batch):
-        labels = as_label_sets(batch.labels, poses.shape[0])
-        single = jnp.ndim(batch.labels) == 1
-        targets = as_float(batch.images)[:, None] if single else as_float(batch.objects)
+        """Summed squared error of each image, or the sum over its objects, decoded one by one."""
+        labels = jnp.asarray(batch.labels)
+        if labels.ndim == 1:
+            decoded = [(labels, batch.images)]
+        elif (objects := getattr(batch, "objects", None)) is None:
+            raise ValueError(
+                f"labels of shape {labels.shape}: objects are reconstructed one by one, so that "
+                "the batch needs .objects, or the network reconstruction_weight=0"
+            )
+        else:
+            decoded = [(labels[:, k], objects[:, k]) for k in range(labels.shape[1])]
         return sum(
-            losses.reconstruction_loss(self._decode(poses, labels[:, k]), targets[:, k])
-            for k in range(labels.shape[1])
+            losses.reconstruction_loss(self._decode(poses, label), as_float(target))
+            for label, target in decoded
         )
 
     def diagnose(self, metrics: dict[str, float]) -> str | None:

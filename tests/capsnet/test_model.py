@@ -1,4 +1,5 @@
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import capsnet
 from capsnet.routing import DynamicRouting
 from cnn.output import log_probabilities
 from data.batches import Batch
+from data.tasks.multimnist import MultiMNISTBatch
 
 SMALL = {
     "convolution_channels": 8,
@@ -105,6 +107,46 @@ def test_training_decodes_the_true_class_alone(monkeypatch):
     assert loss.shape == ()
     (labels,) = decoded
     np.testing.assert_array_equal(labels, data.labels)
+
+
+def test_several_labels_are_learnt_and_reconstructed_one_by_one():
+    model, data = build(), batch()
+    labels = np.stack([np.asarray(data.labels), (np.asarray(data.labels) + 3) % 10], axis=1)
+    objects = np.random.default_rng(8).uniform(size=(4, 2, 28, 28, 1)).astype(np.float32)
+    pairs = MultiMNISTBatch(data.images, jnp.asarray(labels), jnp.asarray(objects))
+    loss, metrics = loss_of(model, pairs)
+    output = run(model, data.images)
+    lengths, rows = np.asarray(output.lengths, np.float64), np.arange(4)[:, None]
+    present = np.zeros((4, 10))
+    present[rows, labels] = 1.0
+    margins = present * np.maximum(0.0, 0.9 - lengths) ** 2
+    margins += 0.5 * (1.0 - present) * np.maximum(0.0, lengths - 0.1) ** 2
+    margin = margins.sum() / 4
+    # Each label's decoding against the image of its own object.
+    error = np.sum((np.asarray(output.class_reconstructions)[rows, labels] - objects) ** 2) / 4
+    np.testing.assert_allclose(metrics["margin_loss"], margin, rtol=1e-5)
+    np.testing.assert_allclose(metrics["reconstruction_error"], error, rtol=1e-5)
+    np.testing.assert_allclose(loss, margin + 0.0005 * error, rtol=1e-5)
+    largest = np.sort(np.argsort(-lengths, axis=1)[:, :2], axis=1)
+    right = np.all(largest == np.sort(labels, axis=1), axis=1)
+    assert float(metrics["accuracy"]) == right.mean()
+
+
+def test_every_class_is_decoded_as_by_itself():
+    model, data = build(), batch()
+    output = run(model, data.images)
+    alone = decode(model, output, np.full(4, 6))
+    np.testing.assert_allclose(output.class_reconstructions[:, 6], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_objects_that_are_not_known_cannot_be_reconstructed():
+    data = batch()
+    pairs = types.SimpleNamespace(images=data.images, labels=jnp.asarray([[0, 1]] * 4))
+    model, without = build(), build(reconstruction_weight=0.0)
+    with pytest.raises(ValueError, match=r"\.objects, or the network reconstruction_weight=0"):
+        jax.eval_shape(lambda: model.loss(pairs)[0])
+    loss = jax.eval_shape(lambda: without.loss(pairs)[0])
+    assert loss.shape == ()
 
 
 def test_reconstruction_takes_the_label_or_the_prediction():
