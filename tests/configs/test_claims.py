@@ -8,7 +8,7 @@ import jax
 import pytest
 from flax import nnx
 
-from configs import load, names
+from configs import load, multimnist, names
 from configs._catalogue import documentation
 from evaluation.results.pack import read_trainings
 from evaluation.results.schema import results_from_json
@@ -54,6 +54,14 @@ def test_the_parameters_of_capsnet_and_of_its_decoder():
     assert f"CapsNet has {without:,} without its decoder" in wide
     for network in ("cnn_matched", "cnn_decoder"):
         assert parameters(load(f"mnist:{network}").model) == pytest.approx(whole, rel=1e-3)
+
+
+def test_the_parameters_of_networks_of_overlapping_digits():
+    text = " ".join(documentation("multimnist").split())
+    for network in multimnist.MODELS:
+        experiment = load(f"multimnist:{network}")
+        experiment.check()
+        assert f"{parameters(experiment.model, (36, 36, 1)):,}" in text
 
 
 def test_networks_of_400000_parameters():

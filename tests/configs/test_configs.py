@@ -64,6 +64,11 @@ STORED = {
 }
 # Fields of experiments whose own sizes take minutes.
 SMALLER = {
+    "multimnist": {
+        "model.convolution_channels": 4,
+        "model.primary_types": 2,
+        "model.decoder_widths": (4,),
+    },
     "stn_colocalisation": {"dataset.images": 3, "dataset.digit": 0},
     "stn_cub": {
         "dataset.size": 32,

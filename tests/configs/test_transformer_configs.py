@@ -62,6 +62,7 @@ def test_addition_takes_a_number_and_a_transform(argument, number, transform):
         ("stn_mnist:rst", "--config=stn_mnist:rst: 'rst' is not one of r, rts, p"),
         ("stn_mnist:rts,st_cnn", "'st_cnn' is not one of fcn, cnn, st_fcn_affine"),
         ("stn_mnist_tc:dense", "'dense' is not one of fcn"),
+        ("multimnist:mlp", "'mlp' is not one of capsnet, cnn, capsnet_slim, cnn_slim"),
         ("stn_addition:7", "'7' is not a number of transformers"),
     ],
 )
