@@ -41,8 +41,9 @@ class Split:
 
     def take(self, chosen: np.ndarray | slice) -> "Split":
         """Some of the images, by their numbers, with all that is known of them."""
-        fields = (getattr(self, field.name) for field in dataclasses.fields(self))
-        return Split(*(None if each is None else each[chosen] for each in fields))
+        known = {name: getattr(self, name) for name in ("poses", "objects")}
+        known = {name: each[chosen] for name, each in known.items() if each is not None}
+        return Split(self.images[chosen], self.labels[chosen], **known)
 
     def sample(self, count: int) -> "Split":
         """Draws so many of the images at random, the same ones every time, and keeps their order.

@@ -11,6 +11,7 @@ from flax import nnx
 from capsnet import CapsNetConfig
 from cnn import ConvolutionalNetworkConfig, validation
 from cnn.networks.bag_of_parts import BagOfPartsConfig
+from cnn.networks.multi_label import MultiLabelNetworkConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
 from stn.networks.birds import PartsConfig
@@ -26,6 +27,7 @@ SMALLEST = {
     BagOfPartsConfig: 9,
     PoolingNetworkConfig: 1,
     ReconstructingNetworkConfig: 4,
+    MultiLabelNetworkConfig: 4,
     TransformerNetworkConfig: 28,
     CoLocaliserConfig: 13,
     PartsConfig: 1,

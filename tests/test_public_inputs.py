@@ -20,8 +20,9 @@ from capsnet.layers import DenseCapsules, PrimaryCapsules
 from capsnet.votes import make_votes
 from cnn.decoder import Decoder
 from cnn.downsampling import KINDS, downsample
-from cnn.losses import accuracy
+from cnn.losses import accuracy, multi_label_loss
 from cnn.networks.bag_of_parts import BagOfPartsConfig
+from cnn.networks.multi_label import MultiLabelNetworkConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
 from stn.networks.colocalisation import triplet_hinge
@@ -63,6 +64,7 @@ def network(config, shape=(8, 8, 1)):
 RNGS = nnx.Rngs(0)
 IMAGES = uniform(2, 8, 8, 1)
 LABELS = np.array([1, 2])
+PAIRS = np.array([[1, 0], [2, 5]])
 ONE_HOT = np.eye(10, dtype=np.float32)[LABELS]
 PLAIN = cnn.ConvolutionalNetworkConfig((3,), 3, "SAME", ("max2",), (4,))
 CAPSNET = network(capsnet.CapsNetConfig(3, 3, 2, 2, class_dim=2, decoder_widths=(4,)))
@@ -122,11 +124,15 @@ CASES = {
     "cnn.classification_loss": Case(
         lambda logits: cnn.classification_loss(logits, LABELS[: len(logits)]), (uniform(2, 10),)
     ),
+    "cnn.multi_label_loss": Case(
+        lambda logits: multi_label_loss(logits, PAIRS[: len(logits)]), (uniform(2, 10),)
+    ),
     "cnn.accuracy": Case(lambda logits: accuracy(logits, LABELS[: len(logits)]), (uniform(2, 10),)),
     "cnn.Decoder": Case(
         Decoder(3, 2, (4, 4, 1), widths=(4,), rngs=RNGS), (uniform(2, 3, 2), ONE_HOT[:, :3])
     ),
     "cnn.ConvolutionalNetwork": Case(network(PLAIN), (IMAGES,)),
+    "cnn.MultiLabelNetwork": Case(network(MultiLabelNetworkConfig(PLAIN)), (IMAGES,)),
     "cnn.PoolingNetwork": Case(network(PoolingNetworkConfig(channels=2)), (IMAGES,)),
     "cnn.BagOfParts": Case(network(BagOfPartsConfig((2,)), (9, 9, 1)), (uniform(2, 9, 9, 1),)),
     "cnn.ReconstructingNetwork": Case(

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 from common.errors import UserError
-from data.batches import AnyBatch, Batch, DeviceSplit
+from data.batches import Batch, DeviceSplit
 from data.dataset import Dataset, Split
 from data.memory import check_fits
 from data.sources.load import DatasetConfig
@@ -144,13 +144,13 @@ def render_split(
 
 
 def render_chosen(
-    render: Callable[..., AnyBatch],
+    render: Callable[..., tuple],
     split: Split,
     key: Key[Array, ""],
     chosen: Int[np.ndarray, "count"],
     *,
     chunk: int = _CHUNK,
-) -> AnyBatch:
+) -> Any:
     """Renders images of a split in an order, of which each may be chosen several times.
 
     Args:
@@ -159,6 +159,9 @@ def render_chosen(
         key: Decides every rendering.
         chosen: Numbers of images.
         chunk: See `fixed_splits`.
+
+    Returns:
+        What `render` does of all the chosen images, as arrays of NumPy.
     """
     stored = DeviceSplit(jnp.asarray(split.images), jnp.asarray(split.labels))
     compiled = jax.jit(render)

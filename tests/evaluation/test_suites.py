@@ -52,9 +52,9 @@ def test_every_image_is_predicted_once_in_order(batch_size):
 @pytest.mark.parametrize("batch_size", [4, 23, 50])
 def test_clean_counts_every_image_exactly(batch_size):
     clean = suites.load("clean")
-    result = clean.evaluate(perfect, DATASET, batch_size=batch_size)
+    (result,) = clean.evaluate(perfect, DATASET, batch_size=batch_size)
     assert (result.value, result.count) == (1.0, 23)
-    constant = clean.evaluate(
+    (constant,) = clean.evaluate(
         lambda images: np.eye(4)[np.zeros(len(images), int)], DATASET, batch_size=batch_size
     )
     assert constant.value == 6 / 23  # blank filling of the last batch must not count as class 0
@@ -84,6 +84,7 @@ def test_every_suite_can_be_loaded_and_evaluates():
         "faces",
         "layer_equivariance",
         "localized_attack",
+        "overlaps",
         "patch",
         "place_probe",
         "pose",
@@ -248,7 +249,7 @@ def test_a_suite_that_measures_nan_is_stopped():
     class Broken:
         @staticmethod
         def evaluate(predict, dataset, *, batch_size):
-            result = suites.load("clean").evaluate(predict, dataset, batch_size=batch_size)
+            (result,) = suites.load("clean").evaluate(predict, dataset, batch_size=batch_size)
             return dataclasses.replace(result, details={"ratio": Detail(float("nan"))})
 
     with pytest.raises(UserError, match="clean, accuracy: accuracy is NaN"):

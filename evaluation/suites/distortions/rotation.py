@@ -45,7 +45,8 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
     """Measures accuracy at -165 to 180 degrees in steps of 15."""
     results = measure("rotation", [CURVE], predict, dataset, batch_size=batch_size)
     test = dataset.test
-    kept = ~np.isin(test.labels, _SWAPPED).reshape(len(test), -1).any(axis=1)
+    swapped = np.isin(test.labels, _SWAPPED).reshape(len(test), -1)
+    kept = ~np.logical_or.reduce(swapped, axis=1)
     if dataset.is_of_digits and 0 < kept.sum() < len(kept):
         split = test.take(kept)
         results += [_of_other_digits(result, kept, split) for result in results]
