@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from data.dataset import Split
 from evaluation.attacks import losses
-from evaluation.attacks.balls import Images, direction, draw_start, project
-from evaluation.attacks.search import Attacked, check_finite, choose, in_batches
+from evaluation.attacks.balls import direction, draw_start, project
+from evaluation.attacks.iterated import Batch, Found, IteratedAttack, goes_on
+from evaluation.attacks.search import choose
 from evaluation.model import Differentiable
 
 _MOMENTUM = 0.75  # alpha
@@ -35,8 +35,69 @@ _LOSSES = {
 }
 
 
+class _Point(NamedTuple):
+    """Images of a step, with what the model makes of them; see `Batch` for the arrays."""
+
+    images: Float[Any, "batch height width channels"]
+    loss: Float[Any, "batch"]
+    gradient: Float[Any, "batch height width channels"]
+    misled: Bool[Any, "batch"]
+    finite: Bool[Any, "batch"]
+
+
+class _Schedule(NamedTuple):
+    """Lengths of steps, and what the next checkpoint decides them by.
+
+    Attributes:
+        stride: Length of a step over the radius.
+        rises: Steps since the last checkpoint that raised the loss.
+        best_loss: At the last checkpoint.
+        halved: At the last checkpoint.
+        taken: Steps since the last checkpoint.
+        share: Per cent of all steps at the next checkpoint.
+        window: Per cent of all steps from the last checkpoint to the next.
+    """
+
+    stride: Float[Any, "batch"]
+    rises: Int[Any, "batch"]
+    best_loss: Float[Any, "batch"]
+    halved: Bool[Any, "batch"]
+    taken: Int[Any, ""]
+    share: Int[Any, ""]
+    window: Int[Any, ""]
+
+
+class _Ascent(NamedTuple):
+    """State of the attack.
+
+    Attributes:
+        looks: At each image.
+        images: What is looked at next.
+        before: What a step was taken from to get there.
+        loss: Of the images before.
+        best: What has misled the model, or else has the greatest loss.
+        schedule: Of the steps.
+        still: See `Attacked.without_gradient`; of the start.
+        undefined: See `Attacked.undefined_gradient`.
+    """
+
+    looks: Int[Any, ""]
+    images: Float[Any, "batch height width channels"]
+    before: Float[Any, "batch height width channels"]
+    loss: Float[Any, "batch"]
+    best: _Point
+    schedule: _Schedule
+    still: Bool[Any, "batch"]
+    undefined: Bool[Any, "batch"]
+
+    def found(self) -> Found:
+        """Returns the best images."""
+        best = self.best
+        return Found(best.images, best.misled, self.still, self.undefined, best.finite)
+
+
 @dataclasses.dataclass(frozen=True)
-class AutoPGD:
+class AutoPGD(IteratedAttack):
     """Auto-PGD from a random start.
 
     Attributes:
@@ -57,98 +118,52 @@ class AutoPGD:
     restart: int = 0
     on_votes: bool = False
 
-    def __call__(
-        self,
-        model: Differentiable,
-        split: Split,
-        *,
-        epsilon: float,
-        numbers: np.ndarray | None = None,
-        batch_size: int,
-        name: str,
-    ) -> Attacked:
-        """Attacks images of a split; those that mislead the model stay as they are from then on.
+    @property
+    def looks(self) -> int:
+        """Counts the start and the steps."""
+        return self.steps + 1
 
-        Args:
-            model: With votes, for an attack on them.
-            split: uint8 images and labels.
-            epsilon: Radius of the ball, positive, where grey levels go from 0 to 1.
-            numbers: Of the images that are attacked; None stands for all.
-            batch_size: Images that are attacked at once, at most.
-            name: For the progress bar.
+    def begin(self, images: np.ndarray) -> _Ascent:
+        """Makes the state before the random start."""
+        return _before_the_start(images)
 
-        Returns:
-            For each image the first that misleads the model, or else the one of greatest loss;
-            `without_gradient` is of the start.
+    def go_on(
+        self, model: Differentiable, batch: Batch, state: _Ascent, epsilon: np.float32
+    ) -> _Ascent:
+        """Takes steps, up to the last or until the batch is too large.
 
         Raises:
-            ValueError: if the model has no votes to attack.
-            UserError: if logits of an image on the way are NaN or infinite.
+            ValueError: if the attack is on votes and the model has none.
         """
         raised = model.vote_logits if self.on_votes else model.logits
         if raised is None:
             raise ValueError("the model has no votes to attack")
-        functions = (model.logits, raised)
-        counts = [np.int32(count) for count in (self.steps, self.rank, self.restart)]
-
-        def one_batch(images, labels, chosen):
-            return _ascend(
-                functions,
-                (self.norm, self.loss),
-                model.variables,
-                images,
-                labels,
-                chosen,
-                np.float32(epsilon),
-                *counts,
-            )
-
-        *found, finite = in_batches(one_batch, split, numbers, batch_size=batch_size, name=name)
-        check_finite(finite, name)
-        return Attacked(*found)
+        return _ascend(
+            (model.logits, raised),
+            (self.norm, self.loss),
+            model.variables,
+            batch,
+            state,
+            epsilon,
+            *(np.int32(count) for count in (self.steps, self.rank, self.restart)),
+        )
 
 
-class _Point(NamedTuple):
-    """Images of a step, with what the model makes of them."""
-
-    images: Images
-    loss: Float[Array, "batch"]
-    gradient: Images
-    misled: Bool[Array, "batch"]
-    finite: Bool[Array, "batch"]
-
-
-class _Schedule(NamedTuple):
-    """Lengths of steps, and what the next checkpoint decides them by.
-
-    Attributes:
-        stride: Length of a step.
-        rises: Steps since the last checkpoint that raised the loss.
-        best_loss: At the last checkpoint.
-        halved: At the last checkpoint.
-        taken: Steps since the last checkpoint.
-        share: Per cent of all steps at the next checkpoint.
-        window: Per cent of all steps from the last checkpoint to the next.
-    """
-
-    stride: Float[Array, "batch"]
-    rises: Int[Array, "batch"]
-    best_loss: Float[Array, "batch"]
-    halved: Bool[Array, "batch"]
-    taken: Int[Array, ""]
-    share: Int[Array, ""]
-    window: Int[Array, ""]
-
-
-class _Ascent(NamedTuple):
-    """State of the attack: `before` are the images of the step before `here`."""
-
-    step: Int[Array, ""]
-    before: Images
-    here: _Point
-    best: _Point
-    schedule: _Schedule
-    undefined: Bool[Array, "batch"]
+def _before_the_start(images):
+    """Makes a state of which any start is better than the best, and raises no loss."""
+    count = len(images)
+    no, lowest = np.zeros(count, bool), np.full(count, np.float32(-np.inf))
+    schedule = _Schedule(
+        stride=np.full(count, np.float32(_FIRST_STRIDE)),
+        rises=np.zeros(count, np.int32),
+        best_loss=lowest,
+        halved=~no,
+        taken=np.int32(0),
+        share=np.int32(_FIRST_WINDOW),
+        window=np.int32(_FIRST_WINDOW),
+    )
+    best = _Point(images, lowest, np.zeros_like(images), misled=no, finite=~no)
+    return _Ascent(np.int32(0), images, images, -lowest, best, schedule, no, no)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -156,55 +171,42 @@ def _ascend(
     functions: tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]],
     kind: tuple[str, str],
     variables: Any,
-    images: Images,
-    labels: Int[Array, "batch"],
-    numbers: Int[Array, "batch"],
+    batch: Batch,
+    state: _Ascent,
     epsilon: Float[Array, ""],
     steps: Int[Array, ""],
     rank: Int[Array, ""],
     restart: Int[Array, ""],
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Attacks a batch.
+) -> _Ascent:
+    """Attacks a batch while it `goes_on`.
 
     Args:
         functions: Logits that decide, and logits whose loss is raised.
         kind: Norm and loss.
         variables: Of the model.
-        images: Of the batch.
-        labels: Their classes.
-        numbers: Of the images.
+        batch: The images.
+        state: To go on from.
         epsilon: Radius.
         steps: As of an `AutoPGD`, like the others.
         rank: See there.
         restart: See there.
-
-    Returns:
-        The members of an `Attacked`, and for each image True if all logits on the way are finite.
     """
     norm, loss = kind
-    look = _looking(functions, loss, variables, images, labels, rank)
-    noise = draw_start(numbers, images.shape[1:], norm, restart)
-    start = look(project(images + epsilon * noise, images, epsilon, norm))
-    still = jnp.all(start.gradient == 0.0, axis=(1, 2, 3))
-    state = _Ascent(
-        jnp.int32(0), start.images, start, start, _first_schedule(start, epsilon), _undefined(start)
+    look = _looking(functions, loss, variables, batch, rank)
+    noise = draw_start(batch.numbers, batch.images.shape[1:], norm, restart)
+    start = project(batch.images + epsilon * noise, batch.images, epsilon, norm)
+    state = state._replace(images=jnp.where(state.looks == 0, start, state.images))
+    return jax.lax.while_loop(
+        lambda state: goes_on(batch, state, steps + 1),
+        lambda state: _step(state, look, batch.images, epsilon, norm, steps),
+        state,
     )
 
-    def go_on(state):
-        return (state.step < steps) & ~jnp.all(state.best.misled)
 
-    def step(state):
-        return _step(state, look, images, epsilon, norm, steps)
-
-    state = jax.lax.while_loop(go_on, step, state)
-    best = state.best
-    return best.images, best.misled, still, state.undefined, best.finite
-
-
-def _looking(functions, loss, variables, images, labels, rank):
+def _looking(functions, loss, variables, batch, rank):
     """Makes the function from images to a `_Point`."""
-    scores, raised = functions
-    targets = losses.ranked_targets(raised(variables, images), labels, rank)
+    (scores, raised), labels = functions, batch.labels
+    targets = losses.ranked_targets(raised(variables, batch.images), labels, rank)
 
     def objective(candidates):
         logits = scores(variables, candidates)
@@ -221,51 +223,42 @@ def _looking(functions, loss, variables, images, labels, rank):
     return look
 
 
-def _first_schedule(start, epsilon):
-    count = len(start.loss)
-    return _Schedule(
-        stride=jnp.full(count, _FIRST_STRIDE * epsilon),
-        rises=jnp.zeros(count, jnp.int32),
-        best_loss=start.loss,
-        halved=jnp.ones(count, bool),
-        taken=jnp.int32(0),
-        share=jnp.int32(_FIRST_WINDOW),
-        window=jnp.int32(_FIRST_WINDOW),
-    )
-
-
 def _step(state, look, centres, epsilon, norm, steps):
-    """Takes one step, with momentum but for the first, and looks at the checkpoint after it."""
-    here, schedule = state.here, state.schedule
-    there = look(_moved(state, centres, epsilon, norm))
+    """Looks at the images, and at the checkpoint if one is due, and takes a step from there."""
+    schedule, there = state.schedule, look(state.images)
     # What misleads the model, or leaves the numbers, is kept.
     settled = state.best.misled | ~state.best.finite
     better = ~settled & (there.misled | ~there.finite | (there.loss > state.best.loss))
     best = choose(better, there, state.best)
+    is_start = state.looks == 0
     schedule = schedule._replace(
-        rises=schedule.rises + (there.loss > here.loss), taken=schedule.taken + 1
+        rises=schedule.rises + (there.loss > state.loss), taken=schedule.taken + ~is_start
     )
     checked, restarts = _check(schedule, best.loss)
     # ceil(share * steps / 100) steps have been taken.
-    due = 100 * (state.step + 1) >= schedule.share * steps
+    due = 100 * state.looks >= schedule.share * steps
     schedule = jax.tree.map(lambda new, old: jnp.where(due, new, old), checked, schedule)
+    here = choose(due & restarts, best, there)
+    momentum = jnp.where(is_start, 1.0, _MOMENTUM)
+    stride = epsilon * schedule.stride[:, None, None, None]
     return _Ascent(
-        state.step + 1,
+        state.looks + 1,
+        _moved(here, state.before, centres, stride, momentum, epsilon, norm),
         here.images,
-        choose(due & restarts, best, there),
+        here.loss,
         best,
         schedule,
+        jnp.where(is_start, jnp.all(there.gradient == 0.0, axis=(1, 2, 3)), state.still),
         state.undefined | (~settled & _undefined(there)),
     )
 
 
-def _moved(state, centres, epsilon, norm):
+def _moved(here, before, centres, stride, momentum, epsilon, norm):
     """Takes a step z, then x + alpha (z - x) + (1 - alpha) (x - x_before), both projected."""
-    images, stride = state.here.images, state.schedule.stride[:, None, None, None]
-    plain = images + stride * direction(state.here.gradient, norm)
+    images = here.images
+    plain = images + stride * direction(here.gradient, norm)
     plain = project(plain, centres, epsilon, norm)
-    momentum = jnp.where(state.step == 0, 1.0, _MOMENTUM)
-    carried = momentum * (plain - images) + (1.0 - momentum) * (images - state.before)
+    carried = momentum * (plain - images) + (1.0 - momentum) * (images - before)
     return project(images + carried, centres, epsilon, norm)
 
 

@@ -20,6 +20,8 @@ from evaluation.model import Differentiable
 
 SHOWN = 8
 """Images of an attack that reports show."""
+MIN_BATCH = 16
+"""Of images that are left over: fewer at once hardly take less time than as many."""
 
 
 class Attacked(NamedTuple):
@@ -144,8 +146,8 @@ def in_batches(
     Args:
         function: From images in [0, 1], their labels and their numbers to a tuple of batches.
         split: uint8 images and labels.
-        numbers: Of the images, at least one; None stands for all.
-        batch_size: Images per call, at most; all calls have one shape, whatever the numbers.
+        numbers: Of the images, at least one and none of them twice; None stands for all.
+        batch_size: Images per call, at most; the last call has the smallest size that is `fitting`.
         name: For the progress bar.
 
     Returns:
@@ -156,12 +158,28 @@ def in_batches(
     batch_size = min(batch_size, len(split))
     with tqdm(total=count, desc=name, unit="img", leave=False, disable=None) as bar:
         for start in range(0, count, batch_size):
-            # The last batch repeats an image, so that one program does for all.
-            chosen = numbers[np.minimum(np.arange(start, start + batch_size), count - 1)]
+            # The last batch repeats an image, so that few programs do for all.
+            end = start + fitting(min(batch_size, count - start), batch_size)
+            chosen = numbers[np.minimum(np.arange(start, end), count - 1)]
             images = normalise(jnp.asarray(split.images[chosen]))
             parts.append(jax.device_get(function(images, split.labels[chosen], chosen)))
             bar.update(min(batch_size, count - start))
     return [np.concatenate(column)[:count] for column in zip(*parts, strict=True)]
+
+
+def fitting(count: int, batch_size: int) -> int:
+    """Finds the size of the smallest batch for so many images, at least one.
+
+    Sizes are `batch_size` and, from `MIN_BATCH` on, the powers of two below, so that there are only
+    as many programs to compile.
+    """
+    return min(max(1 << (count - 1).bit_length(), MIN_BATCH), batch_size)
+
+
+def next_smaller(size: int) -> int:
+    """Finds the size of batches below one; 0 if there is none."""
+    power = 1 << (size - 1).bit_length() >> 1
+    return power if power >= MIN_BATCH else 0
 
 
 def choose(chosen: Bool[Array, "batch"], first: Any, second: Any) -> Any:

@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from data.dataset import Split
-from evaluation.attacks.balls import Images, project
+from evaluation.attacks.balls import project
+from evaluation.attacks.iterated import Batch, Found, IteratedAttack, goes_on
 from evaluation.attacks.losses import margin
-from evaluation.attacks.search import Attacked, check_finite, choose, in_batches
+from evaluation.attacks.search import choose
 from evaluation.model import Differentiable
 from evaluation.perturbations.curve import SEED
 
@@ -30,8 +30,29 @@ _HALVINGS = np.array([10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000])
 _SCHEDULE = 10_000
 
 
+class _Best(NamedTuple):
+    """Images of the largest margin so far; see `Batch` for the arrays."""
+
+    images: Float[Any, "batch height width channels"]
+    margin: Float[Any, "batch"]
+    misled: Bool[Any, "batch"]
+    finite: Bool[Any, "batch"]
+
+
+class _Search(NamedTuple):
+    """State of the attack: queries that have been made, and the best images."""
+
+    looks: Int[Any, ""]
+    best: _Best
+
+    def found(self) -> Found:
+        """Returns the best images; all are `without_gradient`, as none is asked for."""
+        best, no = self.best, np.zeros(len(self.best.misled), bool)
+        return Found(best.images, best.misled, ~no, no, best.finite)
+
+
 @dataclasses.dataclass(frozen=True)
-class Square:
+class Square(IteratedAttack):
     """The Square attack in the norm "inf".
 
     Attributes:
@@ -40,76 +61,42 @@ class Square:
 
     queries: int
 
-    def __call__(
-        self,
-        model: Differentiable,
-        split: Split,
-        *,
-        epsilon: float,
-        numbers: np.ndarray | None = None,
-        batch_size: int,
-        name: str,
-    ) -> Attacked:
-        """Attacks images of a split; those that mislead the model stay as they are from then on.
+    @property
+    def looks(self) -> int:
+        """Counts the queries."""
+        return self.queries
 
-        Args:
-            model: Only its logits are read.
-            split: uint8 images and labels.
-            epsilon: Radius of the ball, positive, where grey levels go from 0 to 1.
-            numbers: Of the images that are attacked; None stands for all.
-            batch_size: Images that are attacked at once, at most.
-            name: For the progress bar.
+    def begin(self, images: np.ndarray) -> _Search:
+        """Makes the state before the first query, that of the stripes."""
+        return _before_the_stripes(images)
 
-        Returns:
-            For each image the one of the largest margin; all are `without_gradient`, as none is
-            asked for.
-
-        Raises:
-            UserError: if logits of an image on the way are NaN or infinite.
-        """
-
-        def one_batch(images, labels, chosen):
-            return _search(
-                model.logits,
-                model.variables,
-                images,
-                labels,
-                chosen,
-                np.float32(epsilon),
-                np.int32(self.queries),
-            )
-
-        found, misled, finite = in_batches(
-            one_batch, split, numbers, batch_size=batch_size, name=name
-        )
-        check_finite(finite, name)
-        return Attacked(found, misled, np.ones_like(misled), np.zeros_like(misled))
+    def go_on(
+        self, model: Differentiable, batch: Batch, state: _Search, epsilon: np.float32
+    ) -> _Search:
+        """Asks, up to the last query or until the batch is too large."""
+        queries = np.int32(self.queries)
+        return _ask(model.logits, model.variables, batch, state, epsilon, queries)
 
 
-class _Best(NamedTuple):
-    """Images of the largest margin so far."""
-
-    images: Images
-    margin: Float[Array, "batch"]
-    misled: Bool[Array, "batch"]
-    finite: Bool[Array, "batch"]
+def _before_the_stripes(images):
+    """Makes a state of which any query is better than the best."""
+    count = len(images)
+    lowest, no = np.full(count, np.float32(-np.inf)), np.zeros(count, bool)
+    return _Search(np.int32(0), _Best(images, lowest, misled=no, finite=~no))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _search(
+def _ask(
     scores: Callable[[Any, Any], Any],
     variables: Any,
-    images: Images,
-    labels: Int[Array, "batch"],
-    numbers: Int[Array, "batch"],
+    batch: Batch,
+    state: _Search,
     epsilon: Float[Array, ""],
     queries: Int[Array, ""],
-) -> tuple[Array, Array, Array]:
-    """Attacks a batch; the arguments are those of a `Square`.
-
-    Returns:
-        Images, for each True if it misleads the model, and True if its logits are finite.
-    """
+) -> _Search:
+    """Attacks a batch while it `goes_on`; the other arguments are those of a `Square`."""
+    images, labels, numbers, _ = batch
+    stripes = jax.vmap(lambda key: _draw_stripes(key, images.shape[1:]))(_keys(numbers, 0))
 
     def look(candidates):
         logits = scores(variables, candidates)
@@ -118,25 +105,19 @@ def _search(
             candidates, margin(logits, labels), misled, jnp.all(jnp.isfinite(logits), axis=-1)
         )
 
-    def go_on(state):
-        query, best = state
-        return (query < queries) & ~jnp.all(best.misled)
-
     def ask(state):
         query, best = state
         keys = _keys(numbers, query)
         side = _side(query, queries, images.shape)
-        change = jax.vmap(lambda key: _draw_square(key, images.shape[1:], side))(keys)
+        square = jax.vmap(lambda key: _draw_square(key, images.shape[1:], side))(keys)
         # Twice the radius: from anywhere in the ball to its edge.
-        there = look(project(best.images + 2.0 * epsilon * change, images, epsilon, "inf"))
+        change = jnp.where(query == 0, stripes, 2.0 * square)
+        there = look(project(best.images + epsilon * change, images, epsilon, "inf"))
         settled = best.misled | ~best.finite
         better = ~settled & (there.misled | ~there.finite | (there.margin > best.margin))
-        return query + 1, choose(better, there, best)
+        return _Search(query + 1, choose(better, there, best))
 
-    stripes = jax.vmap(lambda key: _draw_stripes(key, images.shape[1:]))(_keys(numbers, 0))
-    first = look(project(images + epsilon * stripes, images, epsilon, "inf"))
-    _, best = jax.lax.while_loop(go_on, ask, (jnp.int32(1), first))
-    return best.images, best.misled, best.finite
+    return jax.lax.while_loop(lambda state: goes_on(batch, state, queries), ask, state)
 
 
 def _keys(numbers, query):
