@@ -12,7 +12,10 @@ from jax.experimental.compilation_cache import compilation_cache
 
 # Most of a test's time goes into compiling what runs for milliseconds. Commands are compiled as
 # for users (see `command`).
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+if jax.__version_info__ < (0, 11):  # XLA's older way to compile loops, which later ones are without
+    QUICKLY += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", QUICKLY)
 
 # Shapes and types in signatures are checked at run time here, and only here.
 jaxtyping.install_import_hook(
