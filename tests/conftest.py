@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import pathlib
@@ -40,26 +41,35 @@ def signals_as_in_a_terminal():
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory):
-    """Prepared MNIST, in a folder of this test session's own."""
+def session_folder(tmp_path_factory, worker_id):
+    """A folder of this test session's own, the same for all its processes."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder if worker_id == "master" else folder.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir(session_folder):
+    """Prepared MNIST. One process prepares it, and the others wait for that."""
     from data.sources.load import DatasetConfig, load
 
-    folder = tmp_path_factory.mktemp("tensorflow_datasets")
-    load(DatasetConfig(), str(folder))
-    return str(folder)
+    folder = str(session_folder / "tensorflow_datasets")
+    with open(session_folder / "preparing", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        load(DatasetConfig(), folder)
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compiled_programs(tmp_path_factory):
+def compiled_programs(session_folder):
     """What took any time to compile is kept in folders of this test session's own.
 
     Tests make the same programs again and again, each in a function of its own; so do commands.
     """
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    jax.config.update("jax_compilation_cache_dir", str(session_folder / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     compilation_cache.reset_cache()  # or it would stay as it was when modules were imported
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(session_folder / "cache"))
         patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         yield
 
