@@ -1,4 +1,5 @@
 import fcntl
+import gc
 import json
 import os
 import pathlib
@@ -24,6 +25,10 @@ jaxtyping.install_import_hook(
 )
 
 ROOT = pathlib.Path(__file__).parent.parent
+
+
+# Traces make many objects that stay; a tenth of the time would go into looking through all of them.
+gc.set_threshold(700, 10, 200)
 
 
 def pytest_collection_modifyitems(items):
