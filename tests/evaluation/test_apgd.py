@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 from capsnet.networks.sabour import CapsNetConfig
+from capsnet.routing import DynamicRouting
 from common.errors import UserError
 from data.batches import normalise
 from data.dataset import Split
@@ -263,7 +264,7 @@ def test_the_vote_attack_misleads_a_capsule_network():
         kernel_size=3,
         primary_types=2,
         class_dim=4,
-        iterations=2,
+        routing=DynamicRouting(2),
         reconstruction_weight=0.0,
     )
     network = config.build((12, 12, 1), CLASSES, nnx.Rngs(0))
