@@ -57,7 +57,7 @@ def test_the_identity_is_a_point_of_every_curve_and_equals_clean_exactly(name):
         return random_network()(images)
 
     digits = some_digits()
-    clean = suites.load("clean").evaluate(predict, digits, batch_size=8)
+    (clean,) = suites.load("clean").evaluate(predict, digits, batch_size=8)
     clean_images = np.concatenate(inputs)
     inputs.clear()
     results = evaluate(name, predict, digits)

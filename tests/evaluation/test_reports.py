@@ -194,7 +194,7 @@ def test_no_table_is_wider_than_a_phone(page):
 
 
 def test_sections_say_what_a_suite_measures_and_fold_what_is_not_compared(page):
-    assert "<p>Accuracy on clean test images.</p>" in page
+    assert "<p>Accuracy on clean test images;" in page
     assert "Not compared: neither more nor less is better" in page
     outside, _, inside = page.partition("Not compared: neither more nor less is better")
     assert "median error" not in outside.partition("All headlines")[2].partition("<h3>")[0]

@@ -75,7 +75,7 @@ def test_without_averaging_it_is_the_sampler(padding, corners):
     np.testing.assert_allclose(
         mipmapped(images, near, levels=3, **options),
         plain(images, near, **options),
-        atol=1e-6,
+        atol=5e-6,  # a pixel's place is rounded, and pixels differ by some units
     )
 
 

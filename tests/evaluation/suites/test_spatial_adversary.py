@@ -69,7 +69,7 @@ def test_the_grid_is_complete_and_holds_the_identity():
     np.testing.assert_array_equal(np.unique(grid[:, 0]), [-3.0, -1.5, 0.0, 1.5, 3.0])
     np.testing.assert_array_equal(np.unique(grid[:, 1]), [-3.0, -1.5, 0.0, 1.5, 3.0])
     np.testing.assert_allclose(np.unique(grid[:, 2]), np.arange(-30.0, 31.0, 2.0))
-    clean = suites.load("clean").evaluate(lopsided, DIGITS, batch_size=20)
+    (clean,) = suites.load("clean").evaluate(lopsided, DIGITS, batch_size=20)
     # An image that is misclassified untouched cannot withstand.
     assert np.all(results()[-1].outcomes <= clean.outcomes)
 
