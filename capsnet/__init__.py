@@ -1,16 +1,41 @@
 """Capsule networks: squash, routing, capsule layers, losses and models."""
 
 from capsnet import losses, routing
-from capsnet.layers import ConvolutionalCapsules, DenseCapsules, PrimaryCapsules
+from capsnet.layers import (
+    ConvolutionalCapsules,
+    DenseCapsules,
+    DepthwiseCapsules,
+    PrimaryCapsules,
+)
+from capsnet.networks.attention import AttentionCapsNet, AttentionCapsNetConfig
+from capsnet.networks.efficient import EfficientCapsNet, EfficientCapsNetConfig
+from capsnet.networks.matrix import MatrixCapsNet, MatrixCapsNetConfig
 from capsnet.networks.sabour import CapsNet, CapsNetConfig, paper, sabour_code
-from capsnet.vectors import length, squash
+from capsnet.networks.self_routing import SelfRoutingCapsNet, SelfRoutingCapsNetConfig
+from capsnet.networks.trunk_and_head import TrunkAndHead, TrunkAndHeadConfig
+from capsnet.networks.variational import VariationalCapsNet, VariationalCapsNetConfig
+from capsnet.vectors import exponential_squash, length, squash
 
 __all__ = [
+    "AttentionCapsNet",
+    "AttentionCapsNetConfig",
     "CapsNet",
     "CapsNetConfig",
     "ConvolutionalCapsules",
     "DenseCapsules",
+    "DepthwiseCapsules",
+    "EfficientCapsNet",
+    "EfficientCapsNetConfig",
+    "MatrixCapsNet",
+    "MatrixCapsNetConfig",
     "PrimaryCapsules",
+    "SelfRoutingCapsNet",
+    "SelfRoutingCapsNetConfig",
+    "TrunkAndHead",
+    "TrunkAndHeadConfig",
+    "VariationalCapsNet",
+    "VariationalCapsNetConfig",
+    "exponential_squash",
     "length",
     "losses",
     "paper",

@@ -1,10 +1,11 @@
 """Losses of capsule networks, per image."""
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from cnn.arrays import alike, check_axes, check_same_shape
+from cnn.arrays import alike, as_float, check_axes, check_same_shape
 
 
 def margin_loss(
@@ -38,6 +39,49 @@ def margin_loss(
     present = one_hot * jnp.square(jnp.maximum(0.0, positive - lengths))
     absent = (1.0 - one_hot) * jnp.square(jnp.maximum(0.0, lengths - negative))
     return jnp.sum(present + down_weight * absent, axis=-1)
+
+
+def spread_loss(
+    activations: Num[ArrayLike, "batch classes"],
+    one_hot: Num[ArrayLike, "..."],
+    *,
+    margin: Num[ArrayLike, ""],
+) -> Float[Array, "batch"]:
+    """Spread loss on class-capsule activations: Hinton, Sabour and Frosst (2018), section 4.
+
+    sum_(i != t) max(0, m - (a_t - a_i))^2, of the true class t.
+
+    Args:
+        activations: Of the class capsules, usually in [0, 1].
+        one_hot: 1 for the true class, 0 for the others.
+        margin: m, by how much the true class has to be more active than another to cost nothing.
+
+    Returns:
+        One loss per image, summed over the classes.
+
+    Raises:
+        ValueError: if the two have not one shape; labels must be made one-hot before.
+    """
+    activations, one_hot = alike(activations, one_hot)
+    check_axes("activations", activations, "batch classes")
+    check_same_shape(one_hot=one_hot, activations=activations)
+    true = jnp.sum(one_hot * activations, axis=-1, keepdims=True)
+    lacking = jnp.maximum(0.0, as_float(margin).astype(true.dtype) - (true - activations))
+    return jnp.sum((1.0 - one_hot) * jnp.square(lacking), axis=-1)
+
+
+def spread_margin(step: Num[ArrayLike, ""], period: int = 50_000) -> Float[Array, ""]:
+    """The margin of `spread_loss` at a training step, from about 0.2 to 0.99.
+
+    0.2 + 0.79 sigmoid(min(10, step / period - 4)): the authors' released code; the paper raises it
+    linearly from 0.2 to 0.9.
+
+    Args:
+        step: Steps done.
+        period: Steps in which the sigmoid's argument grows by 1; half-way up after four of them.
+    """
+    progress = as_float(step) / period
+    return 0.2 + 0.79 * jax.nn.sigmoid(jnp.minimum(10.0, progress - 4.0))
 
 
 def reconstruction_loss(

@@ -12,7 +12,8 @@ from typing import Any
 from common.errors import UserError, first_line
 from common.limits import shown
 from configs._catalogue import nearest
-from training.config_types import choices, declared
+from training.config_names import choices
+from training.config_types import declared
 from training.experiment import Experiment
 
 _TRUTHS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}

@@ -8,7 +8,15 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from capsnet import CapsNetConfig
+from capsnet import (
+    AttentionCapsNetConfig,
+    CapsNetConfig,
+    EfficientCapsNetConfig,
+    MatrixCapsNetConfig,
+    SelfRoutingCapsNetConfig,
+    TrunkAndHeadConfig,
+    VariationalCapsNetConfig,
+)
 from cnn import ConvolutionalNetworkConfig, validation
 from cnn.networks.bag_of_parts import BagOfPartsConfig
 from cnn.networks.multi_label import MultiLabelNetworkConfig
@@ -22,7 +30,13 @@ from stn.networks.volumes import VolumeNetworkConfig
 
 # The smallest side that each takes, as it comes.
 SMALLEST = {
+    AttentionCapsNetConfig: 13,
     CapsNetConfig: 17,
+    EfficientCapsNetConfig: 11,
+    MatrixCapsNetConfig: 17,
+    SelfRoutingCapsNetConfig: 1,
+    TrunkAndHeadConfig: 17,
+    VariationalCapsNetConfig: 17,
     ConvolutionalNetworkConfig: 1,
     BagOfPartsConfig: 9,
     PoolingNetworkConfig: 1,
@@ -45,8 +59,10 @@ NONSENSE = {
 FREE = {
     "margin_weight",
     "reconstruction_weight",
+    "coordinate_scale",
     "dropout",
     "downsamplings",
+    "hidden_layers",
     "transformers",
     "identity_penalty",
     "outside_penalty",

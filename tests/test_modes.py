@@ -17,7 +17,9 @@ from jax import export
 import capsnet
 import cnn
 import stn
-from capsnet.routing import DynamicRouting
+from capsnet.networks.heads import CapsuleHead
+from capsnet.networks.trunks import SabourTrunk
+from capsnet.routing import DynamicRouting, UniformRouting
 from cnn.convolution import layer_of, lowerings
 from cnn.networks.bag_of_parts import BagOfPartsConfig
 from cnn.networks.pooling import PoolingNetworkConfig
@@ -47,6 +49,25 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
         ),
         (12, 12, 1),
     ),
+    "efficient capsnet": (
+        capsnet.EfficientCapsNetConfig((3, 4), (3, 3), (1, 2), 2, 2, decoder_widths=(4,)),
+        (9, 9, 1),
+    ),
+    "self-routing": (
+        capsnet.SelfRoutingCapsNetConfig((3, 4), (1, 2), types=4, pose_dim=8),
+        (5, 6, 1),
+    ),
+    "inverted attention": (
+        capsnet.AttentionCapsNetConfig((2, 3), (1, 1), 2, 2, (1,), (3,)),
+        (6, 6, 1),
+    ),
+    "matrix capsules": (capsnet.MatrixCapsNetConfig(3, 2, (2,)), (13, 13, 1)),
+    "trunk and head": (
+        capsnet.TrunkAndHeadConfig(SabourTrunk(2, 2, 3, 3), CapsuleHead(UniformRouting(), 2)),
+        (9, 9, 1),
+    ),
+    # Wide, for its priors leave little of images to the few small votes of a narrow one.
+    "variational capsules": (capsnet.VariationalCapsNetConfig(1024, 2, (2,)), (9, 9, 1)),
     "cnn": (PLAIN, (12, 12, 1)),
     "bag of parts": (BagOfPartsConfig((3,)), (12, 12, 1)),
     "pooling": (PoolingNetworkConfig(channels=2, layers=3), (12, 12, 1)),

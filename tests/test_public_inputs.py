@@ -16,7 +16,16 @@ from flax import nnx
 import capsnet
 import cnn
 import stn
-from capsnet.layers import DenseCapsules, PrimaryCapsules
+from capsnet.layers import ConvolutionalCapsules, DenseCapsules, DepthwiseCapsules, PrimaryCapsules
+from capsnet.networks.heads import CapsuleHead
+from capsnet.networks.trunks import SabourTrunk
+from capsnet.routing import (
+    Capsules,
+    InvertedAttentionRouting,
+    SelfRouting,
+    Sizes,
+    UniformRouting,
+)
 from capsnet.votes import make_votes
 from cnn.decoder import Decoder
 from cnn.downsampling import KINDS, downsample
@@ -25,6 +34,7 @@ from cnn.networks.bag_of_parts import BagOfPartsConfig
 from cnn.networks.multi_label import MultiLabelNetworkConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
+from cnn.output import in_mode
 from stn.networks.colocalisation import triplet_hinge
 from stn.networks.mnist import TRANSFORMS, TransformerNetworkConfig
 
@@ -55,10 +65,10 @@ def grid(*size):
     return np.tile(stn.identity_grid(size).astype(np.float32), (2, *[1] * (len(size) + 1))) * 0.7
 
 
-def network(config, shape=(8, 8, 1)):
+def network(config, shape=(8, 8, 1)) -> Any:
     # In one program, as every eager operation would be one of its own.
     built = nnx.jit(lambda: config.build(shape, 10, nnx.Rngs(0)))()
-    return nnx.view(built, deterministic=True, raise_if_not_found=False)
+    return in_mode(built, training=False)
 
 
 RNGS = nnx.Rngs(0)
@@ -68,6 +78,12 @@ PAIRS = np.array([[1, 0], [2, 5]])
 ONE_HOT = np.eye(10, dtype=np.float32)[LABELS]
 PLAIN = cnn.ConvolutionalNetworkConfig((3,), 3, "SAME", ("max2",), (4,))
 CAPSNET = network(capsnet.CapsNetConfig(3, 3, 2, 2, class_dim=2, decoder_widths=(4,)))
+EFFICIENT = network(
+    capsnet.EfficientCapsNetConfig((3, 4), (3, 3), (1, 2), 2, 2, decoder_widths=(4,))
+)
+SIZES = Sizes(4, 2, 3, 2)
+SELF_ROUTING: Any = SelfRouting().build(SIZES, RNGS)
+ATTENTION: Any = InvertedAttentionRouting().build(SIZES, RNGS)
 LOCALISATION = stn.DenseLocalisation((8, 8, 1), widths=(4,), rngs=RNGS)
 TRANSFORMER = stn.SpatialTransformer(LOCALISATION, stn.transforms.Affine(), rngs=RNGS)
 
@@ -79,6 +95,7 @@ def locations(transform):
 
 CASES = {
     "capsnet.squash": Case(capsnet.squash, (uniform(2, 3),)),
+    "capsnet.exponential_squash": Case(capsnet.exponential_squash, (uniform(2, 3),)),
     "capsnet.length": Case(capsnet.length, (uniform(2, 3),)),
     "capsnet.margin_loss": Case(
         lambda lengths: capsnet.losses.margin_loss(lengths, ONE_HOT[: len(lengths)]),
@@ -91,13 +108,67 @@ CASES = {
     "capsnet.dynamic_routing": Case(
         capsnet.routing.dynamic_routing, (uniform(2, 4, 3, 2),), scales=(1e-30,)
     ),
+    "capsnet.self_attention_routing": Case(
+        capsnet.routing.self_attention_routing, (uniform(2, 4, 3, 2),), scales=(1e-30,)
+    ),
     "capsnet.make_votes": Case(make_votes, (uniform(2, 4, 2), uniform(4, 2, 3, 2)), fixed=1),
     "capsnet.PrimaryCapsules": Case(PrimaryCapsules(1, 2, 2, kernel_size=3, rngs=RNGS), (IMAGES,)),
+    "capsnet.DepthwiseCapsules": Case(
+        DepthwiseCapsules(4, 2, (3, 3), rngs=RNGS), (uniform(2, 3, 3, 4),)
+    ),
     "capsnet.DenseCapsules": Case(
         DenseCapsules(4, 2, 3, 2, rngs=RNGS), (uniform(2, 4, 2),), scales=(1e-30,)
     ),
+    "capsnet.ConvolutionalCapsules": Case(
+        ConvolutionalCapsules(2, 2, 3, 2, kernel_size=2, rngs=RNGS),
+        (uniform(2, 3, 3, 2, 2),),
+        scales=(1e-30,),
+    ),
+    "capsnet.SelfRouting": Case(
+        lambda votes, *capsules: SELF_ROUTING(votes, Capsules(*capsules)),
+        (uniform(2, 4, 3, 2), uniform(2, 4, 2), uniform(2, 4)),
+        scales=(1e-30,),
+    ),
+    "capsnet.InvertedAttentionRouting": Case(
+        lambda votes, poses: ATTENTION(votes, previous=poses),
+        (uniform(2, 4, 3, 2), uniform(2, 3, 2)),
+        scales=(1e-30,),
+    ),
+    "capsnet.SelfRoutingCapsNet": Case(
+        network(capsnet.SelfRoutingCapsNetConfig((2, 3), (1, 2), 2, 2)), (IMAGES,)
+    ),
+    "capsnet.AttentionCapsNet": Case(
+        network(capsnet.AttentionCapsNetConfig((2, 3), (1, 1), 2, 2, (1,))), (IMAGES,)
+    ),
     "capsnet.CapsNet": Case(CAPSNET, (IMAGES,)),
     "capsnet.CapsNet.activations": Case(CAPSNET.activations, (IMAGES,)),
+    "capsnet.EfficientCapsNet": Case(EFFICIENT, (IMAGES,), scales=(1e-30,)),
+    "capsnet.EfficientCapsNet.activations": Case(EFFICIENT.activations, (IMAGES,)),
+    "capsnet.MatrixCapsNet": Case(
+        network(capsnet.MatrixCapsNetConfig(2, 2, (2,)), (9, 9, 1)),
+        (uniform(2, 9, 9, 1),),
+        scales=(1e-30,),
+    ),
+    "capsnet.TrunkAndHead": Case(
+        network(
+            capsnet.TrunkAndHeadConfig(SabourTrunk(2, 2, 3, 3), CapsuleHead(UniformRouting(), 2)),
+            (9, 9, 1),
+        ),
+        (uniform(2, 9, 9, 1),),
+        scales=(1e-30,),
+    ),
+    "capsnet.VariationalCapsNet": Case(
+        network(capsnet.VariationalCapsNetConfig(2, 2, (2,)), (9, 9, 1)),
+        (uniform(2, 9, 9, 1),),
+        scales=(1e-30,),
+    ),
+    "capsnet.spread_loss": Case(
+        lambda activations: capsnet.losses.spread_loss(
+            activations, ONE_HOT[: len(activations)], margin=0.5
+        ),
+        (uniform(2, 10),),
+        scales=(1e-30,),
+    ),
     **{
         f"cnn.convolve {lowering}": Case(
             lambda images, kernel, lowering=lowering: cnn.convolve(
@@ -230,12 +301,15 @@ def by_name(cases=CASES):
 def test_nothing_public_is_left_out():
     names = " ".join(CASES)
     elsewhere = {
-        "CapsNetConfig", "ConvolutionalNetworkConfig", "Output", "Warp", "losses",
-        "routing", "paper", "sabour_code", "count_parameters", "match_width", "transforms",
-        "identity_grid", "tiled_poses", "WarpStatistics",
+        "Output", "Warp", "losses", "routing", "paper", "sabour_code", "count_parameters",
+        "match_width", "transforms", "identity_grid", "tiled_poses", "WarpStatistics",
+        "CapsNetConfig", "ConvolutionalNetworkConfig", "EfficientCapsNetConfig",
+        "AttentionCapsNetConfig", "SelfRoutingCapsNetConfig",
     }  # fmt: skip
     for room in (capsnet, cnn, stn):
         for name in set(room.__all__) - elsewhere:
+            if name.endswith("Config"):
+                continue
             assert f"{room.__name__}.{name}" in names or name.endswith("Transformed"), name
 
 

@@ -1,14 +1,12 @@
 """The types that stored configurations may name, and the values that their fields may hold.
 
-A stored configuration may come from a stranger. A name in it is looked up in the table below and
-nowhere else, so that nothing is imported or called but the dataclasses of configurations, and these
-only with values of their fields' declared types.
+A stored configuration may come from a stranger. A name in it is looked up in the table of
+`training.config_names` and nowhere else, so that nothing is imported or called but the dataclasses
+of configurations, and these only with values of their fields' declared types.
 """
 
 import contextlib
 import dataclasses
-import importlib
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -16,81 +14,8 @@ from typing import Any
 
 from common.errors import UserError, first_line
 from common.limits import shown
+from training.config_names import MODULES, OLD_NAMES, TAG, as_today, imported, name_of
 
-TAG = "type"
-# Public names, and the modules that hold them today.
-_MODULES = {
-    "capsnet.CapsNetConfig": "capsnet.networks.sabour",
-    "capsnet.DynamicRouting": "capsnet.routing.dynamic",
-    "capsnet.UniformRouting": "capsnet.routing.uniform",
-    "cnn.BagOfPartsConfig": "cnn.networks.bag_of_parts",
-    "cnn.ConvolutionalNetworkConfig": "cnn.networks.plain",
-    "cnn.MultiLabelNetworkConfig": "cnn.networks.multi_label",
-    "cnn.PoolingNetworkConfig": "cnn.networks.pooling",
-    "cnn.ReconstructingNetworkConfig": "cnn.networks.reconstructing",
-    "data.AdditionConfig": "data.tasks.addition",
-    "data.AffineDistortion": "data.distortions",
-    "data.CoLocalisationConfig": "data.tasks.colocalisation",
-    "data.DatasetConfig": "data.sources.load",
-    "data.DistortedConfig": "data.tasks.distorted",
-    "data.ElasticDistortion": "data.distortions",
-    "data.ExtrudedConfig": "data.tasks.extruded",
-    "data.FacesConfig": "data.faces.tasks",
-    "data.MultiMNISTConfig": "data.tasks.multimnist",
-    "data.PhotographedFacesConfig": "data.faces.photographed",
-    "data.Placement": "data.distortions",
-    "data.ProjectiveDistortion": "data.distortions",
-    "stn.CoLocaliserConfig": "stn.networks.colocalisation",
-    "stn.HouseNumberConfig": "stn.networks.house_numbers",
-    "stn.PartsConfig": "stn.networks.birds",
-    "stn.TransformerNetworkConfig": "stn.networks.mnist",
-    "stn.VolumeNetworkConfig": "stn.networks.volumes",
-    "training.AdamConfig": "training.optimizers",
-    "training.ConstantSchedule": "training.optimizers",
-    "training.CosineSchedule": "training.optimizers",
-    "training.Experiment": "training.experiment",
-    "training.ExponentialSchedule": "training.optimizers",
-    "training.MomentumConfig": "training.optimizers",
-    "training.StepSchedule": "training.optimizers",
-}
-_PUBLIC = {f"{module}.{name.partition('.')[2]}": name for name, module in _MODULES.items()}
-# Names under which older runs and records have them; these never change.
-_OLD_NAMES = {
-    "capsnet.model.CapsNetConfig": "capsnet.CapsNetConfig",
-    "cnn.bag_of_parts.BagOfPartsConfig": "cnn.BagOfPartsConfig",
-    "cnn.network.ConvolutionalNetworkConfig": "cnn.ConvolutionalNetworkConfig",
-    "cnn.pooling_network.PoolingNetworkConfig": "cnn.PoolingNetworkConfig",
-    "cnn.reconstructing_network.ReconstructingNetworkConfig": "cnn.ReconstructingNetworkConfig",
-    "data.colocalisation.CoLocalisationConfig": "data.CoLocalisationConfig",
-    "data.distortions.AffineDistortion": "data.AffineDistortion",
-    "data.distortions.ElasticDistortion": "data.ElasticDistortion",
-    "data.distortions.Placement": "data.Placement",
-    "data.distortions.ProjectiveDistortion": "data.ProjectiveDistortion",
-    "data.extruded.ExtrudedConfig": "data.ExtrudedConfig",
-    "data.faces.FacesConfig": "data.FacesConfig",
-    "data.generated.AdditionConfig": "data.AdditionConfig",
-    "data.generated.DistortedConfig": "data.DistortedConfig",
-    "data.photographed_faces.PhotographedFacesConfig": "data.PhotographedFacesConfig",
-    "data.sources.DatasetConfig": "data.DatasetConfig",
-    "stn.colocalisation.CoLocaliserConfig": "stn.CoLocaliserConfig",
-    "stn.cub.PartsConfig": "stn.PartsConfig",
-    "stn.networks.TransformerNetworkConfig": "stn.TransformerNetworkConfig",
-    "stn.svhn.HouseNumberConfig": "stn.HouseNumberConfig",
-    "stn.volumes.VolumeNetworkConfig": "stn.VolumeNetworkConfig",
-    "training.experiment.Experiment": "training.Experiment",
-    "training.optimizers.AdamConfig": "training.AdamConfig",
-    "training.optimizers.ConstantSchedule": "training.ConstantSchedule",
-    "training.optimizers.CosineSchedule": "training.CosineSchedule",
-    "training.optimizers.ExponentialSchedule": "training.ExponentialSchedule",
-    "training.optimizers.MomentumConfig": "training.MomentumConfig",
-    "training.optimizers.StepSchedule": "training.StepSchedule",
-}
-# Fields of older versions that have become those of a part: the part's field and type.
-_MOVED_FIELDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "capsnet.CapsNetConfig": dict.fromkeys(
-        ("iterations", "leaky", "stop_gradient"), ("routing", "capsnet.DynamicRouting")
-    ),
-}
 # Far above any configuration; what is larger is no configuration and takes long to look at.
 _MAX_DEPTH = 20
 _MAX_LENGTH = 10_000
@@ -99,16 +24,6 @@ _MAX_WHOLE = 2**63 - 1
 
 Known = Callable[[], Mapping[str, type]]
 """Types besides those of the table, by their names; asked only for a name that is not in it."""
-
-
-def name_of(kind: type) -> str:
-    """The public name of a configuration's type; module and name of one that is not in the table.
-
-    Args:
-        kind: A dataclass.
-    """
-    full = f"{kind.__module__}.{kind.__qualname__}"
-    return _PUBLIC.get(full, full)
 
 
 def types_in(config: Any) -> dict[str, type]:
@@ -211,7 +126,7 @@ def _plain_type(stored: Any, path: str) -> type:
 def _rebuild_config(stored: dict, known: Known, path: str, depth: int) -> Any:
     kind = _find(stored.get(TAG), known, path)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
-    given = _as_today(name_of(kind), {k: value for k, value in stored.items() if k != TAG})
+    given = as_today(name_of(kind), {k: value for k, value in stored.items() if k != TAG})
     prefix = f"{path}." if path else ""
     hints = declared(kind)
     for name in sorted(given.keys() - fields.keys()):
@@ -230,55 +145,13 @@ def _rebuild_config(stored: dict, known: Known, path: str, depth: int) -> Any:
         raise UserError(f"{path or TAG}: {stored[TAG]}: {first_line(error)}") from error
 
 
-def _as_today(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a stored configuration, with those of an older version where they are now."""
-    found = {}
-    for field, value in given.items():
-        part, kind = _MOVED_FIELDS.get(name, {}).get(field, (None, None))
-        if part is None or part in given:
-            found[field] = value
-        else:
-            found.setdefault(part, {TAG: kind})[field] = value
-    return found
-
-
-def choices(base: Any) -> dict[str, type]:
-    """The types of the table that derive from a type, by their names as a command line has them.
-
-    Args:
-        base: Declared type of a field.
-
-    Returns:
-        Types by names such as "dynamic_routing"; none if the base is no class that others derive
-        from.
-    """
-    if not _is_config_type(base):
-        return {}
-    room = base.__module__.partition(".")[0]
-    names = [name for name in _MODULES if name.startswith(f"{room}.")]
-    kinds = [kind for name in names if issubclass(kind := _imported(name), base)]
-    return {_snake_case(kind.__name__): kind for kind in kinds} if kinds != [base] else {}
-
-
-def _is_config_type(kind: Any) -> bool:
-    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
-
-
-def _snake_case(name: str) -> str:
-    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-def _imported(public: str) -> type:
-    return getattr(importlib.import_module(_MODULES[public]), public.rpartition(".")[2])
-
-
 def _find(name: Any, known: Known, path: str) -> type:
     """The dataclass of a name: one of the table, or one that this machine knows besides."""
     if not isinstance(name, str):
         raise UserError(f"{path or TAG}: names no type of configuration")
-    public = _OLD_NAMES.get(name, name)
-    if public in _MODULES:
-        return _imported(public)
+    public = OLD_NAMES.get(name, name)
+    if public in MODULES:
+        return imported(public)
     others = known()
     if name not in others:
         raise UserError(

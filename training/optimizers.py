@@ -152,10 +152,14 @@ class AdamConfig:
 class MomentumConfig:
     """Stochastic gradient descent, by default plain.
 
+    Weight decay is that of the papers that use it with momentum: the gradient of a penalty on the
+    square of the weights, so that it goes through the momentum too.
+
     Attributes:
         learning_rate: The schedule's base rate.
         schedule: One of the schedules of this module, or any dataclass with their `build`.
         momentum: Decay of the sum of past gradients, in [0, 1).
+        weight_decay: This times the weights is added to the gradient, clipped before if it is.
         clip_norm: Largest global norm of the gradient; 0 clips nothing.
         slow_part: See `AdamConfig`.
         slow_factor: See `AdamConfig`.
@@ -164,18 +168,21 @@ class MomentumConfig:
     learning_rate: float = 0.01
     schedule: Any = dataclasses.field(default_factory=ConstantSchedule)
     momentum: float = 0.0
+    weight_decay: float = 0.0
     clip_norm: float = 0.0
     slow_part: str = ""
     slow_factor: float = 1.0
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
-        check_fields(self, "optimizer.", momentum=SHARE)
+        check_fields(self, "optimizer.", momentum=SHARE, weight_decay=Limits())
         _check(self)
 
     def build(self, steps: int) -> optax.GradientTransformation:
         """Creates the optimizer for a run of so many steps."""
-        return _around([optax.trace(self.momentum)] if self.momentum else [], self, steps)
+        decay = [optax.add_decayed_weights(self.weight_decay)] if self.weight_decay else []
+        trace = [optax.trace(self.momentum)] if self.momentum else []
+        return _around([*decay, *trace], self, steps)
 
 
 def _check(config: AdamConfig | MomentumConfig) -> None:

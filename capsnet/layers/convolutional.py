@@ -1,5 +1,6 @@
 """Convolutional capsules, routed: from those in a window to those at a place of the next map."""
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -104,12 +105,15 @@ class ConvolutionalCapsules(nnx.Module):
         self,
         poses: Num[ArrayLike, "batch height width types dim"],
         activations: Num[ArrayLike, "batch height width types"] | None = None,
+        *,
+        previous: Num[ArrayLike, "batch out_height out_width out_types out_dim"] | None = None,
     ) -> RoutedMap:
         """Routes the votes of each window.
 
         Args:
             poses: A map of capsules.
             activations: Theirs, in [0, 1]; None takes the lengths of their poses.
+            previous: Poses of the output map, as of `DenseCapsules`.
 
         Raises:
             ValueError: if the map is smaller than a window.
@@ -124,13 +128,14 @@ class ConvolutionalCapsules(nnx.Module):
             _merged(windows.take(poses), 1),
             _merged(windows.take(activations), 0),
             softmax=self._softmax(windows, shape, poses.shape[3]),
+            previous=None if previous is None else _places_as_images(as_float(previous)),
         )
         parts = (part for part in routed if part is not None)
         return RoutedMap(*(part.reshape(*shape, *part.shape[1:]) for part in parts))
 
     def _softmax(self, windows, shape, types):
         def softmax(logits):
-            places = logits.reshape(*shape, -1, types, logits.shape[-1])
+            places = logits.reshape(*shape, self.kernel_size**2, types, logits.shape[-1])
             return windows.softmax(places).reshape(logits.shape)
 
         return softmax
@@ -145,5 +150,10 @@ def _merged(values, kept):
     """Windows `[batch, height, width, window, types, ...]` as `[images, in, ...]`."""
     rest = values.shape[values.ndim - kept :]
     inputs = values.shape[3] * values.shape[4]
-    places = values.shape[0] * values.shape[1] * values.shape[2]
-    return values.reshape(places, inputs, *rest)
+    places = _places_as_images(values)
+    return places.reshape(places.shape[0], inputs, *rest)
+
+
+def _places_as_images(values):
+    """A map `[batch, height, width, ...]` as `[images, ...]`."""
+    return values.reshape(math.prod(values.shape[:3]), *values.shape[3:])

@@ -94,6 +94,7 @@ class DenseCapsules(nnx.Module):
         )
         self.over_places = routing.over_places
         self.routing = routing.build(Sizes(in_capsules, in_dim, out_capsules, out_dim), rngs)
+        self.in_dim = in_dim
         self.pose = pose
         self.dtype = dtype
 
@@ -110,6 +111,7 @@ class DenseCapsules(nnx.Module):
         activations: Num[ArrayLike, "batch in"] | None = None,
         *,
         softmax: Softmax | None = None,
+        previous: Num[ArrayLike, "batch out out_dim"] | None = None,
     ) -> Routed:
         """Routes the votes of the input capsules.
 
@@ -118,11 +120,15 @@ class DenseCapsules(nnx.Module):
             activations: Of the input capsules, in [0, 1]; None takes the lengths of their poses.
             softmax: Over all output capsules that compete for an input capsule, for a routing in
                 which more than those of one place do; None is that over `out`.
+            previous: Poses of the output capsules that an earlier pass made, for a routing that
+                goes on from them; None for none.
 
         Returns:
             Poses `[batch, out, out_dim]`, couplings and activations of the output capsules.
         """
-        return self.route(self.votes(poses), poses, activations, softmax=softmax)
+        votes = self.votes(poses)
+        routed = self.route(votes, poses, activations, softmax=softmax, previous=previous)
+        return routed.with_activations()
 
     def route(
         self,
@@ -131,17 +137,17 @@ class DenseCapsules(nnx.Module):
         activations: Num[ArrayLike, "batch in"] | None = None,
         *,
         softmax: Softmax | None = None,
+        previous: Num[ArrayLike, "batch out out_dim"] | None = None,
     ) -> Routed:
-        """Routes votes that are there already; otherwise as a call."""
+        """Routes votes that are there already; activations are None where they are lengths."""
         poses = as_float(poses)
         activations = length(poses) if activations is None else as_float(activations)
         options: dict[str, Any] = {} if self.bias is None else {"bias": self.bias[...]}
         if self.over_places:
             options["softmax"] = softmax
-        routed = self.routing(votes, Capsules(poses, activations), **options)
-        if routed.activations is None:
-            return routed._replace(activations=length(routed.poses))
-        return routed
+        if previous is not None:
+            options["previous"] = previous
+        return self.routing(votes, Capsules(poses, activations), **options)
 
 
 def _sides(in_dim: int, out_dim: int) -> tuple[int, int]:

@@ -11,23 +11,14 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Float, Num
 
-from capsnet import losses
 from capsnet.networks import construction
+from capsnet.networks.classifier import CapsuleClassifier
 from capsnet.routing import DynamicRouting, Routing
-from capsnet.routing.base import check_routing
-from capsnet.vectors import length
-from capsnet.votes import mean_squashed_votes
+from capsnet.routing.base import check_class_routing
 from cnn import Convolution, validation
-from cnn.arrays import as_float, as_images, as_labels
-from cnn.losses import accuracy, multi_hot
-from cnn.output import Output, log_probabilities
-
-# A class capsule's length at the two dead ends of the margin loss: with ten classes the loss sits
-# at 0.81 when every length is 0 and at 3.645 when every length is 1.
-_DEAD_LENGTH = 0.0
-_SATURATED_LENGTH = 1.0
+from cnn.arrays import as_float
 
 
 @dataclasses.dataclass
@@ -97,7 +88,7 @@ class CapsNetConfig:
             initializers=validation.one_of("he", "sabour_code"),
             dtype=validation.one_of(*validation.DTYPES),
         )
-        check_routing(self.routing)
+        check_class_routing(self.routing)
 
 
 def paper() -> CapsNetConfig:
@@ -120,7 +111,7 @@ def sabour_code() -> CapsNetConfig:
     )
 
 
-class CapsNet(nnx.Module):
+class CapsNet(CapsuleClassifier):
     """Convolution, primary capsules, class capsules with dynamic routing, decoder.
 
     Args:
@@ -149,7 +140,6 @@ class CapsNet(nnx.Module):
         self.image_shape = image_shape
         self.num_classes = num_classes
         self.reconstruction_weight = config.reconstruction_weight
-        # The weight of the margin loss in the paper's units, which sum over classes.
         self.margin_weight = config.margin_weight
         if config.margin_reduction == "mean":
             self.margin_weight /= num_classes
@@ -177,61 +167,6 @@ class CapsNet(nnx.Module):
     def _primary(self, images):
         return self.primary_capsules(nnx.relu(self.convolution(images)))
 
-    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
-        """Finds the class capsules of images in [0, 1], and decodes the longest of each image.
-
-        The lengths are the probabilities that an entity of each class is in the image, the logits
-        their logarithms, and the features the longest capsule. There is a reconstruction if the
-        network was built with a decoder.
-        """
-        primary = self._primary(as_images(images, self.image_shape))
-        votes = self.class_capsules.votes(primary)
-        poses, couplings, _ = self.class_capsules.route(votes, primary)
-        lengths = length(poses)
-        logits = log_probabilities(lengths)
-        winners = jnp.argmax(logits, axis=-1)
-        return Output(
-            logits,
-            probabilities=lengths,
-            lengths=lengths,
-            features=jnp.take_along_axis(poses, winners[:, None, None], axis=1)[:, 0],
-            poses=poses,
-            couplings=couplings,
-            vote_logits=log_probabilities(length(mean_squashed_votes(votes))),
-            reconstruction=None if self.decoder is None else self._decode(poses, winners),
-            class_reconstructions=None if self.decoder is None else self._decode_each(poses),
-        )
-
-    def _decode(self, poses, labels):
-        if self.decoder is None:
-            raise ValueError("reconstruction_weight=0: this network has no decoder")
-        mask = jax.nn.one_hot(labels, self.num_classes, dtype=poses.dtype)
-        return self.decoder(poses, mask)
-
-    def _decode_each(self, poses):
-        def decode_one(label):
-            return self._decode(poses, jnp.full(poses.shape[:1], label))
-
-        return jax.vmap(decode_one, out_axes=1)(jnp.arange(self.num_classes))
-
-    def reconstruct(
-        self,
-        output: Output,
-        labels: Int[ArrayLike, "batch"] | None = None,
-    ) -> Float[Array, "batch height width channels"]:
-        """Decodes one class capsule of each image; pixels are in (0, 1).
-
-        Args:
-            output: The network's, of the images.
-            labels: The class to decode, as in training; None takes the predicted class.
-
-        Raises:
-            ValueError: if the network was built without a decoder.
-        """
-        if labels is None:
-            labels = jnp.argmax(output.logits, axis=-1)
-        return self._decode(output.poses, as_labels(labels, output.logits.shape[0]))
-
     def activations(
         self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
@@ -241,75 +176,3 @@ class CapsNet(nnx.Module):
         """
         features = nnx.relu(self.convolution(as_float(images)))
         return {"convolution": features, "primary capsules": self.primary_capsules.map(features)}
-
-    def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
-        """Margin loss plus weighted reconstruction error, mean over the batch.
-
-        Args:
-            batch: Has `.images` in [0, 1] and `.labels` (integers), `[batch]`; or of images of
-                several objects `[batch, objects]`, and `.objects`, `[batch, objects, height,
-                width, channels]`: each is reconstructed by itself, from the capsule of its label,
-                and the errors are added up.
-
-        Returns:
-            The loss, and as metrics the batch's accuracy in [0, 1], the margin loss in the
-            paper's units (equation 4), the mean length of the class capsules and the summed
-            squared reconstruction error per image.
-        """
-        poses = self.class_capsules(self._primary(as_images(batch.images, self.image_shape))).poses
-        lengths = length(poses)
-        margin = jnp.mean(losses.margin_loss(lengths, multi_hot(batch.labels, lengths)))
-        loss = self.margin_weight * margin
-        metrics = {
-            "accuracy": accuracy(lengths, batch.labels),
-            "margin_loss": margin,
-            "class_length": jnp.mean(lengths),
-        }
-        if self.decoder is not None:
-            error = jnp.mean(self._reconstruction_error(poses, batch))
-            loss = loss + self.reconstruction_weight * error
-            metrics["reconstruction_error"] = error
-        return loss, metrics
-
-    def _reconstruction_error(self, poses, batch):
-        """Summed squared error of each image, or the sum over its objects, decoded one by one."""
-        labels = jnp.asarray(batch.labels)
-        if labels.ndim == 1:
-            decoded = [(labels, batch.images)]
-        elif (objects := getattr(batch, "objects", None)) is None:
-            raise ValueError(
-                f"labels of shape {labels.shape}: objects are reconstructed one by one, so that "
-                "the batch needs .objects, or the network reconstruction_weight=0"
-            )
-        else:
-            decoded = [(labels[:, k], objects[:, k]) for k in range(labels.shape[1])]
-        return sum(
-            losses.reconstruction_loss(self._decode(poses, label), as_float(target))
-            for label, target in decoded
-        )
-
-    def diagnose(self, metrics: dict[str, float]) -> str | None:
-        """Names the plateau that training sits on, if it does.
-
-        Args:
-            metrics: Of `loss`, averaged over enough steps that the start of training is past.
-
-        Returns:
-            One line for the user, or None.
-        """
-        margin, mean_length = metrics["margin_loss"], metrics["class_length"]
-        for name, extreme in (("dead", _DEAD_LENGTH), ("saturated", _SATURATED_LENGTH)):
-            plateau = _plateau(extreme, self.num_classes)
-            if abs(mean_length - extreme) < 0.02 and abs(margin / plateau - 1.0) < 0.02:
-                return (
-                    f"the margin loss sits at {margin:.3f}: all class capsules are {name} "
-                    f"(mean length {mean_length:.3f}). Try another seed, a lower learning rate or "
-                    "the other initializers"
-                )
-        return None
-
-
-def _plateau(all_lengths: float, num_classes: int) -> float:
-    """The margin loss of an image whose class capsules all have one length."""
-    one_hot = jax.nn.one_hot(jnp.zeros(1, jnp.int32), num_classes)
-    return float(losses.margin_loss(jnp.full((1, num_classes), all_lengths), one_hot)[0])

@@ -12,6 +12,8 @@ from typing import ClassVar, NamedTuple
 from flax import nnx
 from jaxtyping import Array, Float
 
+from capsnet.vectors import length
+
 
 class Capsules(NamedTuple):
     """Capsules of one layer.
@@ -41,6 +43,12 @@ class Routed(NamedTuple):
     couplings: Float[Array, "batch in out"]
     activations: Float[Array, "batch out"] | None = None
 
+    def with_activations(self) -> "Routed":
+        """The same, with the lengths of the poses for activations that are None."""
+        if self.activations is not None:
+            return self
+        return self._replace(activations=length(self.poses))
+
 
 class Sizes(NamedTuple):
     """Sizes of the two layers that a routing is between.
@@ -61,7 +69,8 @@ class Sizes(NamedTuple):
 Route = Callable[..., Routed]
 """(votes `[b, i, j, d]`, input `Capsules`) to a `Routed`.
 
-Some take a `bias` `[j, d]`, or a `softmax` of logits `[b, i, j]`, besides.
+Some take a `bias` `[j, d]`, a `softmax` of logits `[b, i, j]`, or poses `previous` `[b, j, d]` of
+output capsules, besides.
 """
 
 
@@ -77,9 +86,12 @@ class Routing:
         over_places: Whether output capsules of all places of a map compete for an input capsule.
             Such a routing takes an argument `softmax`, which goes over all of them; None is that
             over `out`.
+        activates: Whether output capsules have activations in [0, 1], be it the lengths of their
+            poses, that a classifier can take for the classes' scores.
     """
 
     over_places: ClassVar[bool] = False
+    activates: ClassVar[bool] = True
 
     def build(self, sizes: Sizes, rngs: nnx.Rngs) -> Route:
         """Makes the function that routes; here the dataclass itself, which has no weights.
@@ -108,3 +120,17 @@ def check_routing(routing: object) -> None:
             f"routing={routing!r}: must be of a type that derives from capsnet.routing.Routing"
         )
     routing.check()
+
+
+def check_class_routing(routing: object) -> None:
+    """Checks the routing of a layer whose activations are the classes' scores.
+
+    Raises:
+        ValueError: as `check_routing`, or if its capsules have no activations.
+    """
+    check_routing(routing)
+    if not (isinstance(routing, Routing) and routing.activates):
+        raise ValueError(
+            f"routing={routing!r}: gives poses without activations, which cannot be the scores of "
+            "classes; choose another"
+        )

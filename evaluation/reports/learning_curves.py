@@ -29,8 +29,8 @@ from evaluation.results.result import Record, Result
 SUITE = "few_examples"
 # What may differ between the points of a curve; monitors only watch, and older runs name none.
 _VARIED = ("seed", "batch_size", "monitors")
-# Fields of datasets that older records do not have, as they then were.
-_ADDED = {"fold": 0}
+# Fields of an experiment's parts that older records do not have, as they then were.
+_ADDED = {"dataset": {"fold": 0}, "optimizer": {"weight_decay": 0.0}}
 # The routing whose fields older records have as those of the network.
 _DYNAMIC = "capsnet.DynamicRouting"
 
@@ -104,7 +104,12 @@ def identity(experiment: Mapping[str, Any]) -> str:
     """
     kept = {name: value for name, value in experiment.items() if name not in _VARIED}
     dataset = {k: v for k, v in kept["dataset"].items() if k != "train_images"}
-    parts = {"dataset": _ADDED | dataset, "model": _flat(kept["model"])}
+    kept |= {"dataset": dataset, "model": _flat(kept["model"])}
+    parts = {
+        part: added | kept[part]
+        for part, added in _ADDED.items()
+        if isinstance(kept.get(part), dict)
+    }
     return json.dumps(_by_public_names(kept | parts), sort_keys=True)
 
 

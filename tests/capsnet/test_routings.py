@@ -10,14 +10,33 @@ import pytest
 from flax import nnx
 
 from capsnet.layers import DenseCapsules
-from capsnet.routing import Capsules, DynamicRouting, Routing, Sizes, UniformRouting
+from capsnet.routing import (
+    Capsules,
+    DynamicRouting,
+    ExpectationMaximisationRouting,
+    InvertedAttentionRouting,
+    Routing,
+    SelfAttentionRouting,
+    SelfRouting,
+    Sizes,
+    UniformRouting,
+    VariationalBayesRouting,
+)
 from capsnet.routing.base import check_routing
-from training.config_types import choices
+from training.config_names import choices
 
 BATCH, SIZES = 4, Sizes(6, 4, 5, 4)
 # Couplings of an input capsule to all output capsules, or of an output capsule to all input
 # capsules, add up to one.
-SUMS_OVER_OUT = {DynamicRouting: True, UniformRouting: False}
+SUMS_OVER_OUT = {
+    DynamicRouting: True,
+    ExpectationMaximisationRouting: True,
+    InvertedAttentionRouting: True,
+    SelfAttentionRouting: True,
+    SelfRouting: True,
+    UniformRouting: False,
+    VariationalBayesRouting: True,
+}
 
 
 @functools.cache
@@ -126,10 +145,17 @@ class Melting(Routing):
     share: float = 1.0
 
 
+def with_bias(value):
+    routing = SelfAttentionRouting()
+    object.__setattr__(routing, "bias", value)  # past the check of types that only tests have
+    return routing
+
+
 def test_what_is_no_routing_is_said_in_one_line():
     for routing, message in [
         ("dynamic", "routing='dynamic': must be of a type that derives from"),
         (DynamicRouting(iterations=0), "iterations=0: must be at least 1"),
+        (with_bias("yes"), "bias='yes': must be True or False"),
     ]:
         with pytest.raises(ValueError, match=message):
             check_routing(routing)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from capsnet import length, squash
+from capsnet import exponential_squash, length, squash
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,21 @@ def test_squash_has_its_published_values(vector, expected):
     np.testing.assert_allclose(squash(jnp.array(vector)), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("vector", "expected"),
+    [
+        ([3.0, 4.0], [0.5959572, 0.7946096]),
+        ([1.0, 0.0], [0.6321206, 0.0]),
+        ([0.0, 0.1], [0.0, 0.0951626]),
+        ([1e-3, 0.0], [0.9995002e-3, 0.0]),
+        ([-1e-4, 0.0], [-0.9999500e-4, 0.0]),
+        ([0.0, 0.0], [0.0, 0.0]),
+    ],
+)
+def test_exponential_squash_has_its_published_values(vector, expected):
+    np.testing.assert_allclose(exponential_squash(jnp.array(vector)), expected, rtol=1e-6)
+
+
 def test_squash_of_sixteen_tenths():
     assert float(length(squash(jnp.full(16, 0.1)))) == pytest.approx(0.137931, abs=1e-6)
 
@@ -31,10 +46,11 @@ def test_squash_works_along_any_axis():
     np.testing.assert_allclose(squash(vectors, axis=1), moved, rtol=1e-6)
 
 
+@pytest.mark.parametrize("function", [squash, exponential_squash])
 @pytest.mark.parametrize("norm", [1e-20, 1e-3, 1.0, 1e4])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_squash_is_finite_and_below_one_at_extreme_lengths(norm, dtype):
-    squashed = squash(jnp.array([norm, 0.0], dtype))
+def test_squash_is_finite_and_below_one_at_extreme_lengths(function, norm, dtype):
+    squashed = function(jnp.array([norm, 0.0], dtype))
     assert squashed.dtype == dtype
     assert 0.0 <= float(squashed[0]) <= 1.0
 
@@ -43,6 +59,20 @@ def test_squash_derivatives_at_length_one():
     jacobian = jax.jacobian(squash)(jnp.array([1.0, 0.0]))
     # Along the vector 2n / (1 + n^2)^2, across it n / (1 + n^2).
     np.testing.assert_allclose(jacobian, [[0.5, 0.0], [0.0, 0.5]], atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [1e-30, 1e-18, 1e-4, 0.9e-3, 1.1e-3, 1.0, 1e4, 1e25])
+def test_exponential_squash_derivatives(norm):
+    jacobian = jax.jacobian(exponential_squash)(jnp.array([norm, 0.0]))
+    # Along the vector exp(-n), across it (1 - exp(-n)) / n, which is 1 at zero.
+    expected = [[np.exp(-norm), 0.0], [0.0, -np.expm1(-norm) / norm]]
+    np.testing.assert_allclose(jacobian, expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+def test_exponential_squash_leaves_the_zero_vector_its_gradient(dtype):
+    jacobian = jax.jacobian(exponential_squash)(jnp.zeros(3, dtype))
+    np.testing.assert_array_equal(np.asarray(jacobian, np.float32), np.eye(3))
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
@@ -73,6 +103,9 @@ def test_length_matches_numpy():
 def test_vectors_whose_squares_are_no_numbers(vector, squashed, norm):
     np.testing.assert_allclose(squash(jnp.array(vector)), squashed, rtol=1e-6)
     np.testing.assert_allclose(length(jnp.array(vector)), norm, rtol=1e-6)
+    # Short vectors keep their lengths, and infinite ones all their direction.
+    expected = vector if norm < 1.0 else squashed
+    np.testing.assert_allclose(exponential_squash(jnp.array(vector)), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-18, 1.0, 1e18, 1e30])
@@ -88,7 +121,12 @@ def test_the_gradient_of_a_squash_is_finite(scale):
 
 @pytest.mark.parametrize("kind", [np.int32, np.uint8, np.float64])
 def test_whole_numbers_and_numpy_are_float32(kind):
-    for function, expected in ((squash, [0.576923, 0.769231]), (length, 5.0)):
+    cases = {
+        squash: [0.576923, 0.769231],
+        exponential_squash: [0.595957, 0.794610],
+        length: 5.0,
+    }
+    for function, expected in cases.items():
         found = function(np.array([3, 4], kind))
         assert found.dtype == jnp.float32
         np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -38,7 +38,9 @@ def test_the_images_of_a_run(name):
     assert number(claim[1], claim[2]) == pytest.approx(seen, rel=0.025)
 
 
-@pytest.mark.parametrize("name", ["cnn_mnist_9x9", "cnn_mnist_matched", "cnn_mnist_paper"])
+@pytest.mark.parametrize(
+    "name", ["attention_capsnet", "cnn_mnist_9x9", "cnn_mnist_matched", "cnn_mnist_paper"]
+)
 def test_the_parameters_of_a_network(name):
     counted = parameters(load(name).model)
     assert f"{counted:,} parameters" in " ".join(documentation(name).split())

@@ -69,6 +69,19 @@ SMALLER = {
         "model.primary_types": 2,
         "model.decoder_widths": (4,),
     },
+    "attention_capsnet": {
+        "model.channels": (2,),
+        "model.blocks": (1,),
+        "model.types": 2,
+        "model.pose_side": 2,
+        "model.capsule_strides": (3,),
+    },
+    "self_routing_capsnet": {
+        "model.channels": (2,),
+        "model.strides": (4,),
+        "model.types": 2,
+        "model.pose_dim": 2,
+    },
     "stn_colocalisation": {"dataset.images": 3, "dataset.digit": 0},
     "stn_cub": {
         "dataset.size": 32,
@@ -187,12 +200,12 @@ def test_one_run_does_not_change_the_next():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--config is missing; choose one of affnist, augmentation"),
+        ([], "--config is missing; choose one of affnist, attention_capsnet"),
         (["--config"], "--config is missing"),
         (["--config=capsnet_mnits"], "no such configuration; did you mean capsnet_mnist"),
         (
             ["--config=zzz"],
-            "--config=zzz: no such configuration; there are affnist, augmentation",
+            "--config=zzz: no such configuration; there are affnist, attention_capsnet",
         ),
         (["--config=cnn_mnist:max2"], "cnn_mnist takes no argument; leave out :max2"),
         (["--config=cnn_mnist", "--config.sede=1"], "unknown field 'sede'; did you mean seed?"),

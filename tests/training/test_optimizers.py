@@ -83,6 +83,16 @@ def test_momentum_by_hand():
         np.testing.assert_allclose(updates, [expected], rtol=1e-6)
 
 
+def test_weight_decay_goes_through_the_momentum():
+    config = MomentumConfig(learning_rate=0.1, momentum=0.5, weight_decay=0.5)
+    optimizer, params = config.build(10), jnp.array([2.0])
+    state = optimizer.init(params)
+    # The gradient of 1 and half of the weight of 2; then both again, and half of what was before.
+    for expected in (-0.2, -0.3):
+        updates, state = optimizer.update(jnp.array([1.0]), state, params)
+        np.testing.assert_allclose(updates, [expected], rtol=1e-6)
+
+
 class Transformed(nnx.Module):
     def __init__(self):
         self.transformers = nnx.List([nnx.Linear(2, 3, rngs=nnx.Rngs(0))])
@@ -130,6 +140,7 @@ def test_a_part_that_does_not_exist_is_named():
         (AdamConfig(clip_norm=math.inf), "optimizer.clip_norm=inf: must be a finite"),
         (AdamConfig(slow_factor=-0.1), "optimizer.slow_factor=-0.1: must be at least 0"),
         (MomentumConfig(momentum=1.0), "optimizer.momentum=1.0: must be less than 1"),
+        (MomentumConfig(weight_decay=-1.0), "optimizer.weight_decay=-1.0: must be at least 0"),
         (MomentumConfig(clip_norm=-1.0), "optimizer.clip_norm=-1.0: must be at least 0"),
         (AdamConfig(schedule=3), "optimizer.schedule=int: must have build(learning_rate, steps)"),
         (AdamConfig(schedule=CosineSchedule(-1)), "schedule.warmup_steps=-1: must be at least 0"),

@@ -15,8 +15,9 @@ from capsnet import CapsNetConfig
 from common.errors import UserError
 from evaluation.reports.learning_curves import identity
 from inference.restore import restore_run
-from training import config_types
-from training.config_types import TAG, to_json, types_in
+from training import config_names, config_types
+from training.config_names import TAG
+from training.config_types import to_json, types_in
 from training.experiment import Experiment, from_json
 from training.run.directory import RunDirectory
 
@@ -52,12 +53,12 @@ def test_old_runs_are_what_their_configurations_still_are():
 
 
 def test_the_tables_name_every_type_that_configurations_have():
-    assert set(config_types._OLD_NAMES.values()) <= set(config_types._MODULES)
-    assert {t for s in OLD for t in tags(s["experiment"])} == set(config_types._OLD_NAMES)
-    for name in config_types._MODULES:
+    assert set(config_names.OLD_NAMES.values()) <= set(config_names.MODULES)
+    assert {t for s in OLD for t in tags(s["experiment"])} == set(config_names.OLD_NAMES)
+    for name in config_names.MODULES:
         kind = config_types._find(name, dict, "")
         assert dataclasses.is_dataclass(kind)
-        assert config_types.name_of(kind) == name
+        assert config_names.name_of(kind) == name
 
 
 def tags(stored):

@@ -1,0 +1,168 @@
+"""Routing by expectation maximisation: output capsules are Gaussians that explain the votes.
+
+Procedure 1 of Hinton, Sabour and Frosst, "Matrix capsules with EM routing" (2018); axes as in
+`capsnet.routing.base`.
+"""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
+
+from capsnet.routing.base import Capsules, Routed, Routing, Sizes
+from capsnet.routing.competition import Softmax, equal_shares, softmax_over_out
+from cnn import validation
+from cnn.arrays import alike, check_axes
+
+# An output capsule with less data than this, of a share of about one, has no mean.
+MIN_DATA = 1e-6
+# Of a Gaussian of unit variance, in nats.
+UNIT_ENTROPY = 0.5 * math.log(2.0 * math.pi * math.e)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpectationMaximisationRouting(Routing):
+    """Routing by expectation maximisation: Hinton, Sabour and Frosst (2018), procedure 1.
+
+    Where Gritzman, "Avoiding implementation pitfalls of matrix capsules with EM routing" (2019),
+    found implementations to fail: the variance has a floor and no root is taken of it; the cost of
+    an output capsule is in units of the data that it gets when all get equal shares, so that one
+    inverse temperature fits layers of all sizes; and output capsules of all places compete for an
+    input capsule.
+
+    Attributes:
+        iterations: M steps, at least 1; with 1 the assignments are equal shares.
+        final_beta: The inverse temperature, lambda in the paper, after many iterations; in
+            iteration t, counted from 1, it is this times 1 - 0.95^t.
+        min_variance: Added to every variance, in squared units of a pose.
+    """
+
+    over_places = True
+
+    iterations: int = 3
+    final_beta: float = 1.0
+    min_variance: float = 5e-4
+
+    def check(self) -> None:
+        """Raises a `ValueError` for a field that no routing can have."""
+        positive = validation.number(0.0, validation.MAX_WEIGHT, beyond=True)
+        validation.check(
+            self,
+            iterations=validation.whole(most=validation.MAX_UNROLLED),
+            final_beta=positive,
+            min_variance=positive,
+        )
+
+    def build(self, sizes: Sizes, rngs: nnx.Rngs) -> "ExpectationMaximisation":
+        """Creates the costs that each type of output capsule learns."""
+        del rngs
+        return ExpectationMaximisation(self, sizes.out_capsules)
+
+
+class Gaussians(NamedTuple):
+    """Output capsules as axis-aligned Gaussians over votes, with the data that they explain.
+
+    Attributes:
+        mean: The poses.
+        variance: Of each component.
+        data: Activations of the input capsules by what of them is assigned, summed.
+    """
+
+    mean: Float[Array, "batch out dim"]
+    variance: Float[Array, "batch out dim"]
+    data: Float[Array, "batch out"]
+
+
+class ExpectationMaximisation(nnx.Module):
+    """EM routing with a cost of description and a benefit of activation for each output capsule.
+
+    Args:
+        config: The iterations, their temperature and the floor of variances.
+        out_capsules: Output capsules at a place.
+    """
+
+    def __init__(self, config: ExpectationMaximisationRouting, out_capsules: int):
+        self.config = config
+        # The cost of description is then the entropy of the Gaussian, at first.
+        self.beta_u = nnx.Param(jnp.full(out_capsules, UNIT_ENTROPY, jnp.float32))
+        self.beta_a = nnx.Param(jnp.zeros(out_capsules, jnp.float32))
+
+    def __call__(
+        self,
+        votes: Num[ArrayLike, "batch in out dim"],
+        capsules: Capsules,
+        *,
+        softmax: Softmax | None = None,
+    ) -> Routed:
+        """Routes votes; gradients flow through all iterations.
+
+        Args:
+            votes: Predictions of every input capsule for every output capsule.
+            capsules: The input capsules, of which only the activations matter.
+            softmax: Over all output capsules that compete for an input capsule; None is that over
+                `out`.
+
+        Returns:
+            Poses, the assignments of the last M step, and activations, in float32 or wider.
+        """
+        votes, activations = alike(votes, capsules.activations)
+        check_axes("votes", votes, "batch in out dim")
+        softmax = softmax or softmax_over_out
+        # Output capsules first: sums over votes are products of matrices as they lie.
+        assignments, votes = equal_shares(votes, softmax), jnp.swapaxes(votes, 1, 2)
+        equal_data = jnp.sum(assignments, axis=1)
+        gaussians, logits = self._maximise(votes, assignments, activations, equal_data, 1)
+        for iteration in range(2, self.config.iterations + 1):
+            evidence = jax.nn.log_sigmoid(logits)[..., None] + log_densities(votes, gaussians)
+            assignments = softmax(jnp.swapaxes(evidence, 1, 2))
+            gaussians, logits = self._maximise(
+                votes, assignments, activations, equal_data, iteration
+            )
+        return Routed(gaussians.mean, assignments, jax.nn.sigmoid(logits))
+
+    def _maximise(self, votes, assignments, activations, equal_data, iteration):
+        """The M step: Gaussians, and the logits of their capsules' activations.
+
+        lambda (beta_a - sum_h (beta_u + log sigma_h) sum_i R_i a_i).
+        """
+        weights = jnp.swapaxes(assignments * activations[..., None], 1, 2)
+        gaussians = fit(votes, weights, self.config.min_variance)
+        beta_u, beta_a = (beta[...].astype(votes.dtype) for beta in (self.beta_u, self.beta_a))
+        log_deviations = 0.5 * jnp.sum(jnp.log(gaussians.variance), axis=2)
+        cost = (votes.shape[3] * beta_u + log_deviations) * gaussians.data / equal_data
+        inverse_temperature = self.config.final_beta * (1.0 - 0.95**iteration)
+        return gaussians, inverse_temperature * (beta_a - cost)
+
+
+def fit(
+    votes: Float[Array, "batch out in dim"],
+    weights: Float[Array, "batch out in"],
+    min_variance: float,
+) -> Gaussians:
+    """Fits the Gaussians under which weighted votes are most likely.
+
+    Args:
+        votes: The data, other for each output capsule.
+        weights: How much each vote counts.
+        min_variance: Added to every variance.
+    """
+    data = jnp.sum(weights, axis=2)
+    total = jnp.maximum(data, MIN_DATA)[..., None]
+    mean = jnp.einsum("bji,bjid->bjd", weights, votes) / total
+    spread = jnp.einsum("bji,bjid->bjd", weights, jnp.square(votes - mean[:, :, None]))
+    return Gaussians(mean, spread / total + min_variance, data)
+
+
+def log_densities(
+    votes: Float[Array, "batch out in dim"], gaussians: Gaussians
+) -> Float[Array, "batch out in"]:
+    """Logarithms of the votes' densities, without the constant that all Gaussians share."""
+    squared = jnp.square(votes - gaussians.mean[:, :, None])
+    distances = jnp.einsum("bjid,bjd->bji", squared, 1.0 / gaussians.variance)
+    log_determinants = jnp.sum(jnp.log(gaussians.variance), axis=2)
+    return -0.5 * (distances + log_determinants[..., None])

@@ -1,0 +1,25 @@
+"""Matrix capsules with variational Bayes routing on MNIST, in a network that two CPU cores train.
+
+Paper: Ribeiro, Leontidis and Kollias, "Capsule routing via variational Bayes" (2020); its layers
+and routing, with fewer types of capsules than its network of 68,714 parameters
+(`capsnet.VariationalCapsNetConfig()`).
+
+    python train.py --config variational_capsnet
+
+Expected: no run of it is recorded here.
+Cost: 82,000 images; about a second of processor time for each of 1,287 steps.
+"""
+
+import capsnet
+from training.experiment import Experiment
+from training.optimizers import AdamConfig, CosineSchedule
+
+
+def get_config() -> Experiment:
+    """Three times 429 steps of half the usual batch."""
+    return Experiment(
+        model=capsnet.VariationalCapsNetConfig(32, 4, (8, 8)),
+        steps=3 * 429,
+        batch_size=64,
+        optimizer=AdamConfig(learning_rate=5e-3, schedule=CosineSchedule(warmup_steps=50)),
+    )
