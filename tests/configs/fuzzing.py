@@ -46,6 +46,11 @@ SMALLER = {
     "stn_cub": ("--config.dataset.size=64", "--config.model.crop=32", "--config.model.widths=4,8"),
     "stn_extruded": ("--config.dataset.canvas=32",),
     "stn_colocalisation": ("--config.dataset.images=3",),
+    # Pairs to test are rendered when they are read.
+    "multimnist": (
+        "--config.dataset.source.validation=train[59000:]",
+        "--config.dataset.source.test=test[:1000]",
+    ),
 }
 # Arguments that give a configuration fields, or kinds of fields, that it has not by itself.
 NAMES = (

@@ -69,6 +69,8 @@ SMALLER = {
         "model.primary_types": 2,
         "model.decoder_widths": (4,),
     },
+    "matrix_capsnet": {"model.primary_types": 2, "model.capsule_types": (2,)},
+    "variational_capsnet": {"model.primary_types": 2, "model.capsule_types": (2,)},
     "attention_capsnet": {
         "model.channels": (2,),
         "model.blocks": (1,),
