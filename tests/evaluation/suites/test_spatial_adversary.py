@@ -25,11 +25,11 @@ def lopsided(images):
 
 @functools.cache
 def results():
-    return spatial_adversary.evaluate(lopsided, DIGITS, batch_size=20)
+    return spatial_adversary.evaluate(lopsided, DIGITS, batch_size=60)
 
 
-def hits(images):
-    return np.argmax(lopsided(images / np.float32(255.0)), axis=-1) == HEAVY
+def hits(images, labels=HEAVY):
+    return np.argmax(lopsided(images / np.float32(255.0)), axis=-1) == labels
 
 
 def test_the_worst_of_more_tries_is_never_better():
@@ -55,9 +55,11 @@ def test_trying_everything_on_everything_gives_the_same():
         standing &= hits(distort_all(spatial_adversary.at_random, DIGITS.test.images, k))
         np.testing.assert_array_equal(results()[k].outcomes, standing)
     standing = np.ones(60, bool)
-    for place in spatial_adversary.grid():
-        places = np.tile(place, (60, 1))
-        standing &= hits(distort_all(spatial_adversary.at, DIGITS.test.images, places))
+    numbers = np.repeat(np.arange(60), 25)
+    for places in np.split(spatial_adversary.grid(), 31):
+        images = DIGITS.test.images[numbers]
+        images = distort_all(spatial_adversary.at, images, np.tile(places, (60, 1)))
+        standing &= hits(images, HEAVY[numbers]).reshape(60, 25).all(axis=1)
     np.testing.assert_array_equal(results()[-1].outcomes, standing)
 
 
