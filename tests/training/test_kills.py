@@ -20,6 +20,7 @@ ARGUMENTS = [
     "--config.dataset.validation=train[3000:3100]",
     "--config.dataset.test=test[:500]",
     "--config.steps=2000",
+    "--config.batch_size=32",
     "--config.ema_decay=0.99",
     "--config.checkpoint_every=15",
     "--config.validate_every=100",
