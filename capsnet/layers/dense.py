@@ -1,7 +1,6 @@
 """Fully connected capsules, routed: from all capsules of a layer to all those of the next."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,12 +11,12 @@ from jaxtyping import Array, Float, Num
 from capsnet.layers.initializers import Initializer
 from capsnet.routing import Capsules, DynamicRouting, Routed, Routing, Sizes
 from capsnet.routing.base import check_routing
+from capsnet.routing.competition import Softmax
 from capsnet.vectors import length
 from capsnet.votes import make_matrix_votes, make_votes
 from cnn import validation
 from cnn.arrays import as_float
 
-Softmax = Callable[[Float[Array, "batch in out"]], Float[Array, "batch in out"]]
 POSES = ("vector", "matrix")
 
 

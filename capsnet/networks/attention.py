@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from capsnet.layers import ConvolutionalCapsules, DenseCapsules
+from capsnet.networks.scores import winning_poses
 from capsnet.routing import InvertedAttentionRouting
 from cnn import Convolution, validation
 from cnn.arrays import as_float, as_images
@@ -208,10 +209,9 @@ class AttentionCapsNet(nnx.Module):
         """Classifies images in [0, 1]; the features are the class capsule that wins."""
         routed = self.route(self._layers(), self._primary(images), self.iterations)[-1]
         logits = self.classifier(routed.poses)[..., 0]
-        winners = jnp.argmax(logits, axis=-1)
         return Output(
             logits,
-            features=jnp.take_along_axis(routed.poses, winners[:, None, None], axis=1)[:, 0],
+            features=winning_poses(routed.poses, logits),
             poses=routed.poses,
             couplings=routed.couplings,
         )

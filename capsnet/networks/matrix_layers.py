@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Num
 
 from capsnet.layers import ConvolutionalCapsules
 from capsnet.layers.matrix import ClassCapsules, MatrixPrimaryCapsules
+from capsnet.networks.scores import winning_poses
 from capsnet.routing import Capsules, ExpectationMaximisationRouting, Routing
 from capsnet.routing.base import check_class_routing
 from cnn import Convolution, validation
@@ -135,26 +136,10 @@ class MatrixLayers(nnx.Module):
             dtype=config.dtype,
             rngs=rngs,
         )
-        types = (config.primary_types, *config.capsule_types)
-        self.capsules = nnx.List(
-            ConvolutionalCapsules(
-                types[layer],
-                dim,
-                types[layer + 1],
-                dim,
-                kernel_size=WINDOW,
-                strides=STRIDE if layer == 0 else 1,
-                routing=config.routing,
-                pose="matrix",
-                kernel_init=kernel_init,
-                dtype=config.dtype,
-                rngs=rngs,
-            )
-            for layer in range(len(config.capsule_types))
-        )
+        self.capsules = nnx.List(_convolutional_capsules(config, kernel_init, rngs))
         self.class_capsules = ClassCapsules(
             config.last_size(image_shape),
-            types[-1],
+            config.capsule_types[-1],
             dim,
             num_classes,
             routing=config.routing,
@@ -168,9 +153,9 @@ class MatrixLayers(nnx.Module):
         features = self.convolution(images).astype(jnp.float32)
         return nnx.relu(features if self.norm is None else self.norm(features))
 
-    def _maps(self, images):
-        """The capsules of every layer but the last, where they are."""
-        maps = [self.primary_capsules(self._convolved(images))]
+    def _maps(self, features):
+        """The capsules of every layer but the last, where they are, of convolved images."""
+        maps = [self.primary_capsules(features)]
         for layer in self.capsules:
             routed = layer(*maps[-1])
             maps.append(Capsules(routed.poses, routed.activations))
@@ -184,7 +169,7 @@ class MatrixLayers(nnx.Module):
         Float[Array, "batch classes"],
     ]:
         """Poses, couplings and activations of the class capsules of images in [0, 1]."""
-        last = self._maps(as_images(images, self.image_shape))[-1]
+        last = self._maps(self._convolved(as_images(images, self.image_shape)))[-1]
         poses, couplings, activations = self.class_capsules(*last)
         assert activations is not None  # the layer fills them in
         return poses, couplings, activations
@@ -197,11 +182,10 @@ class MatrixLayers(nnx.Module):
         """
         poses, couplings, activations = self.classes(images)
         logits = log_probabilities(activations)
-        winners = jnp.argmax(logits, axis=-1)
         return Output(
             logits,
             probabilities=activations,
-            features=jnp.take_along_axis(poses, winners[:, None, None], axis=1)[:, 0],
+            features=winning_poses(poses, logits),
             poses=poses,
             couplings=couplings,
         )
@@ -213,8 +197,29 @@ class MatrixLayers(nnx.Module):
 
         A place of a map of capsules has the components of all poses there.
         """
-        images = as_float(images)
-        maps = [capsules.poses for capsules in self._maps(images)]
+        features = self._convolved(as_float(images))
+        maps = [capsules.poses for capsules in self._maps(features)]
         names = ["primary capsules", *(f"capsules {layer}" for layer in range(1, len(maps)))]
         flat = [poses.reshape(*poses.shape[:3], math.prod(poses.shape[3:])) for poses in maps]
-        return {"convolution": self._convolved(images), **dict(zip(names, flat, strict=True))}
+        return {"convolution": features, **dict(zip(names, flat, strict=True))}
+
+
+def _convolutional_capsules(config, kernel_init, rngs):
+    """The layers between primary and class capsules, from the lowest up."""
+    types, dim = (config.primary_types, *config.capsule_types), config.pose_side**2
+    return [
+        ConvolutionalCapsules(
+            types[layer],
+            dim,
+            types[layer + 1],
+            dim,
+            kernel_size=WINDOW,
+            strides=STRIDE if layer == 0 else 1,
+            routing=config.routing,
+            pose="matrix",
+            kernel_init=kernel_init,
+            dtype=config.dtype,
+            rngs=rngs,
+        )
+        for layer in range(len(config.capsule_types))
+    ]

@@ -36,8 +36,15 @@ class Scores(NamedTuple):
         """The features; of a network without others, the class capsule that wins."""
         if self.features is not None or self.poses is None:
             return self.features
-        best = jnp.argmax(self.logits, axis=-1)
-        return jnp.take_along_axis(self.poses, best[:, None, None], axis=1)[:, 0]
+        return winning_poses(self.poses, self.logits)
+
+
+def winning_poses(
+    poses: Float[Array, "batch classes dim"], logits: Float[Array, "batch classes"]
+) -> Float[Array, "batch dim"]:
+    """The class capsule with the largest logit, of each image."""
+    winners = jnp.argmax(logits, axis=-1)
+    return jnp.take_along_axis(poses, winners[:, None, None], axis=1)[:, 0]
 
 
 def capsule_scores(layer: DenseCapsules, primary: Float[Array, "batch capsules dim"]) -> Scores:
