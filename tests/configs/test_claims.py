@@ -76,7 +76,9 @@ def test_a_house_number_network_of_17_million_parameters():
     assert parameters(load("stn_svhn").model, (32, 32, 3)) == pytest.approx(17e6, rel=0.03)
 
 
-@pytest.mark.parametrize("name", ["capsnet_mnist", "capsnet_mnist_tiny", "cnn_mnist"])
+@pytest.mark.parametrize(
+    "name", ["capsnet_mnist", "capsnet_mnist_tiny", "cnn_mnist", "efficient_capsnet_mnist"]
+)
 def test_accuracies_are_those_of_the_records(name):
     trainings = read_trainings(ROOT / "results" / "single_runs")
     (record,) = (training for training in trainings if training["name"] == name)

@@ -18,8 +18,8 @@ from tests.evaluation.made_up import clean, number, record, rotation, three_seed
 from tests.evaluation.test_store import RECORD, assert_same
 
 STUDIES = sorted(path.parent for path in (ROOT / "results").glob("*/records.jsonl"))
-# Of all values, intervals and outcomes as they were stored before they were packed: how many
-# results there were, and SHA-256 of the lines that `fingerprint` makes of them.
+# Of all values, intervals and outcomes as they were measured, however they are stored since: how
+# many results there are, and SHA-256 of the lines that `fingerprint` makes of them.
 BEFORE = {
     "addition": (5, "3a3861ac0833830df0636a15e479f219c94fd51818c4eaa474811edfeae1e81a"),
     "adversarial": (586, "cdb00a01cb83b6ae7cd9577fe22fda353c9892458fa5c5791641aa35046a065c"),
@@ -32,7 +32,7 @@ BEFORE = {
     "pooling": (1242, "dfd3e6241eb09cf80a5c84eeb5315827817da61b70b34cd933bce7a778539d84"),
     "pose": (192, "426e83aac46e06970a470159657979fc4238ab0217559adf4df2808ed4b958f4"),
     "robustness": (2178, "31e8d9f8889d47fe60f75adf0f4342fce9d97214bd9d1b04be4bc5af82c072dd"),
-    "single_runs": (3, "764da2a06efdfac3e0bf96d4c1ce8a1d2d10ea52f0d6fe8bf35bcb0c129c7d97"),
+    "single_runs": (4, "835aa3ba9cb13938ffa0968125b5fc5eba59fdb11dccffa8f07063d54f0cd6d4"),
     "transformers": (30, "c23a1ee6e323a917e6714bea9c8c7798a0d484ef03d39c320af09c64db89fbdf"),
 }
 
