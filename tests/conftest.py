@@ -12,8 +12,7 @@ import jaxtyping
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-# Most of a test's time goes into compiling what runs for milliseconds. Commands are compiled as
-# for users (see `command`).
+# Most of a test's time goes into compiling what runs for milliseconds.
 QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 if jax.__version_info__ < (0, 11):  # XLA's older way to compile loops, which later ones are without
     QUICKLY += " --xla_cpu_use_fusion_emitters=false"
@@ -66,12 +65,14 @@ def data_dir(session_folder):
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_programs(session_folder):
-    """What took any time to compile is kept in folders of this test session's own.
+    """What took long to compile is kept in folders of this test session's own.
 
-    Tests make the same programs again and again, each in a function of its own; so do commands.
+    Tests make the same programs again and again, each in a function of its own, and so do commands.
+    Of tests, which make many small programs and few of them twice, those that take longer to
+    compile than to store; of commands, which are often the same, all.
     """
     jax.config.update("jax_compilation_cache_dir", str(session_folder / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     compilation_cache.reset_cache()  # or it would stay as it was when modules were imported
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(session_folder / "cache"))
@@ -110,15 +111,16 @@ def command(data_dir, forks):
     """Runs a command in a process of its own; returns the finished process.
 
     Commands of this checkout are forks that start with everything imported. Others, and those with
-    an environment that is read while importing, start as a user's do.
+    an environment that is read while importing, start as a user's do. What they run is compiled
+    quickly, or with `compiled=""` as for a user.
     """
 
-    def run(script, *arguments, devices=1, check=False, signals=(), **environment):
+    def run(
+        script, *arguments, devices=1, compiled=QUICKLY, check=False, signals=(), **environment
+    ):
         arguments = [script, *map(str, arguments)]
-        variables = {
-            "TFDS_DATA_DIR": data_dir,
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        }
+        devices = f"--xla_force_host_platform_device_count={devices}"
+        variables = {"TFDS_DATA_DIR": data_dir, "XLA_FLAGS": f"{compiled} {devices}"}
         if environment or pathlib.Path(script).is_absolute():
             finished = subprocess.run(
                 [sys.executable, *arguments],

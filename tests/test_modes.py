@@ -19,7 +19,12 @@ import cnn
 import stn
 from capsnet.networks.heads import CapsuleHead
 from capsnet.networks.trunks import SabourTrunk
-from capsnet.routing import DynamicRouting, UniformRouting
+from capsnet.routing import (
+    DynamicRouting,
+    ExpectationMaximisationRouting,
+    UniformRouting,
+    VariationalBayesRouting,
+)
 from cnn.convolution import layer_of, lowerings
 from cnn.networks.bag_of_parts import BagOfPartsConfig
 from cnn.networks.pooling import PoolingNetworkConfig
@@ -61,13 +66,21 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
         capsnet.AttentionCapsNetConfig((2, 3), (1, 1), 2, 2, (1,), (3,)),
         (6, 6, 1),
     ),
-    "matrix capsules": (capsnet.MatrixCapsNetConfig(3, 2, (2,)), (13, 13, 1)),
+    "matrix capsules": (
+        capsnet.MatrixCapsNetConfig(3, 2, (2,), routing=ExpectationMaximisationRouting(2)),
+        (13, 13, 1),
+    ),
     "trunk and head": (
         capsnet.TrunkAndHeadConfig(SabourTrunk(2, 2, 3, 3), CapsuleHead(UniformRouting(), 2)),
         (9, 9, 1),
     ),
     # Wide, for its priors leave little of images to the few small votes of a narrow one.
-    "variational capsules": (capsnet.VariationalCapsNetConfig(1024, 2, (2,)), (9, 9, 1)),
+    "variational capsules": (
+        capsnet.VariationalCapsNetConfig(
+            4096, 2, (2,), routing=VariationalBayesRouting(2, batch_norm=True)
+        ),
+        (9, 9, 1),
+    ),
     "cnn": (PLAIN, (12, 12, 1)),
     "bag of parts": (BagOfPartsConfig((3,)), (12, 12, 1)),
     "pooling": (PoolingNetworkConfig(channels=2, layers=3), (12, 12, 1)),

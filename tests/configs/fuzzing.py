@@ -46,6 +46,9 @@ SMALLER = {
     "stn_cub": ("--config.dataset.size=64", "--config.model.crop=32", "--config.model.widths=4,8"),
     "stn_extruded": ("--config.dataset.canvas=32",),
     "stn_colocalisation": ("--config.dataset.images=3",),
+    **dict.fromkeys(
+        ("matrix_capsnet", "variational_capsnet"), ("--config.model.routing.iterations=2",)
+    ),
     # Pairs to test are rendered when they are read.
     "multimnist": (
         "--config.dataset.source.validation=train[59000:]",

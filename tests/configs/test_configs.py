@@ -10,6 +10,7 @@ from absl import flags
 from jax.sharding import AxisType
 
 import configs
+from capsnet.routing import ExpectationMaximisationRouting, VariationalBayesRouting
 from common.errors import UserError
 from configs import load, names, parse_flags
 from data.batches import DeviceSplit
@@ -69,8 +70,16 @@ SMALLER = {
         "model.primary_types": 2,
         "model.decoder_widths": (4,),
     },
-    "matrix_capsnet": {"model.primary_types": 2, "model.capsule_types": (2,)},
-    "variational_capsnet": {"model.primary_types": 2, "model.capsule_types": (2,)},
+    "matrix_capsnet": {
+        "model.primary_types": 2,
+        "model.capsule_types": (2,),
+        "model.routing": ExpectationMaximisationRouting(2),
+    },
+    "variational_capsnet": {
+        "model.primary_types": 2,
+        "model.capsule_types": (2,),
+        "model.routing": VariationalBayesRouting(2, batch_norm=True),
+    },
     "attention_capsnet": {
         "model.channels": (2,),
         "model.blocks": (1,),

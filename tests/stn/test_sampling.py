@@ -284,9 +284,10 @@ def test_a_ramp_is_reproduced_under_any_affine_map():
         ("bicubic", "zeros", "gather", 2, 1),
         ("bicubic", "border", "gather", 2, 1),
         ("bicubic", "reflection", "gather", 1, 2),
-        ("bilinear", "zeros", "packed", 2, 2),
-        ("bilinear", "reflection", "matmul", 2, 2),
-        ("bilinear", "border", "auto", 1, 2),
+        # Others are compared with this one at the second order.
+        ("bilinear", "zeros", "packed", 2, 1),
+        ("bilinear", "reflection", "matmul", 2, 1),
+        ("bilinear", "border", "auto", 1, 1),
     ],
 )
 def test_gradients_match_finite_differences(method, padding, lowering, channels, order):

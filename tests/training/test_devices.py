@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import QUICKLY, ROOT
 
 SMALL_DATA = [
     "--config.dataset.train=train[:400]",
@@ -39,7 +39,6 @@ def losses(workdir):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("config", MODELS)
 def test_losses_do_not_depend_on_the_number_of_devices(command, tmp_path, config):
     for devices in (1, 8):
@@ -68,7 +67,7 @@ def test_two_processes_train_as_one(command, data_dir, tmp_path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     # Compiled as `command` compiles, or losses would differ in their last digits.
-    environment = {"TFDS_DATA_DIR": data_dir, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    environment = {"TFDS_DATA_DIR": data_dir, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": QUICKLY}
     processes = [
         subprocess.Popen(
             [

@@ -148,7 +148,17 @@ def test_an_undefended_cnn_falls_where_clean_images_do_not(
     command, data_dir, tmp_path, monkeypatch
 ):
     run = tmp_path / "cnn"
-    command("train.py", "--config=mnist:cnn", "--config.steps=100", f"--workdir={run}", check=True)
+    command(
+        "train.py",
+        "--config=mnist:cnn",
+        "--config.steps=100",
+        "--config.dataset.train=train[:6400]",
+        "--config.dataset.validation=train[6400:6500]",
+        "--config.dataset.test=test[:500]",
+        "--config.suites=()",
+        f"--workdir={run}",
+        check=True,
+    )
     monkeypatch.setattr(ensemble, "STEPS", 40)
     restored = restore_run(run, data_dir=data_dir)
     model, few = restored.predictor.differentiable, restored.setup.dataset.test.sample(50)
