@@ -9,11 +9,12 @@ import importlib.metadata
 import importlib.util
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from common.commands import steady_screen
 from common.errors import UserError
 from common.files import writable_file, write_json
+from common.tables import markdown_table
 from evaluation.results.provenance import describe
 
 
@@ -68,6 +69,17 @@ def write_figures(
         write_json(path, {"command": command, **describe(), **figures})
     except OSError as error:
         sys.exit(f"error: --json={path} cannot be written ({error.strerror or error})")
+
+
+def ragged_table(rows: Sequence[dict[str, str]]) -> str:
+    """A Markdown table of rows that need not all have all columns."""
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return markdown_table([{column: row.get(column, "") for column in columns} for row in rows])
+
+
+def name_of(contender: str, dtype: str) -> str:
+    """A contender's name, with its compute type where that is not float32."""
+    return contender if dtype == "float32" else f"{contender}, {dtype}"
 
 
 def has_torch() -> bool:

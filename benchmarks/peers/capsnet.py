@@ -36,7 +36,7 @@ class CapsNet(torch.nn.Module):
         self.convolution = layers.convolution(model.convolution)
         self.primary_capsules = layers.convolution(primary.convolution, primary.bias)
         self.primary_dim = primary.dim
-        self.classes, self.class_dim = kernel.shape[2:]
+        self.classes = kernel.shape[2]
         # A matrix from capsule i to all poses, [i, primary_dim, j * d].
         self.class_kernel = torch.nn.Parameter(kernel.flatten(2))
         self.decoder = torch.nn.Sequential()
@@ -51,9 +51,7 @@ class CapsNet(torch.nn.Module):
         features = functional.relu(self.convolution(images), inplace=True)
         capsules = layers.flatten(self.primary_capsules(features))
         capsules = squash(capsules.unflatten(1, (-1, self.primary_dim)))
-        votes = torch.bmm(capsules.transpose(0, 1), self.class_kernel)
-        votes = votes.unflatten(2, (self.classes, self.class_dim)).permute(1, 2, 0, 3)
-        return route(votes.contiguous(), self.iterations)
+        return route(make_votes(capsules, self.class_kernel, self.classes), self.iterations)
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Margin loss plus weighted reconstruction error, mean over the batch.
@@ -68,6 +66,34 @@ class CapsNet(torch.nn.Module):
         error = functional.mse_loss(decoded, layers.flatten(images), reduction="sum")
         margin = margin_loss(torch.linalg.vector_norm(poses, dim=-1), one_hot)
         return margin + self.reconstruction_weight / len(images) * error
+
+
+class DynamicRouting(torch.nn.Module):
+    """The routing alone.
+
+    Args:
+        ours: The routing to copy.
+
+    Raises:
+        ValueError: if it is other than the paper's.
+    """
+
+    def __init__(self, ours: capsnet.routing.DynamicRouting):
+        super().__init__()
+        if ours.leaky or ours.stop_gradient:
+            raise ValueError("the peer of dynamic routing has no leak and is differentiated whole")
+        self.iterations = ours.iterations
+
+    def forward(self, votes: torch.Tensor, activations: torch.Tensor) -> tuple[torch.Tensor]:
+        """Poses `[b, j, d]` of votes `[b, j, i, d]`; the activations do not matter."""
+        del activations
+        return (route(votes, self.iterations),)
+
+
+def make_votes(capsules: torch.Tensor, kernel: torch.Tensor, classes: int) -> torch.Tensor:
+    """Votes `[b, j, i, d]` of capsules `[b, i, c]` by matrices `[i, c, j * d]`."""
+    votes = torch.bmm(capsules.transpose(0, 1), kernel)
+    return votes.unflatten(2, (classes, -1)).permute(1, 2, 0, 3).contiguous()
 
 
 def squash(vectors: torch.Tensor) -> torch.Tensor:

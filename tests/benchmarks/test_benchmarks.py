@@ -26,20 +26,43 @@ def test_convolutions(monkeypatch, tmp_path, capsys):
     assert result["auto"] in result["training"]
 
 
-def test_the_plain_routing_is_the_same_function():
-    capsules = jax.random.normal(jax.random.key(0), (2, 6, 8))
-    kernel = jax.random.normal(jax.random.key(1), (6, 8, 10, 16)) / 10.0
-    np.testing.assert_allclose(
-        routing.our_poses(capsules, kernel), routing.plain_poses(capsules, kernel), atol=1e-6
-    )
+@pytest.mark.parametrize("name", routing.ROUTINGS)
+def test_the_plain_routing_is_the_same_function(name):
+    sizes = (routing.DIRECTIONS[1], 2, 6)
+    calls = [routing.make_contender(name, which, *sizes)[0] for which in ("ours", "plain einsums")]
+    ours, plain = (call() for call in calls)
+    assert len(jax.tree.leaves(ours)) >= 4
+    assert routing.largest_error(plain, ours) < 1e-4
 
 
 def test_routing(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(routing, "BATCH", 2)
-    monkeypatch.setattr(routing, "IN_CAPSULES", (6,))
-    routing.main(["--rounds=1", f"--json={tmp_path / 'r.json'}"])
-    assert "plain / ours" in capsys.readouterr().out
-    assert len(record(tmp_path / "r.json")["results"]) == len(routing.DIRECTIONS)
+    monkeypatch.setattr(routing, "IN_CAPSULES", {"dynamic": (6,)})
+    routing.main(["dynamic", "--rounds=1", f"--json={tmp_path / 'r.json'}"])
+    printed = capsys.readouterr().out
+    assert "plain / ours" in printed
+    assert "Slower than 1.5 times the plain form: " in printed
+    results = record(tmp_path / "r.json")["results"]
+    assert [result["direction"] for result in results] == list(routing.DIRECTIONS)
+    assert all(result["times"]["ours"]["process_ms"] > 0 for result in results)
+
+
+def test_what_gives_other_numbers_is_not_timed(monkeypatch):
+    calls = {"ours": lambda: np.ones(3), "plain einsums": lambda: np.array([1.0, 1.0, 1.01])}
+    monkeypatch.setattr(routing, "make_contenders", lambda *sizes: (calls, {}))
+    monkeypatch.setattr(routing, "measure", None)
+    with pytest.raises(RuntimeError, match=r"uniform, forward: plain einsums differs .* 1\.0e-02"):
+        routing.compare("uniform", "forward", 6, 1)
+
+
+def test_what_is_slower_than_the_plain_form_is_named():
+    def result(name, plain):
+        times = {"ours": {"median_ms": 4.0}, "plain einsums": {"median_ms": plain}}
+        return {"routing": name, "direction": "forward", "times": times}
+
+    said = routing.say_what_is_slow([result("dynamic", 2.0), result("uniform", 3.0)])
+    assert said.endswith("the plain form: dynamic, forward (2.00 times).")
+    assert routing.say_what_is_slow([result("uniform", 4.0)]).endswith(": none.")
 
 
 def test_generation(monkeypatch, tmp_path, capsys):

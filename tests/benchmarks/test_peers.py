@@ -7,13 +7,15 @@ import pytest
 from flax import nnx
 
 from capsnet import CapsNetConfig, paper
+from capsnet.routing import DynamicRouting
 from cnn import ConvolutionalNetworkConfig, count_parameters
 from data.batches import Batch
 from stn.networks.mnist import ClassifierNetwork, TransformerNetwork, TransformerNetworkConfig
 
 torch = pytest.importorskip("torch")
 
-from benchmarks.peers import capsnet, cnn, steps, transformers  # noqa: E402
+from benchmarks import routing  # noqa: E402
+from benchmarks.peers import capsnet, cnn, contenders, steps, transformers  # noqa: E402
 
 CAPSNET = CapsNetConfig(
     convolution_channels=8, kernel_size=5, primary_types=3, decoder_widths=(16, 24)
@@ -166,3 +168,33 @@ def test_steps_train():
     assert losses[0].item() == pytest.approx(before, rel=1e-6)
     assert losses[-1] < 0.9 * losses[0]
     assert not losses[0].requires_grad
+
+
+@pytest.mark.parametrize("direction", routing.DIRECTIONS)
+@pytest.mark.parametrize("name", routing.PEERS)
+def test_routings(name, direction, monkeypatch):
+    monkeypatch.setattr(routing, "BATCH", 3)
+    calls, _ = routing.make_contenders(name, direction, 24)
+    ours = calls.pop("ours")()
+    errors = {which: routing.largest_error(call(), ours) for which, call in calls.items()}
+    assert errors["PyTorch"] < 1e-4
+    assert 1e-3 < errors["PyTorch, bfloat16"] < 0.1
+
+
+def test_only_the_papers_dynamic_routing_has_a_peer():
+    with pytest.raises(ValueError, match="the peer of dynamic routing has no leak"):
+        capsnet.DynamicRouting(DynamicRouting(leaky=True))
+
+
+def test_reduced_calls_are_of_the_same_network():
+    batch = make_batch()
+    images, labels = np.asarray(batch.images), np.asarray(batch.labels)
+    peers = {reduced: contenders.make_peer(CAPSNET, (28, 28, 1)) for reduced in (None, "bfloat16")}
+    losses, logits = [], []
+    for reduced, peer in peers.items():
+        calls = contenders.make_calls(peer, images, labels, 1, reduced=reduced)
+        logits.append(calls["inference"]().float().numpy())
+        losses.append(calls["training"]().item())
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert losses[1] != losses[0]
+    np.testing.assert_allclose(logits[1], logits[0], atol=0.02)
