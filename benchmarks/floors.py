@@ -74,11 +74,11 @@ def count_work(config: Any, images: np.ndarray, labels: np.ndarray) -> dict[str,
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
     return {
         "training": {
-            "flops": _count_flops(jax.value_and_grad(loss), params),
+            "flops": count_flops(jax.jit(jax.value_and_grad(loss)).lower(params)),
             "bytes": images.nbytes + 6.0 * weights,
         },
         "inference": {
-            "flops": _count_flops(logits, params),
+            "flops": count_flops(jax.jit(logits).lower(params)),
             "bytes": images.nbytes + 1.0 * weights,
         },
     }
@@ -92,8 +92,13 @@ def floor_ms(work: dict[str, float], machine: dict[str, float]) -> float:
     return 1e3 * seconds
 
 
-def _count_flops(function, params) -> float:
-    counted = jax.jit(function).lower(params).cost_analysis()
+def count_flops(lowered: jax.stages.Lowered) -> float:
+    """Arithmetic of a program as it is written, before XLA optimises it.
+
+    Raises:
+        RuntimeError: if JAX cannot count on this backend.
+    """
+    counted = lowered.cost_analysis()
     if counted is None:
         raise RuntimeError("this version of JAX counts no FLOPs on this backend")
     return float(counted["flops"])

@@ -122,6 +122,19 @@ def make_calls(
     }
 
 
+def find_device(backend: str) -> str | None:
+    """PyTorch's name of the device that JAX calls by a backend's; None if it cannot use it."""
+    device = {"cpu": "cpu", "gpu": "cuda"}.get(backend)
+    return None if device == "cuda" and not torch.cuda.is_available() else device
+
+
+def set_precision(*, tensor_float: bool) -> None:
+    """Lets float32 products on GPUs run as TF32 or not, by algorithms that are tried out first."""
+    torch.backends.cuda.matmul.allow_tf32 = tensor_float
+    torch.backends.cudnn.allow_tf32 = tensor_float
+    torch.backends.cudnn.benchmark = True  # XLA tries, too
+
+
 class Compiled(torch.nn.Module):
     """A network whose calls go through torch.compile.
 
