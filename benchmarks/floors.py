@@ -1,5 +1,7 @@
 """The least time that a network's arithmetic and its weights' traffic take on a machine."""
 
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -58,12 +60,13 @@ def count_work(config: Any, images: np.ndarray, labels: np.ndarray) -> dict[str,
     Returns:
         "flops" and "bytes" for "training" (one step) and "inference".
     """
-    model = config.build(images.shape[1:], 10, nnx.Rngs(0))
+    with on_host():
+        model = config.build(images.shape[1:], 10, nnx.Rngs(0))
+        batch = Batch(jnp.asarray(images), jnp.asarray(labels))
     for _, module in nnx.iter_graph(model):
         if isinstance(module, Convolution):
             module.lowering = "native"
     graph, params, other = nnx.split(model, nnx.Param, ...)
-    batch = Batch(jnp.asarray(images), jnp.asarray(labels))
 
     def loss(params):
         return nnx.merge(graph, params, other, copy=True).loss(batch)[0]
@@ -74,11 +77,11 @@ def count_work(config: Any, images: np.ndarray, labels: np.ndarray) -> dict[str,
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
     return {
         "training": {
-            "flops": count_flops(jax.jit(jax.value_and_grad(loss)).lower(params)),
+            "flops": count_flops(jax.value_and_grad(loss), params),
             "bytes": images.nbytes + 6.0 * weights,
         },
         "inference": {
-            "flops": count_flops(jax.jit(logits).lower(params)),
+            "flops": count_flops(logits, params),
             "bytes": images.nbytes + 1.0 * weights,
         },
     }
@@ -92,13 +95,22 @@ def floor_ms(work: dict[str, float], machine: dict[str, float]) -> float:
     return 1e3 * seconds
 
 
-def count_flops(lowered: jax.stages.Lowered) -> float:
-    """Arithmetic of a program as it is written, before XLA optimises it.
+def count_flops(function: Callable[..., Any], *arguments: Any) -> float:
+    """Arithmetic of a function as it is written, before XLA optimises it.
+
+    It is counted on the host, for JAX does not count for GPUs and TPUs.
 
     Raises:
-        RuntimeError: if JAX cannot count on this backend.
+        RuntimeError: if JAX cannot count here either.
     """
-    counted = lowered.cost_analysis()
+    shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments)
+    with on_host():
+        counted = jax.jit(function).lower(*shapes).cost_analysis()
     if counted is None:
-        raise RuntimeError("this version of JAX counts no FLOPs on this backend")
+        raise RuntimeError("this version of JAX counts no FLOPs on this host")
     return float(counted["flops"])
+
+
+def on_host() -> contextlib.AbstractContextManager[Any]:
+    """In which arrays and programs are the CPU's, whatever else there is."""
+    return jax.default_device(jax.local_devices(backend="cpu")[0])

@@ -18,22 +18,24 @@ TASKS = ("training", "inference")
 
 
 class Program(NamedTuple):
-    """A function that is not compiled yet, and an argument for it.
+    """A function that is not compiled yet, and arguments for it.
 
     Attributes:
-        function: Of the argument; it takes its memory in training.
+        function: Of the argument and the batch.
         argument: Arrays.
+        batch: What it computes on.
         donates: Whether the result takes the place of the argument, and can be given next.
     """
 
-    function: Callable[[Any], Any]
+    function: Callable[[Any, Batch], Any]
     argument: Any
+    batch: Batch
     donates: bool
 
     def lower(self) -> jax.stages.Lowered:
         """Traces the function, under the settings of the moment."""
         donated = (0,) if self.donates else ()
-        return jax.jit(self.function, donate_argnums=donated).lower(self.argument)
+        return jax.jit(self.function, donate_argnums=donated).lower(self.argument, self.batch)
 
 
 def make_batch(batch: int, image_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -69,40 +71,49 @@ def _training(model, batch: Batch, steps: int) -> Program:
     graph, params, other = nnx.split(in_mode(model, training=True), nnx.Param, ...)
     optimizer = optax.adam(1e-4)
 
-    def loss_of(params):
+    def loss_of(params, batch):
         network: Any = nnx.merge(graph, params, other, copy=True)
         return network.loss(batch)[0]
 
-    def step(_, carried):
+    def step(batch, carried):
         params, state, _ = carried
-        loss, gradients = jax.value_and_grad(loss_of)(params)
+        loss, gradients = jax.value_and_grad(loss_of)(params, batch)
         updates, state = optimizer.update(gradients, state)
         return optax.apply_updates(params, updates), state, loss
 
+    def train(carried, batch):
+        return lax.fori_loop(0, steps, lambda _, carried: step(batch, carried), carried)
+
     # A copy, for the steps take their argument's memory.
     argument = (jax.tree.map(jnp.copy, params), optimizer.init(params), jnp.zeros(()))
-    return Program(lambda carried: lax.fori_loop(0, steps, step, carried), argument, donates=True)
+    return Program(train, argument, batch, donates=True)
 
 
 def _inference(model, batch: Batch, steps: int) -> Program:
     graph, state = nnx.split(in_mode(model, training=False))
 
-    def infer(_, shift):
-        # Each pass depends on the one before, or XLA would do it once.
+    def largest_logit(state, images):
         network: Any = nnx.merge(graph, state, copy=True)
-        return 0.0 * network(batch.images + shift).logits[0, 0]
+        return jnp.max(network(images).logits)
 
-    return Program(
-        lambda shift: lax.fori_loop(0, steps, infer, shift), jnp.zeros(()), donates=False
-    )
+    def infer(state, batch):
+        # Each pass depends on the one before, or XLA would do it once.
+        return lax.fori_loop(
+            0,
+            steps,
+            lambda _, shift: 0.0 * largest_logit(state, batch.images + shift),
+            jnp.zeros(()),
+        )
+
+    return Program(infer, state, batch, donates=False)
 
 
-def make_contender(compiled: Callable[[Any], Any], program: Program) -> Contender:
+def make_contender(compiled: Callable[[Any, Batch], Any], program: Program) -> Contender:
     """A call of a compiled program, which goes on from the call before where it donates."""
     argument = [program.argument]
 
     def run():
-        result = jax.block_until_ready(compiled(argument[0]))
+        result = jax.block_until_ready(compiled(argument[0], program.batch))
         if program.donates:
             argument[0] = result
         return result

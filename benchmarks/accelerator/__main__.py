@@ -22,7 +22,7 @@ from benchmarks.accelerator.items import PEERED, SIZES, Sizes
 from benchmarks.accelerator.precision import PRECISIONS, measure_matrix_rate
 from benchmarks.accelerator.report import make_report
 from benchmarks.accelerator.session import Session, Subject
-from benchmarks.accelerator.speed import has_peer_device, measure_routing
+from benchmarks.accelerator.speed import count_routing, has_peer_device, measure_routing
 from benchmarks.reporting import describe_torch, place
 from common.commands import steady_screen
 from common.errors import UserError
@@ -53,17 +53,27 @@ def measure_speed(session: Session, sizes: Sizes) -> None:
         print("No PyTorch here that can use this device.", file=sys.stderr)
     for batch, precision in sizes.settings():
         for name, network in networks.items():
-            if not network.takes(precision):
-                continue
-            for kind, measure in (("network", network.measure), ("PyTorch", network.measure_peer)):
-                subject = Subject(kind, name, precision, batch)
-                if kind == "network" or name in peered:
-                    timed = functools.partial(measure, subject, sizes.steps, sizes.least)
-                    session.attempt(subject, timed)
+            if network.takes(precision):
+                subject = Subject("network", name, precision, batch)
+                _time_network(session, sizes, network, subject, peered=name in peered)
         for name in sizes.routings:
+            session.attempt(
+                Subject("arithmetic", name),
+                functools.partial(count_routing, name, sizes.in_capsules),
+            )
             subject = Subject("routing", name, precision, batch)
             given = (subject, sizes.in_capsules, sizes.steps, sizes.least)
             session.attempt(subject, functools.partial(measure_routing, *given))
+
+
+def _time_network(session, sizes, network, subject, *, peered):
+    session.attempt(Subject("arithmetic", subject.name), network.count)
+    contenders = {"network": network.measure}
+    if peered:
+        contenders["PyTorch"] = network.measure_peer
+    for kind, measure in contenders.items():
+        timed = functools.partial(measure, subject, sizes.steps, sizes.least)
+        session.attempt(subject._replace(kind=kind), timed)
 
 
 def _minutes(text: str) -> float:

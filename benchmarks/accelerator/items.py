@@ -73,7 +73,7 @@ class Sizes:
 
 
 _TINY = CapsNetConfig(
-    convolution_channels=8, primary_types=2, reconstruction_weight=0.0, primary_stride=4
+    convolution_channels=8, primary_types=2, primary_stride=4, decoder_widths=(8,)
 )
 SIZES = {
     "full": Sizes(),

@@ -76,7 +76,8 @@ def _as_setting(subject: Subject) -> Row:
 def _as_speed(task: str, subject: Subject, found: dict[str, Any], measured: Findings) -> Row:
     row = {f"{task}, images/s": f"{found[f'{task} images/s']:,.0f}"}
     rate = measured.get(Subject("matrix rate", "product", subject.precision))
-    if rate is not None:
-        share = found[f"{task} TFLOP/s"] / rate["TFLOP/s"]
+    work = measured.get(Subject("arithmetic", subject.name))
+    if rate is not None and work is not None:
+        share = 1e-12 * work[f"{task} FLOP"] * found[f"{task} images/s"] / rate["TFLOP/s"]
         row[f"{task}, of the matrix rate"] = f"{100.0 * share:.1f} %"
     return row | {f"{task}, compile s": f"{found[f'{task} compile s']:.1f}"}

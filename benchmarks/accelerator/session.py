@@ -25,7 +25,7 @@ class Subject(NamedTuple):
     """What an item is about.
 
     Attributes:
-        kind: "matrix rate", "correctness", "network", "routing" or "PyTorch".
+        kind: "matrix rate", "correctness", "arithmetic", "network", "PyTorch" or "routing".
         name: Of the network, routing or sampler.
         precision: Of products, a name of `benchmarks.accelerator.precision.PRECISIONS`; "all" for
             an item about all of them.

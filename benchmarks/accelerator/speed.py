@@ -30,11 +30,10 @@ class Network:
     config: Any
     image_shape: tuple[int, ...]
 
-    @functools.cached_property
-    def flops(self) -> dict[str, float]:
-        """The textbook's arithmetic for an image, by task; see `benchmarks.floors.count_work`."""
+    def count(self) -> dict[str, float]:
+        """The textbook's arithmetic for an image: "FLOP" for each of `TASKS`."""
         work = count_work(self.config, *make_batch(_COUNTED_BATCH, self.image_shape))
-        return {task: work[task]["flops"] / _COUNTED_BATCH for task in TASKS}
+        return {f"{task} FLOP": work[task]["flops"] / _COUNTED_BATCH for task in TASKS}
 
     def takes(self, precision: str) -> bool:
         """True if it can compute in a type of `PRECISIONS`."""
@@ -49,7 +48,7 @@ class Network:
             least: Seconds of measurement of each.
 
         Returns:
-            For each of `TASKS` "images/s", "TFLOP/s" of the textbook's arithmetic, and "compile s".
+            "images/s" and "compile s" for each of `TASKS`.
         """
         precision, config = PRECISIONS[subject.precision], self.config
         if precision.dtype != "float32":
@@ -62,9 +61,8 @@ class Network:
             watch = Stopwatch()
             compiled = lowered.compile()
             compile_seconds = watch.seconds
-            speed = subject.batch * steps / seconds_of(make_contender(compiled, program), least)
-            found[f"{task} images/s"] = speed
-            found[f"{task} TFLOP/s"] = 1e-12 * self.flops[task] * speed
+            seconds = seconds_of(make_contender(compiled, program), least)
+            found[f"{task} images/s"] = subject.batch * steps / seconds
             found[f"{task} compile s"] = compile_seconds
         return found
 
@@ -104,6 +102,21 @@ def has_peer_device() -> bool:
     return peers.find_device(jax.default_backend()) is not None
 
 
+def count_routing(name: str, in_capsules: int) -> dict[str, float]:
+    """The arithmetic of the plain form and its votes for an image: "FLOP" for each direction.
+
+    Args:
+        name: Of `benchmarks.routing.ROUTINGS`.
+        in_capsules: Input capsules.
+    """
+    found = {}
+    for direction in routing.DIRECTIONS:
+        described = (name, routing.PLAIN, direction, _COUNTED_BATCH, in_capsules)
+        function, arguments = routing.make_program(*described)
+        found[f"{direction} FLOP"] = count_flops(function, *arguments) / _COUNTED_BATCH
+    return found
+
+
 def measure_routing(
     subject: Subject, in_capsules: int, calls: int, least: float
 ) -> dict[str, float]:
@@ -116,12 +129,12 @@ def measure_routing(
         least: Seconds of measurement of each.
 
     Returns:
-        For each direction ours in "images/s" and "TFLOP/s" of the plain form's arithmetic, "compile
-        s", and the plain form's time over ours as "plain / ours".
+        For each direction "images/s" and "compile s" of ours, and the plain form's time over ours
+        as "plain / ours".
     """
     precision, found = PRECISIONS[subject.precision], {}
     for direction in routing.DIRECTIONS:
-        seconds, flops = {}, 0.0
+        seconds = {}
         for which in (routing.PLAIN, routing.OURS):
             function, arguments = routing.make_program(
                 subject.name, which, direction, subject.batch, in_capsules, precision.dtype
@@ -133,10 +146,7 @@ def measure_routing(
             found[f"{direction} compile s"] = watch.seconds
             call = functools.partial(_dispatch, compiled, arguments, calls)
             seconds[which] = seconds_of(call, least) / calls
-            if which == routing.PLAIN:
-                flops = count_flops(lowered)
         found[f"{direction} images/s"] = subject.batch / seconds[routing.OURS]
-        found[f"{direction} TFLOP/s"] = 1e-12 * flops / seconds[routing.OURS]
         found[f"{direction} plain / ours"] = seconds[routing.PLAIN] / seconds[routing.OURS]
     return found
 
