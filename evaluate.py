@@ -30,7 +30,8 @@ def main(arguments: Sequence[str]) -> None:
     process.set_up()
     request = configs.parse_evaluation(arguments, __doc__ or "")
     folders, stated = find_runs(request.runs), Stated(control=request.control)
-    subjects.check_control(request.control, folders, request.models, configs.describe, configs.load)
+    known = request.describe, request.load
+    subjects.check_control(request.control, folders, request.models, *known)
     makers = list(_subjects(request, folders))
     found = measure(makers, request.suites, out=request.out, stated=stated)
     for table in tabulate([record for record in found.records if record.results], stated):
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _subjects(request: configs.Request, folders: Sequence[Path]) -> Iterator[Callable[[], Subject]]:
     """Functions that make the subjects, those of runs first."""
-    common = {"data_dir": request.data_dir, "configurations": configs.load}
+    common = {"data_dir": request.data_dir, "configurations": request.load}
     chosen = {"checkpoint": request.checkpoint, "match_accuracy": request.match_accuracy}
 
     def asked(make: Callable[..., Subject], *names, **known) -> Callable[[], Subject]:
@@ -50,7 +51,7 @@ def _subjects(request: configs.Request, folders: Sequence[Path]) -> Iterator[Cal
         return lambda: subjects.elsewhere(make(*names, **common, **known), *other)
 
     for folder, name in zip(folders, name_runs(folders), strict=True):
-        yield asked(subjects.of_run, folder, name, describe=configs.describe, **chosen)
+        yield asked(subjects.of_run, folder, name, describe=request.describe, **chosen)
     for name in request.models:
         yield asked(subjects.of_custom_model, name, request.data)
 

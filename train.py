@@ -1,6 +1,6 @@
 """Trains one experiment: `python train.py --config capsnet_mnist`.
 
-Numbers, texts, truths and tuples of it can be overridden: `--config.model.leaky=true`.
+Numbers, texts, truths and tuples of it can be overridden: `--config.model.routing.leaky=true`.
 The same command with the same `--workdir` resumes a run that was interrupted.
 """
 
@@ -38,10 +38,11 @@ _PROCESS = flags.DEFINE_integer("process", 0, "This process's number, with --coo
 def main(arguments: Sequence[str]) -> None:
     """Runs the experiment that the command line names."""
     process.set_up()
-    name, experiment = configs.parse_flags(arguments)
-    default = f"runs/{name.replace(':', '_').replace(',', '_')}"
-    workdir = default if _WORKDIR.value is None else _WORKDIR.value
-    runs = seeds.plan(experiment, workdir, _SEEDS.value)
+    chosen = configs.parse_flags(arguments)
+    name, workdir = chosen.name, _WORKDIR.value
+    runs = seeds.plan(
+        chosen.experiment, chosen.workdir if workdir is None else workdir, _SEEDS.value
+    )
     data_dir = None if _DATA_DIR.value is None else str(expand(_DATA_DIR.value, "--data_dir"))
     process.join_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
     try:
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str]) -> None:
             if _PROCESS.value == 0:
                 print(printable(f"{name}: reading the images, to train in {folder}"), flush=True)
             loop.run(run, name=name, workdir=folder, data_dir=data_dir)
+        if _PROCESS.value == 0:
+            print(printable(f"{name}: in {', '.join(runs)}; evaluate by {chosen.evaluated(runs)}"))
     except loop.Interrupted as stop:
         sys.exit(128 + stop.signal_number)
 

@@ -2,6 +2,7 @@
 
 import difflib
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from absl import flags
@@ -9,13 +10,19 @@ from absl import flags
 from common.errors import UserError, first_line
 from common.limits import shown
 from configs import _overrides
-from configs._catalogue import LIST, catalogue, documentation, load, names
+from configs._catalogue import LIST, Chosen, catalogue, choose, names
 from training.experiment import Experiment
 
 _HELP = ("help", "h", "?", "helpshort", "helpfull", "helpxml")
+_CONFIG = {
+    "config=NAME": "Name of a file in configs/, a file of your own (path/to/file.py), or a module "
+    "(package.module); what has get_config(argument) takes NAME:ARGUMENT.",
+    f"config={LIST}": "Lists the names, and ends.",
+    "config.FIELD=VALUE": "Overrides a field; --help with a --config lists its fields.",
+}
 
 
-def parse_flags(arguments: Sequence[str]) -> tuple[str, Experiment]:
+def parse_flags(arguments: Sequence[str]) -> Chosen:
     """Parses a command line into absl's flags and the experiment that it names.
 
     Of a flag that is given several times the last one counts. `--help` and `--config=list` print
@@ -25,7 +32,7 @@ def parse_flags(arguments: Sequence[str]) -> tuple[str, Experiment]:
         arguments: The program's name and its arguments.
 
     Returns:
-        The configuration's name, and the experiment with all overrides applied.
+        What the run is called, and the experiment with all overrides applied.
 
     Raises:
         UserError: if anything on the command line is unknown or does not fit.
@@ -43,8 +50,8 @@ def parse_flags(arguments: Sequence[str]) -> tuple[str, Experiment]:
         sys.exit()
     if not name:
         raise UserError(_without_config(rest))
-    experiment = load(name)
-    experiment, rest = _choose_parts(rest, experiment)
+    chosen = choose(name)
+    experiment, rest = _choose_parts(rest, chosen.experiment)
     overrides, rest = _take_overrides(rest, experiment)
     for path, (text, hint) in overrides.items():
         experiment = _with_field(experiment, path, _overrides.parse(path, text, hint))
@@ -56,7 +63,7 @@ def parse_flags(arguments: Sequence[str]) -> tuple[str, Experiment]:
         raise UserError(first_line(error)) from error
     if len(remaining) > 1:
         raise UserError(_unexpected(remaining[1], experiment))
-    return name, experiment
+    return chosen._replace(experiment=experiment)
 
 
 def _take_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -152,6 +159,8 @@ def _without_config(rest: Sequence[str]) -> str:
 
 def _configuration_like(word: str) -> str | None:
     stem, colon, argument = word.partition(":")
+    if stem.endswith(".py"):
+        return word
     near = difflib.get_close_matches(stem, [*names(), LIST], n=1)
     return f"{near[0]}{colon}{argument}" if near else None
 
@@ -179,11 +188,19 @@ def _unknown_flag(name: str, experiment: Experiment) -> str:
 def _help(name: str | None, *, full: bool) -> str:
     """Help on the program, its flags and, of a configuration, all fields with their values."""
     parts = [(sys.modules["__main__"].__doc__ or "").strip()]
-    parts.append(flags.FLAGS.get_help() if full else flags.FLAGS.main_module_help())
-    if name is None or name == LIST:
-        parts.append(f"--config takes one of these:\n\n{catalogue()}")
-    else:
-        fields = _overrides.leaves(load(name)).items()
-        parts.append(documentation(name.partition(":")[0]))
+    parts.append(flags.FLAGS.get_help() if full else "\n".join(_flag_lines()))
+    if name is not None and name != LIST:
+        chosen = choose(name)
+        fields = _overrides.leaves(chosen.experiment).items()
+        parts.append(chosen.documentation)
         parts.append("\n".join(f"  --config.{path}={value}" for path, value in fields))
     return "\n\n".join(parts)
+
+
+def _flag_lines() -> list[str]:
+    own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+    given = {f"{flag.name}={flag.value}": flag.help for flag in own}
+    lines = ["Flags, with their defaults:"]
+    for name, text in (_CONFIG | given).items():
+        lines += [f"  --{name}", textwrap.indent(textwrap.fill(text or "", 90), " " * 6)]
+    return lines

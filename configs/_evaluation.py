@@ -10,7 +10,10 @@ from absl import flags
 
 from common.errors import UserError, first_line
 from common.files import expand, writable_folder
+from configs._catalogue import describe, load
+from configs._outside import imported, is_outside, split
 from evaluation import suites
+from training.experiment import Experiment
 
 # Apart from those of `train.py`, for both commands take, for one, a `data_dir`.
 _GIVEN = flags.FlagValues()
@@ -54,6 +57,13 @@ _MODELS = flags.DEFINE_multi_string(
 _DATA = flags.DEFINE_string(
     "data", "mnist", "Configuration whose dataset --model is evaluated on.", flag_values=_GIVEN
 )
+_CODE = flags.DEFINE_multi_string(
+    "code",
+    [],
+    "File or module of your own that runs were trained from, which is imported; may be given "
+    "several times.",
+    flag_values=_GIVEN,
+)
 _TEST_DATA = flags.DEFINE_string(
     "test_data",
     None,
@@ -65,7 +75,7 @@ _DATA_DIR = flags.DEFINE_string(
 )
 _FLAGS = (
     *(_SUITES, _CONTROL, _CHECKPOINT, _MATCH_ACCURACY, _LIMIT, _OUT),
-    *(_MODELS, _DATA, _TEST_DATA, _DATA_DIR),
+    *(_MODELS, _DATA, _CODE, _TEST_DATA, _DATA_DIR),
 )
 _LIST = ["list"]
 
@@ -84,6 +94,7 @@ class Request:
         limit: Test images to score; 0 for all.
         out: Folder for records and report, which can be written; None for none.
         data: Configuration whose dataset custom models are evaluated on.
+        code: Files and modules of the user's own, which have been imported.
         test_data: Dataset of other test images; None for each run's own.
         data_dir: Of prepared data; None for the usual one.
     """
@@ -97,8 +108,17 @@ class Request:
     limit: int
     out: pathlib.Path | None
     data: str
+    code: tuple[str, ...]
     test_data: str | None
     data_dir: str | None
+
+    def load(self, name: str) -> Experiment:
+        """The experiment of a run's name; see `configs.load`."""
+        return load(name, self.code)
+
+    def describe(self, name: str, experiment: Experiment) -> str:
+        """What tables call a run's model; see `configs.describe`."""
+        return describe(name, experiment, self.code)
 
 
 def parse_evaluation(arguments: Sequence[str], documentation: str) -> Request:
@@ -136,6 +156,7 @@ def parse_evaluation(arguments: Sequence[str], documentation: str) -> Request:
         limit=_LIMIT.value,
         out=None if out is None else writable_folder(out, "--out"),
         data=_DATA.value,
+        code=_imported(_CODE.value),
         test_data=_TEST_DATA.value,
         data_dir=None if data_dir is None else str(expand(data_dir, "--data_dir")),
     )
@@ -149,6 +170,14 @@ def _check(words: Sequence[str]) -> None:
     accuracy = _MATCH_ACCURACY.value
     if accuracy is not None and not 0.0 <= accuracy <= 100.0:
         raise UserError(f"--match_accuracy={accuracy}: must be a percentage from 0 to 100")
+
+
+def _imported(code: Sequence[str]) -> tuple[str, ...]:
+    for word in dict.fromkeys(code):
+        if not is_outside(word) or split(word)[1] is not None:
+            raise UserError(f"--code={word}: name a file, as in path/to/file.py, or package.module")
+        imported(word, f"--code={word}")
+    return tuple(code)
 
 
 def _help(documentation: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+import capsnet
 import configs
 import studies
 from configs.__main__ import page
@@ -139,7 +140,7 @@ def test_every_page_is_linked_from_an_index():
 
 def test_files_that_pages_name_exist():
     for name in re.findall(r"`((?:\w+/)+\w+\.(?:py|json))`", EVERYTHING):
-        made = name.startswith(("runs/", "reports/")) or name in RECIPES
+        made = name.startswith(("runs/", "reports/", "path/to/")) or name in RECIPES
         assert made or (ROOT / name).is_file(), name
 
 
@@ -170,7 +171,7 @@ def test_commands_are_understood(line):
         assert set(named[1].split(",") if named else []) <= known
         return
     (name,) = re.findall(r"--config[= ](\S+)", line)
-    if f"configs/{name}.py" in RECIPES or name == "list":
+    if name.partition(":")[0] in RECIPES or name == "list":
         return
     overrides = [word for word in words if word.startswith("--config.")]
     assert configs.parse_flags(["train.py", f"--config={name}", *overrides])[0] == name
@@ -195,14 +196,6 @@ def test_overrides_in_running_text_are_fields():
 
 def has(holder, parts):
     return not parts or (hasattr(holder, parts[0]) and has(getattr(holder, parts[0]), parts[1:]))
-
-
-def check_routing(found):
-    import jax.numpy as jnp
-    from flax import nnx
-
-    routed = found["class_capsules"](nnx.Rngs(0))(jnp.zeros((2, 1152, 8)))
-    assert routed.poses.shape == (2, 10, 16)
 
 
 def check_task(found):
@@ -247,7 +240,6 @@ CHECKS = {
     "JAGGEDNESS": check_metric,
     "draw_histograms": check_figure,
     "tables": check_tables,
-    "class_capsules": check_routing,
     "task": check_task,
     "FEATURES": check_features,
     "warped": check_shape("warped", (2, 28, 28, 1)),
@@ -271,6 +263,22 @@ def test_the_short_recipes_run(block):
     CHECKS[name](found)
 
 
+def test_a_routing_is_added_as_the_guide_says(tmp_path):
+    import jax.numpy as jnp
+    from flax import nnx
+
+    file = tmp_path / "length_routing.py"
+    file.write_text(RECIPES[file.name])
+    override = "--config.model.routing.sharpness=3"
+    name, experiment, _, code = configs.parse_flags(["train.py", f"--config={file}:2", override])
+    assert (name, code) == ("length_routing.py:2", str(file))
+    experiment.check()
+    routing = experiment.model.routing
+    assert (type(routing).__name__, routing.sharpness) == ("LengthRouting", 3.0)
+    layer = capsnet.DenseCapsules(12, 8, 10, 16, routing=routing, rngs=nnx.Rngs(0))
+    assert layer(jnp.zeros((2, 12, 8))).poses.shape == (2, 10, 16)
+
+
 @pytest.mark.slow
 def test_a_model_and_an_evaluation_are_added_as_the_guides_say(command, tmp_path):
     checkout = tmp_path / "checkout"
@@ -281,24 +289,34 @@ def test_a_model_and_an_evaluation_are_added_as_the_guides_say(command, tmp_path
     for script in ROOT.glob("*.py"):
         shutil.copy(script, checkout)
     assert set(RECIPES) == {
-        "linear/__init__.py",
-        "configs/linear_mnist.py",
+        "linear.py",
+        "length_routing.py",
         "evaluation/suites/negative.py",
         "mymodule.py",
     }
     assert len([line for line in RECIPES["mymodule.py"].splitlines() if line]) < 15
+    own = tmp_path / "own" / "linear.py"
+    own.parent.mkdir()
     for name, content in RECIPES.items():
-        path = pathlib.Path(checkout / name)
-        path.parent.mkdir(exist_ok=True)
+        path = own if name == own.name else pathlib.Path(checkout / name)
         path.write_text(content)
     small = [flag for flag in QUICK if ".model." not in flag and "--config=" not in flag]
     run = tmp_path / "run"
     train = command(
-        checkout / "train.py", "--config=linear_mnist", *small, f"--workdir={run}", check=True
+        checkout / "train.py", f"--config={own}", *small, f"--workdir={run}", check=True
     )
-    assert "linear_mnist: clean accuracy" in train.stdout
+    assert "linear.py: clean accuracy" in train.stdout
+    last = train.stdout.splitlines()[-1]
+    assert last.endswith(f"evaluate by python evaluate.py {run} --code {own}")
+    assert "add --code path/to/linear.py" in command(checkout / "evaluate.py", run).stderr
     out = tmp_path / "report"
-    arguments = (run, "--model=mymodule:create", "--suites=clean,negative", f"--out={out}")
+    arguments = (
+        run,
+        f"--code={own}",
+        "--model=mymodule:create",
+        "--suites=clean,negative",
+        f"--out={out}",
+    )
     evaluated = command(checkout / "evaluate.py", *arguments, check=True)
     assert "run: negative took" in evaluated.stderr + evaluated.stdout
     negative = json.loads((out / "records/run/last/negative.json").read_text())["results"]

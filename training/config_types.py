@@ -152,11 +152,14 @@ def _find(name: Any, known: Known, path: str) -> type:
     public = OLD_NAMES.get(name, name)
     if public in MODULES:
         return imported(public)
-    others = known()
+    unknown = f"{path or TAG}: {shown(name)} is no type of configuration that is known here"
+    try:
+        others = known()
+    except UserError as error:
+        raise UserError(f"{unknown}: {error}") from error
     if name not in others:
         raise UserError(
-            f"{path or TAG}: {shown(name)} is no type of configuration that is known here; a "
-            "custom one is found through the configuration of the run's name"
+            f"{unknown}; a custom one is found through the configuration of the run's name"
         )
     return others[name]
 

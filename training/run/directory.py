@@ -132,10 +132,7 @@ class RunDirectory:
         name = stored["name"]
 
         def known():
-            try:
-                return types_in(configurations(name)) if configurations else {}
-            except UserError:  # there is none of that name here
-                return {}
+            return types_in(configurations(name)) if configurations else {}
 
         try:
             experiment = _understand(stored, known)
