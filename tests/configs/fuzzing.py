@@ -90,7 +90,7 @@ def outcome(name, path, text, met):
     """
     arguments = ["train.py", "--config", name, *SMALLER.get(name, ()), f"--config.{path}={text}"]
     try:
-        _, experiment = configs.parse_flags(arguments)
+        experiment = configs.parse_flags(arguments).experiment
         for suite in experiment.suites:
             suites.load(suite)
         experiment.check()

@@ -56,7 +56,7 @@ def test_an_optimizer_that_is_accepted_makes_numbers(name):
             try:
                 flags.FLAGS.unparse_flags()
                 argument = f"--config.{path}={text}"
-                _, experiment = configs.parse_flags(["train.py", f"--config={name}", argument])
+                experiment = configs.parse_flags(["train.py", f"--config={name}", argument])[1]
                 experiment.check()
             except UserError:
                 continue
