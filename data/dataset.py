@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from data.labels import check_range
+from data.labels import are_unbalanced, check_range
 from stn.transforms import Transform
 
 ROLES = ("train", "validation", "test")
@@ -84,6 +84,8 @@ class Dataset:
             stored images.
         is_of_digits: Whether an image of class k shows the decimal digit k, so that 6 and 9 change
             places under half a turn.
+        class_names: In the order of the labels; empty where they are just numbers.
+        notes: What was done to the images on the way, as sentences for people.
     """
 
     name: str
@@ -94,11 +96,30 @@ class Dataset:
     pose_transform: Transform | None = None
     generator: Any = None
     is_of_digits: bool = False
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises a `UserError` if a label is none of the classes."""
         for role in ROLES:
             check_range(getattr(self, role).labels, self.num_classes, self.name, role)
+
+    def name_of(self, label: int) -> str:
+        """What people call a class."""
+        return self.class_names[label] if self.class_names else str(label)
+
+    @property
+    def imbalance(self) -> str | None:
+        """A sentence on the largest and the smallest class to learn from, if unbalanced."""
+        labels = self.train.labels
+        if labels.ndim > 1 or not are_unbalanced(labels, self.num_classes):
+            return None
+        counts = np.bincount(labels, minlength=self.num_classes)
+        most, fewest = int(counts.argmax()), int(counts.argmin())
+        return (
+            f"classes are unbalanced: {counts[most]:,} training images of {self.name_of(most)}, "
+            f"{counts[fewest]:,} of {self.name_of(fewest)}; see balanced accuracy"
+        )
 
     @property
     def labels_per_image(self) -> int:

@@ -8,6 +8,9 @@ from common.errors import UserError
 # Of the classes that labels number, more than half and all but ten have to be there. Further gaps
 # are a sign of an identifier, a measurement or a mark such as 255 for "unlabelled".
 _MAX_GAPS = 10
+# Classes are unbalanced if the largest has so many times the images of the smallest, and counts are
+# so many standard deviations (of Pearson's statistic) from those of draws with equal chances.
+_RATIO, _DEVIATIONS = 1.5, 4.0
 
 
 def whole_numbers(labels: Shaped[np.ndarray, "..."], whose: str) -> Int[np.ndarray, "count"]:
@@ -70,3 +73,18 @@ def check_range(labels: Int[np.ndarray, "..."], num_classes: int, name: str, rol
         f"to {num_classes - 1}, such as {outside[0]}{unlabelled}; choose a labelled split, as in "
         f"--config.dataset.{role}='train[90%:]'"
     )
+
+
+def are_unbalanced(labels: Int[np.ndarray, "count"], num_classes: int) -> bool:
+    """True if classes have different numbers of images, by more than chance gives a small sample.
+
+    Args:
+        labels: One an image, in [0, num_classes).
+        num_classes: How many there are.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    expected, freedom = len(labels) / num_classes, num_classes - 1
+    if not freedom or counts.max() <= _RATIO * counts.min():
+        return False
+    statistic = float(np.sum((counts - expected) ** 2) / expected)
+    return statistic > freedom + _DEVIATIONS * np.sqrt(2.0 * freedom)

@@ -12,13 +12,16 @@ from common.errors import UserError
 _SEED = 0
 
 
-def stratified_order(labels: Int[np.ndarray, "count"]) -> Int[np.ndarray, "count"]:
+def stratified_order(
+    labels: Int[np.ndarray, "count"], seed: int = _SEED
+) -> Int[np.ndarray, "count"]:
     """An order of images every beginning of which has each class in its share, to about one image.
 
     Each class is shuffled and spread evenly over the order.
 
     Args:
         labels: Of the images.
+        seed: Of the shuffling.
 
     Returns:
         Numbers of the images, the same ones every time.
@@ -28,7 +31,7 @@ def stratified_order(labels: Int[np.ndarray, "count"]) -> Int[np.ndarray, "count
     """
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{labels.dtype} labels: classes are whole numbers")
-    random = np.random.default_rng(_SEED)
+    random = np.random.default_rng(seed)
     places = np.empty(len(labels))
     for label in np.unique(labels):
         (members,) = np.nonzero(labels == label)

@@ -8,6 +8,7 @@ from flax import nnx
 from common.errors import UserError
 from common.limits import SEED, SHARE, Limits, check_fields, check_method, check_number, whole
 from data.sources.load import DatasetConfig
+from data.sources.opening import check_named
 from training import monitors
 from training.config_types import Known, rebuild, to_json, types_in
 from training.optimizers import AdamConfig
@@ -92,6 +93,7 @@ class Experiment:
         check_method("optimizer", self.optimizer, "build", "steps")
         check_method("dataset", self.dataset, "load", "data_dir")
         check_method("dataset", self.dataset, "generate", "key", "split", "chosen")
+        check_named(self.dataset)
         monitors.check(self.monitors)
         for part in (self.dataset, self.optimizer):
             if hasattr(part, "check"):

@@ -67,6 +67,8 @@ def run(
         return record
     setup = prepare(experiment, data_dir)
     setup.check_batch_size()
+    for note in filter(None, (*setup.dataset.notes, setup.dataset.imbalance)):
+        say(f"{name}: {note}")
     with (
         claim_for_all(directory, name, experiment),
         stop_request() as stop,
@@ -288,6 +290,7 @@ class _Training:
             "schema": SCHEMA,
             "name": self.name,
             "dataset": self.setup.dataset.name,
+            "classes": self.setup.dataset.class_names,
             "step": self.step,
             "checkpoint": "last step",
             "seed": self.experiment.seed,

@@ -1,4 +1,7 @@
-"""IDX files, the format of MNIST and of the sets modelled on it."""
+"""IDX files, the format of MNIST and of the sets modelled on it.
+
+Images with channels have a fourth axis for them; "idx4" may then stand in their files' names.
+"""
 
 import gzip
 import hashlib
@@ -20,7 +23,7 @@ FILES = {
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 _UNSIGNED_BYTES = 0x08
-_AXES = (1, 3)  # of labels and of images
+_AXES = (1, 3, 4)  # of labels, of grey images, and of images with channels
 # What deflate makes of a byte, at the most.
 _HIGHEST_COMPRESSION = 1032
 
@@ -31,8 +34,14 @@ def missing_files(folder: pathlib.Path) -> list[str]:
         name
         for pair in FILES.values()
         for name in pair
-        if not any(os.path.isfile(folder / f"{name}{ending}") for ending in ("", ".gz"))
+        if not any(map(os.path.isfile, _paths(folder, name)))
     ]
+
+
+def _paths(folder: pathlib.Path, name: str) -> list[pathlib.Path]:
+    """Where a file may be: plain or compressed, under either name."""
+    names = dict.fromkeys((name, name.replace("idx3", "idx4")))
+    return [folder / f"{each}{ending}" for each in names for ending in ("", ".gz")]
 
 
 def read_split(
@@ -46,18 +55,18 @@ def read_split(
         checksums: SHA-256 of the uncompressed files by name; None checks nothing.
 
     Returns:
-        Images `[count, height, width, 1]` (uint8) and labels `[count]` (int32).
+        Images `[count, height, width, channels]` (uint8) and labels `[count]` (int32).
 
     Raises:
         UserError: if a file is missing, damaged or not what its checksum says.
     """
     images, labels = (_read(folder, name, checksums) for name in FILES[split])
-    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+    if images.ndim not in _AXES[1:] or labels.ndim != 1 or len(images) != len(labels):
         raise UserError(
             f"the {split} files in {folder} do not fit together: images {images.shape}, "
             f"labels {labels.shape}; fetch them again"
         )
-    return images[..., None], labels.astype(np.int32)
+    return images if images.ndim == 4 else images[..., None], labels.astype(np.int32)
 
 
 def open_folder(
@@ -89,10 +98,10 @@ def open_folder(
 
 
 def _read(folder: pathlib.Path, name: str, checksums: dict[str, str] | None) -> np.ndarray:
-    plain, compressed = folder / name, folder / f"{name}.gz"
-    path = plain if plain.is_file() else compressed
+    paths = _paths(folder, name)
+    path = next((path for path in paths if path.is_file()), paths[1])
     try:
-        with path.open("rb") if path == plain else gzip.open(path) as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             header, shape = _read_header(file, path)
             # One byte more than there should be: it also reaches the checksum at a .gz file's end.
             values = file.read(math.prod(shape) + 1)
@@ -119,7 +128,9 @@ def _read_header(file: Any, path: pathlib.Path) -> tuple[bytes, tuple[int, ...]]
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] != _UNSIGNED_BYTES:
         raise UserError(f"{path} is not an IDX file of unsigned bytes; fetch it again")
     if start[3] not in _AXES:
-        raise UserError(f"{path} has {start[3]} axes; images have 3 and labels 1; fetch it again")
+        raise UserError(
+            f"{path} has {start[3]} axes; images have 3 or 4 and labels 1; fetch it again"
+        )
     lengths = file.read(4 * start[3])
     if len(lengths) < 4 * start[3]:
         raise UserError(f"{path} ends within its header; fetch it again")

@@ -13,13 +13,15 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from common.errors import UserError
+from common.limits import SEED, check_fields, shown
 from data.augmentation import random_phase, random_shift
 from data.batches import Batch, DeviceSplit, normalise
 from data.dataset import ROLES, Dataset, Split
 from data.distortions import check_distortion
 from data.labels import count_classes
 from data.sources import slicing
-from data.sources.opening import check_name, data_folder, open_source
+from data.sources.decoding import CHANNELS, with_channels
+from data.sources.opening import check_name, data_folder, open_source, public_name
 from data.sources.resizing import frame
 from data.subsets import first_images
 
@@ -36,9 +38,12 @@ class DatasetConfig:
 
     Attributes:
         name: "mnist" (bundled), the name of a folder of IDX files, of any TFDS dataset of images
-            and labels, or "affnist" (see `data.sources.affnist`).
+            and labels, "affnist" (see `data.sources.affnist`), or "folder:PATH", a folder of image
+            files (see `data.sources.folders`) or of IDX files, or a file of arrays (see
+            `data.sources.arrays`).
         train: Split to learn from, in TFDS's slicing notation. Where this and `validation` are left
-            as they are and there are no more than 55,000 training images, the first nine tenths.
+            as they are and there are no more than 55,000 training images, the first nine tenths;
+            of files with a split "validation" both are whole splits.
         validation: Split to choose and to watch by, carved from the training images; then the last
             tenth.
         test: Split that only final figures come from.
@@ -53,8 +58,11 @@ class DatasetConfig:
             `data.distortions`, or None. Validation and test images stay as they are.
         size: Height and width that every image is brought to while it is read, in pixels: the
             largest square in its middle, resized. 0 keeps the sizes of the images, which must then
-            all be the same.
+            all be the same; files of images are brought to the size that most of them have.
         pad: Blank pixels that every image then gets on each of its sides.
+        channels: 1 brings every image to grey, 3 to red, green and blue; 0 keeps what they have.
+        split_seed: Of the stratified split of files that have no splits (see
+            `data.sources.parts`).
     """
 
     name: str = "mnist"
@@ -68,12 +76,17 @@ class DatasetConfig:
     distortion: Any = None
     size: int = 0
     pad: int = 0
+    channels: int = 0
+    split_seed: int = 0
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
         for name in ("train_images", "shift", "phases", "phase_stride", "size", "pad"):
             if getattr(self, name) < 0:
                 raise UserError(f"dataset.{name}={getattr(self, name)}: must be at least 0")
+        if self.channels not in CHANNELS:
+            raise UserError(f"dataset.channels={self.channels}: must be 0, 1 or 3")
+        check_fields(self, "dataset.", split_seed=SEED)
         check_name(self.name)
         if self.distortion is not None:
             check_distortion("dataset.distortion", self.distortion)
@@ -121,7 +134,13 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
         UserError: if the dataset, a split or what preparing it needs is missing, data is damaged,
             or the configuration asks for what the images do not allow.
     """
-    source = open_source(config.name, data_folder(data_dir), config.size)
+    source = open_source(
+        config.name,
+        data_folder(data_dir),
+        config.size,
+        channels=config.channels,
+        seed=config.split_seed,
+    )
     specs = _specs(config, source)
     parts = {role: source.read(spec) for role, spec in specs.items()}
     num_classes = source.num_classes or count_classes(
@@ -131,17 +150,26 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
         images, labels = parts["train"]
         chosen = first_images(labels, config.train_images)
         parts["train"] = images[chosen], labels[chosen]
-    train, validation, test = (Split(frame(parts[r][0], config.pad), parts[r][1]) for r in ROLES)
+    train, validation, test = (Split(_prepared(config, parts[r][0]), parts[r][1]) for r in ROLES)
     dataset = Dataset(
-        config.name,
+        public_name(config.name),
         num_classes,
         train,
         validation,
         test,
         is_of_digits=_is_of_digits(config.name),
+        class_names=source.class_names,
+        notes=source.notes,
     )
     _check_shapes(config, dataset)
     return dataset
+
+
+def _prepared(config: DatasetConfig, images: np.ndarray) -> np.ndarray:
+    try:
+        return frame(with_channels(images, config.channels), config.pad)
+    except ValueError as error:
+        raise UserError(f"dataset.channels={config.channels}: {config.name} has {error}") from error
 
 
 def _is_of_digits(name: str) -> bool:
@@ -155,7 +183,9 @@ def _specs(config: DatasetConfig, source: slicing.Source) -> dict[str, str]:
         UserError: if there is no such split, or nothing in it.
     """
     specs = {role: getattr(config, role) for role in ROLES}
-    defaults = (config.train, config.validation) == (_TRAIN, _VALIDATION)
+    if source.has_validation:
+        specs |= {r: r for r in ("train", "validation") if specs[r] in (_TRAIN, _VALIDATION)}
+    defaults = (specs["train"], specs["validation"]) == (_TRAIN, _VALIDATION)
     if defaults and 0 < source.sizes("train").get("train", 0) <= _MOST:
         specs |= _FRACTIONS
     for role, spec in specs.items():
@@ -210,7 +240,12 @@ def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> 
     Raises:
         UserError: if the other one cannot be read, or has images of another shape or other classes.
     """
-    test = _test_images(name, data_folder(data_dir))
+    test, class_names = _test_images(name, data_folder(data_dir), dataset.image_shape)
+    if class_names and dataset.class_names and class_names != dataset.class_names:
+        raise UserError(
+            f"{name} has the classes {shown(class_names)}, and {dataset.name} has "
+            f"{shown(dataset.class_names)}; they must be the same"
+        )
     if test.images.shape[1:] != dataset.image_shape:
         raise UserError(
             f"{name} has images of shape {test.images.shape[1:]}, and the model is for those of "
@@ -225,7 +260,7 @@ def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> 
         )
     return dataclasses.replace(
         dataset,
-        name=name,
+        name=public_name(name),
         test=test,
         pose_transform=None,
         generator=None,
@@ -234,8 +269,10 @@ def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> 
 
 
 @functools.lru_cache(maxsize=1)
-def _test_images(name: str, folder: pathlib.Path) -> Split:
-    """Reads test images once for all models; affNIST has 320,000."""
-    source = open_source(name, folder, 0)
-    _check_split(source, name, "test", "its split 'test'")
-    return Split(*source.read("test"))
+def _test_images(
+    name: str, folder: pathlib.Path, shape: tuple[int, ...]
+) -> tuple[Split, tuple[str, ...]]:
+    """Reads test images once for all models, with names of their classes; affNIST has 320,000."""
+    source = open_source(name, folder, shape=shape)
+    _check_split(source, name, source.elsewhere, f"its split {source.elsewhere!r}")
+    return Split(*source.read(source.elsewhere)), source.class_names

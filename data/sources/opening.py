@@ -1,21 +1,36 @@
 """Finding a dataset by its name: the bundled MNIST, files, prepared TFDS data, or a download.
 
-They are tried in that order, so nothing reaches for a network while the data is at hand, and a
-folder of the user's own comes before any name of TFDS.
+"folder:PATH" names files by their path. For any other name they are tried in that order, so nothing
+reaches for a network while the data is at hand, and a folder of the user's own comes before any
+name of TFDS.
 """
 
 import difflib
 import os
 import pathlib
+from typing import Any
 
 from absl import logging
 
 from common.errors import UserError, first_line
-from data.sources import affnist, bundled_mnist, examples, idx, preparation, slicing
+from common.files import expand
+from data.sources import (
+    affnist,
+    arrays,
+    bundled_mnist,
+    examples,
+    folders,
+    idx,
+    preparation,
+    slicing,
+)
 
 SYSTEM_FOLDER = pathlib.Path("/usr/share/datasets")
 _DEFAULT_FOLDER = "~/tensorflow_datasets"
 _MAX_NAME = 200
+_MAX_PATH = 400
+OWN = "folder:"
+"""Before the path of a folder of images or IDX files, or of a file of arrays."""
 
 
 def data_folder(data_dir: str | None) -> pathlib.Path:
@@ -43,18 +58,40 @@ def data_folder(data_dir: str | None) -> pathlib.Path:
     return folder
 
 
-def open_source(name: str, folder: pathlib.Path, size: int) -> slicing.Source:
+def open_source(
+    name: str,
+    folder: pathlib.Path,
+    size: int = 0,
+    *,
+    shape: tuple[int, ...] = (),
+    channels: int = 0,
+    seed: int = 0,
+) -> slicing.Source:
     """Finds a dataset.
 
     Args:
         name: See `data.sources.load.DatasetConfig`.
         folder: Of prepared data, by `data_folder`.
         size: Height and width that images are brought to; 0 leaves them as they are.
+        shape: Height, width and channels that files of images are brought to, in place of `size`
+            and `channels`; empty for those.
+        channels: Of files of images; see `data.sources.folders.open_folder`.
+        seed: See there.
 
     Raises:
         UserError: if there is none of that name, or what is there is damaged.
     """
     check_name(name)
+    if name.startswith(OWN):
+        path = _own_path(name, folder)
+        if path.suffix == ".npz" and not path.is_dir():
+            return arrays.open_file(path, size=size, seed=seed)
+        if path.is_dir() and not idx.missing_files(path):
+            return _open_idx(path, size)
+        if shape:
+            height, width, channels = shape
+            return folders.open_folder(path, size=(height, width), channels=channels, seed=seed)
+        return folders.open_folder(path, size=size, channels=channels, seed=seed)
     if name == "mnist":
         return _open_mnist(folder, size)
     own, system = folder / name, [SYSTEM_FOLDER / n for n in (name, name.replace("_", "-"))]
@@ -76,17 +113,61 @@ def open_source(name: str, folder: pathlib.Path, size: int) -> slicing.Source:
     return examples.open_prepared(name, preparation.prepare_public(name, folder), size)
 
 
+def public_name(name: str) -> str:
+    """What records and messages call a dataset: without the folders that its own lies in."""
+    return f"{OWN}{pathlib.Path(name.removeprefix(OWN)).name}" if name.startswith(OWN) else name
+
+
+def _own_path(name: str, folder: pathlib.Path) -> pathlib.Path:
+    """The path of a user's own images: in the working directory, or else in the data directory.
+
+    Raises:
+        UserError: if nothing is there.
+    """
+    path = expand(name.removeprefix(OWN), f"--config.dataset.name={OWN}")
+    there = [each for each in (path, folder / path) if each.exists()]
+    if not there:
+        raise UserError(
+            f"dataset.name={name}: there is no {path}, neither in {os.getcwd()} nor in {folder}; "
+            "--data_dir names another"
+        )
+    return there[0].resolve()
+
+
 def check_name(name: str) -> None:
     """Raises a `UserError` for a name that is no name of a folder within another one.
 
-    It may come from a stranger's configuration.
+    It may come from a stranger's configuration. What `folder:` names may be anywhere, and nothing
+    but images is read there.
     """
+    if isinstance(name, str) and name.startswith(OWN):
+        path = name.removeprefix(OWN)
+        if not path.strip() or not path.isprintable() or len(path.encode()) > _MAX_PATH:
+            raise UserError(
+                f"dataset.name={name!r:.{_MAX_PATH}} names no folder or file; write its path after "
+                f"{OWN}, of at most {_MAX_PATH} plain characters"
+            )
+        return
     parts = pathlib.PurePosixPath(name).parts if isinstance(name, str) else ()
     outside = not parts or name.startswith(("/", "~")) or ".." in parts or "\\" in name
     if outside or not name.isprintable() or len(name.encode()) > _MAX_NAME:
         raise UserError(
             f"dataset.name={name!r:.{_MAX_NAME}} is not a name of a dataset or of a folder within "
             "the data directory; name another directory with --data_dir"
+        )
+
+
+def check_named(config: Any) -> None:
+    """Raises a `UserError` if images that are rendered of others are named as files.
+
+    Args:
+        config: Of any dataset; one with a `source` has a name for its records alone.
+    """
+    name = getattr(config, "name", None)
+    if hasattr(config, "source") and isinstance(name, str) and name.startswith(OWN):
+        raise UserError(
+            f"dataset.name={name}: is only the title of what is rendered; name what it is made of, "
+            f"--config.dataset.source.name={name}"
         )
 
 

@@ -7,7 +7,12 @@ from data.memory import check_fits
 
 
 def middle_square(image: np.ndarray, size: int) -> np.ndarray:
-    """The largest square in the middle of an image, resized by Pillow's bilinear filter.
+    """The largest square in the middle of an image, resized; see `middle_part`."""
+    return middle_part(image, (size, size))
+
+
+def middle_part(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The largest part in the middle of an image of a size's shape, by Pillow's bilinear filter.
 
     The filter widens where it shrinks, so that fine patterns are averaged and do not alias.
 
@@ -16,22 +21,29 @@ def middle_square(image: np.ndarray, size: int) -> np.ndarray:
         size: Height and width of the result, in pixels; at least 1.
 
     Returns:
-        `[size, size, channels]`, uint8.
+        `[*size, channels]`, uint8; the image itself if it is of this size.
 
     Raises:
         ValueError: if the image or the size is of another kind.
     """
-    if image.ndim != 3 or image.dtype != np.uint8 or 0 in image.shape or size < 1:
+    if image.ndim != 3 or image.dtype != np.uint8 or 0 in image.shape or min(size) < 1:
         raise ValueError(
-            f"{image.dtype} image of shape {image.shape} to {size} pixels: only uint8 images of "
-            "height, width and channels are brought to sizes of at least 1"
+            f"{image.dtype} image of shape {image.shape} to {size[0]}x{size[1]} pixels: only uint8 "
+            "images of height, width and channels are brought to sizes of at least 1"
         )
-    side = min(image.shape[:2])
-    top, left = ((length - side) // 2 for length in image.shape[:2])
-    square = image[top : top + side, left : left + side]
+    if image.shape[:2] == size:
+        return image
+    (height, width), (rows, columns) = image.shape[:2], size
+    # The part is as high as the image, or as wide.
+    part = (
+        min(height, max(1, width * rows // columns)),
+        min(width, max(1, height * columns // rows)),
+    )
+    top, left = ((whole - kept) // 2 for whole, kept in zip((height, width), part, strict=True))
+    middle = image[top : top + part[0], left : left + part[1]]
     channels = [
-        PIL.Image.fromarray(square[..., channel]).resize(
-            (size, size), PIL.Image.Resampling.BILINEAR
+        PIL.Image.fromarray(middle[..., channel]).resize(
+            (columns, rows), PIL.Image.Resampling.BILINEAR
         )
         for channel in range(image.shape[-1])
     ]

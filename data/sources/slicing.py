@@ -27,11 +27,20 @@ class Source(NamedTuple):
         sizes: From a split in TFDS's slicing notation to the number of images of each whole split
             that it may be a part of, and perhaps of others; empty where nobody knows.
         read: From a split in that notation to its images and labels.
+        class_names: In the order of the labels, where they are more than numbers.
+        has_validation: Of a source whose split "validation" is what models are chosen by; others
+            are validated on a part of their training images.
+        elsewhere: The split that models are tested on which were trained on another dataset.
+        notes: What was done to the images on the way, as sentences for people.
     """
 
     num_classes: int | None
     sizes: Callable[[str], Mapping[str, int]]
     read: Callable[[str], Images]
+    class_names: tuple[str, ...] = ()
+    has_validation: bool = False
+    elsewhere: str = "test"
+    notes: tuple[str, ...] = ()
 
 
 class Part(NamedTuple):

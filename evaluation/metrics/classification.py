@@ -14,6 +14,8 @@ DIGIT_ACCURACY = Metric("digit accuracy (half credit)", higher_is_better=True)
 """Share of labels that are predicted, so that one right label of two counts one half."""
 ACCURACIES = (ACCURACY.name, EXACT_MATCH.name)
 """Names of the metrics in which an image's prediction is right or wrong as a whole."""
+BALANCED_ACCURACY = Metric("balanced accuracy", higher_is_better=True)
+"""Mean over classes of the share of their images that are predicted right (the mean recall)."""
 ROBUST_ACCURACY = Metric("robust accuracy", higher_is_better=True)
 """Accuracy where an adversary chooses, for each image, the change that misleads the model."""
 DETECTION_RATE = Metric("detection rate", higher_is_better=True)
@@ -66,6 +68,42 @@ def hits(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         right = np.argmax(logits, axis=-1) == labels
         return right.reshape(len(right), -1).all(axis=1)
     return np.all(predictions(logits, labels.shape[1]) == np.sort(labels, axis=1), axis=1)
+
+
+def recalls(right: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """The share of each class's images that are predicted right.
+
+    Args:
+        right: `[images]` booleans.
+        labels: `[images]`.
+        num_classes: How many classes there are.
+
+    Returns:
+        `[num_classes]`; NaN of a class without images.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    hit = np.bincount(labels, right, minlength=num_classes)
+    return hit / np.where(counts, counts, np.nan)
+
+
+def balanced(right: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Numbers of images whose mean is the balanced accuracy, and which vary as it does.
+
+    With recall r_c and n_c images of class c, K classes that have any, and n images, image i has
+    b + n / (K n_c) (h_i - r_c), where b is the mean of all r_c and h_i is 1 or 0: the balanced
+    accuracy, linearised in the numbers of images, so that a bootstrap of the mean has the variance
+    of the ratios.
+
+    Args:
+        right: `[images]` booleans.
+        labels: `[images]`.
+        num_classes: How many classes there are.
+    """
+    of_class = recalls(right, labels, num_classes)
+    counts = np.bincount(labels, minlength=num_classes)
+    weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    deviations = weights[labels] * (right - of_class[labels])
+    return np.nanmean(of_class) + deviations
 
 
 def partial_credit(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -30,7 +30,10 @@ SUITE = "few_examples"
 # What may differ between the points of a curve; monitors only watch, and older runs name none.
 _VARIED = ("seed", "batch_size", "monitors")
 # Fields of an experiment's parts that older records do not have, as they then were.
-_ADDED = {"dataset": {"fold": 0}, "optimizer": {"weight_decay": 0.0}}
+_ADDED = {
+    "dataset": {"fold": 0, "channels": 0, "split_seed": 0},
+    "optimizer": {"weight_decay": 0.0},
+}
 # The routing whose fields older records have as those of the network.
 _DYNAMIC = "capsnet.DynamicRouting"
 

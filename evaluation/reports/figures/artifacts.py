@@ -96,7 +96,9 @@ def figure_of(artifact: Artifact, of_models: OfModels, row: Row, styles: Styles)
 def _(artifact: ConfusionMatrix, of_models: OfModels, row: Row, styles: Styles) -> Planned:
     counts = {model: found[0].counts for model, found in of_models.items()}
     caption = f"{_title(row)}: mistakes are shown by label and prediction, one panel a model."
-    return Planned(caption, lambda: predictions.draw_confusions(counts))
+    stored = row.definition.get("class names")  # perhaps a stranger's
+    names = stored if isinstance(stored, list) else ()
+    return Planned(caption, lambda: predictions.draw_confusions(counts, names))
 
 
 @figure_of.register

@@ -1,6 +1,6 @@
 """Figures of predictions: confusion matrices and reliability diagrams."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -12,13 +12,15 @@ from evaluation.results.artifacts import ReliabilityDiagram
 _COLUMNS = 3
 _MIN_IMAGES = 10  # of a bin of confidence that is drawn
 _MISTAKE = "#d55e00"
+_MAX_NAME = 12  # letters of a class's name on an axis
 
 
-def draw_confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
+def draw_confusions(matrices: Mapping[str, np.ndarray], class_names: Sequence[str] = ()) -> Figure:
     """The share of each label's images that got each wrong prediction, one panel for each model.
 
     Args:
         matrices: `[labels, predictions]` counts by model.
+        class_names: In the order of the labels; none for numbers.
     """
     shares = {name: _mistakes(counts) for name, counts in matrices.items()}
     most = max(float(share.max()) for share in shares.values()) or 1.0
@@ -35,6 +37,10 @@ def draw_confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
         axis.set_title(name)
         every = max(1, len(share) // 10)
         axis.set(xticks=range(0, len(share), every), yticks=range(0, len(share), every))
+        if len(class_names) == len(share):
+            short = [_short(str(class_name)) for class_name in class_names[::every]]
+            axis.set_xticklabels(short, rotation=90)
+            axis.set_yticklabels(short)
         axis.tick_params(labelsize=7, length=0)
         axis.spines[:].set_visible(True)
     caption = (
@@ -43,6 +49,12 @@ def draw_confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
     figure.supxlabel(caption, fontsize=9.5)
     figure.supylabel("Label", fontsize=9.5)
     return figure
+
+
+def _short(name: str) -> str:
+    """A class's name that fits beside a panel; a dollar sign would begin a formula."""
+    cut = name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
+    return cut.replace("$", r"\$")
 
 
 def _mistakes(counts: np.ndarray) -> np.ndarray:

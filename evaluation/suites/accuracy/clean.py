@@ -4,17 +4,28 @@ Where an image shows several objects, as many largest logits are its prediction.
 these are exactly the labels, in any order, as Sabour et al. (2017) count. Others (Mazzia et al.,
 2021, Efficient-CapsNet) count every label by itself, so that an image with one right digit of two
 counts one half. That is another metric, and higher.
+
+Where classes have different numbers of test images, by more than chance, the balanced accuracy is
+measured too: the mean over classes of the share of their images that are predicted right.
 """
 
+import numpy as np
+
 from data.dataset import Dataset
+from data.labels import are_unbalanced
 from evaluation.metrics.classification import (
+    BALANCED_ACCURACY,
     DIGIT_ACCURACY,
+    MAX_DRAWN_CLASSES,
     accuracy_of,
+    balanced,
     chance_of,
     hits,
     partial_credit,
+    recalls,
 )
 from evaluation.model import Predict, predict_split
+from evaluation.results.quantities import Detail
 from evaluation.results.result import Result, mean, rate
 
 PASSES = 1
@@ -32,4 +43,27 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
         share = partial_credit(found["logits"], test.labels)
         chance = dataset.labels_per_image / dataset.num_classes
         results.append(mean("clean", DIGIT_ACCURACY, share, test, chance=chance))
+    elif are_unbalanced(test.labels, dataset.num_classes):
+        results.append(_balanced(right, dataset))
     return results
+
+
+def _balanced(right: np.ndarray, dataset: Dataset) -> Result:
+    """The balanced accuracy, with the recall of each class unless there are too many to read."""
+    test, classes = dataset.test, dataset.num_classes
+    details = {}
+    if classes <= MAX_DRAWN_CLASSES:
+        of_class = recalls(right, test.labels, classes)
+        details = {
+            f"recall of {dataset.name_of(label)}": Detail(float(recall))
+            for label, recall in enumerate(of_class)
+            if np.isfinite(recall)
+        }
+    return mean(
+        "clean",
+        BALANCED_ACCURACY,
+        balanced(right, test.labels, classes),
+        test,
+        details=details,
+        chance=1.0 / classes,
+    )

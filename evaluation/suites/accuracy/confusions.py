@@ -1,6 +1,7 @@
 """Confusion matrix, and the number of misclassified test images."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,13 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> Result:
         interval_method="Wilson 95 %",
         count=len(test),
         data_checksum=test.checksum,
-        definition={"classes": dataset.num_classes},
+        definition=_classes(dataset),
         chance=len(test) * (1.0 - 1.0 / dataset.num_classes),
         artifacts=matrix,
     )
+
+
+def _classes(dataset: Dataset) -> dict[str, Any]:
+    """The number of classes, and their names if these are more than numbers."""
+    names = {"class names": list(dataset.class_names)} if dataset.class_names else {}
+    return {"classes": dataset.num_classes, **names}
