@@ -290,7 +290,7 @@ class _Training:
             "schema": SCHEMA,
             "name": self.name,
             "dataset": self.setup.dataset.name,
-            "classes": self.setup.dataset.class_names,
+            "classes": list(self.setup.dataset.class_names),
             "step": self.step,
             "checkpoint": "last step",
             "seed": self.experiment.seed,

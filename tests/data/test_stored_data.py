@@ -96,7 +96,7 @@ ONES = np.ones((4, 3, 3), np.uint8)
         (idx_bytes(ONES[:0]), "is empty"),
         (idx_bytes(ONES[:, :0]), "is empty"),
         (idx_bytes(ONES[:3]), "do not fit together"),
-        (idx_bytes(ONES[..., None]), "has 4 axes"),
+        (idx_bytes(ONES[..., None, None]), "has 5 axes"),
         (idx_bytes(ONES[0, 0, 0]), "has 0 axes"),
         (idx_bytes(ONES.ravel()), "do not fit together"),
         (b"\0\0\x0d\3" + idx_bytes(ONES)[4:], "not an IDX file of unsigned bytes"),
