@@ -109,10 +109,22 @@ class Dataset:
         return self.class_names[label] if self.class_names else str(label)
 
     @property
+    def is_unbalanced(self) -> bool:
+        """True if classes differ in size to learn from, and in the test images at all.
+
+        Not of images that are rendered of others, whose labels those to learn from may not be.
+        """
+        learnt, tested = self.train.labels, self.test.labels
+        if self.generator is not None or max(learnt.ndim, tested.ndim) > 1 or not len(learnt):
+            return False
+        differ = np.ptp(np.bincount(tested, minlength=self.num_classes)) > 0
+        return bool(differ) and are_unbalanced(learnt, self.num_classes)
+
+    @property
     def imbalance(self) -> str | None:
         """A sentence on the largest and the smallest class to learn from, if unbalanced."""
         labels = self.train.labels
-        if labels.ndim > 1 or not are_unbalanced(labels, self.num_classes):
+        if not self.is_unbalanced:
             return None
         counts = np.bincount(labels, minlength=self.num_classes)
         most, fewest = int(counts.argmax()), int(counts.argmin())

@@ -107,13 +107,20 @@ def identity(experiment: Mapping[str, Any]) -> str:
     """
     kept = {name: value for name, value in experiment.items() if name not in _VARIED}
     dataset = {k: v for k, v in kept["dataset"].items() if k != "train_images"}
-    kept |= {"dataset": dataset, "model": _flat(kept["model"])}
+    kept |= {"dataset": _complete(dataset), "model": _flat(kept["model"])}
     parts = {
         part: added | kept[part]
         for part, added in _ADDED.items()
         if isinstance(kept.get(part), dict)
     }
     return json.dumps(_by_public_names(kept | parts), sort_keys=True)
+
+
+def _complete(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """A dataset, and the source that it is rendered of, with the fields that older ones lack."""
+    source = dataset.get("source")
+    nested = {"source": _complete(source)} if isinstance(source, dict) else {}
+    return {**_ADDED["dataset"], **dataset, **nested}
 
 
 def _flat(model: Mapping[str, Any]) -> dict[str, Any]:

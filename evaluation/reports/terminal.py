@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from common.errors import printable
 from evaluation.comparison.rows import Row
 from evaluation.comparison.tables import Table
-from evaluation.metrics.classification import ACCURACIES
+from evaluation.metrics.classification import ACCURACIES, BALANCED_ACCURACY
 from evaluation.reports import verdicts
 from evaluation.reports.formatting import Format, cut, name_briefly, name_table, unit_of
 
@@ -44,6 +44,8 @@ def show(table: Table, has_report: bool) -> str:
 def headline_rows(table: Table) -> list[Row]:
     """Accuracy on clean images, then one row of each suite: of its accuracy if it has one.
 
+    Where it was measured, balanced accuracy on clean images comes second.
+
     Args:
         table: Its rows that compare nothing, for no side is better, are left out.
     """
@@ -52,6 +54,7 @@ def headline_rows(table: Table) -> list[Row]:
         if row.metric.higher_is_better is not None:
             of_suites.setdefault(row.suite, []).append(row)
     chosen = [max(rows, key=_weight) for rows in of_suites.values()]
+    chosen += [row for row in of_suites.get("clean", []) if row.metric == BALANCED_ACCURACY]
     return sorted(chosen, key=lambda row: row.suite != "clean")[:MAX_ROWS]
 
 

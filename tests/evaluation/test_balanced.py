@@ -108,11 +108,20 @@ def test_the_figure_of_confusions_has_the_names_of_classes():
     assert [label.get_text() for label in numbers.get_yticklabels()] == ["0", "1", "2"]
 
 
+def test_rendered_images_are_not_counted_by_their_sources():
+    split = Split(np.zeros((100, 4, 4, 1), np.uint8), LABELS)
+    assert Dataset("pets", 9, split, split, split).is_unbalanced
+    assert not Dataset("sums", 9, split, split, split, generator=object()).is_unbalanced
+
+
 def test_an_imbalance_is_a_sentence():
     split = Split(np.zeros((100, 4, 4, 1), np.uint8), LABELS)
     dataset = Dataset("pets", 3, split, split, split, class_names=("cat", "dog", "emu"))
     assert dataset.imbalance == (
         "classes are unbalanced: 60 training images of cat, 10 of dog; see balanced accuracy"
     )
-    even = Split(split.images, (np.arange(100) % 3).astype(np.int32))
-    assert Dataset("pets", 3, even, even, even).imbalance is None
+    even = Split(split.images[:99], (np.arange(99) % 3).astype(np.int32))
+    for train, test in ((even, even), (even, split), (split, even)):
+        dataset = Dataset("pets", 3, train, even, test)
+        assert not dataset.is_unbalanced
+        assert dataset.imbalance is None

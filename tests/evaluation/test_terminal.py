@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from evaluation.comparison.tables import Stated, tabulate
+from evaluation.metrics.classification import BALANCED_ACCURACY
 from evaluation.reports import terminal
 from tests.evaluation.made_up import clean, number, record, rotation
 
@@ -40,6 +41,18 @@ def test_a_dozen_rows_of_a_hundred_characters(models):
     assert len(body) <= terminal.MAX_ROWS + 3  # with the header, its units, and what is left
     assert more.endswith("in the report")
     assert text == terminal.show(table, has_report=True)
+
+
+def test_balanced_accuracy_comes_second():
+    balanced = dataclasses.replace(clean(0.6), metric=BALANCED_ACCURACY)
+    records = [record("net", rotation((0.5, 1.0, 0.4), 0)), record("net", clean(0.9), balanced)]
+    (table,) = tabulate(records)
+    names = [(row.suite, row.metric.name) for row in terminal.headline_rows(table)]
+    assert names == [
+        ("clean", "accuracy"),
+        ("clean", "balanced accuracy"),
+        ("rotation", "accuracy"),
+    ]
 
 
 def test_clean_accuracy_comes_first_and_each_suite_has_one_row():

@@ -5,14 +5,14 @@ these are exactly the labels, in any order, as Sabour et al. (2017) count. Other
 2021, Efficient-CapsNet) count every label by itself, so that an image with one right digit of two
 counts one half. That is another metric, and higher.
 
-Where classes have different numbers of test images, by more than chance, the balanced accuracy is
-measured too: the mean over classes of the share of their images that are predicted right.
+Where classes have different numbers of images to learn from, by more than chance, the balanced
+accuracy is measured too: the mean over classes of the share of their images that are predicted
+right.
 """
 
 import numpy as np
 
 from data.dataset import Dataset
-from data.labels import are_unbalanced
 from evaluation.metrics.classification import (
     BALANCED_ACCURACY,
     DIGIT_ACCURACY,
@@ -43,7 +43,7 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
         share = partial_credit(found["logits"], test.labels)
         chance = dataset.labels_per_image / dataset.num_classes
         results.append(mean("clean", DIGIT_ACCURACY, share, test, chance=chance))
-    elif are_unbalanced(test.labels, dataset.num_classes):
+    elif dataset.is_unbalanced:
         results.append(_balanced(right, dataset))
     return results
 
