@@ -45,7 +45,7 @@ def test_a_dozen_rows_of_a_hundred_characters(models):
 
 def test_balanced_accuracy_comes_second():
     balanced = dataclasses.replace(clean(0.6), metric=BALANCED_ACCURACY)
-    records = [record("net", rotation((0.5, 1.0, 0.4), 0)), record("net", clean(0.9), balanced)]
+    records = [record("net", rotation((0.5, 1.0, 0.4), 0)), record("net", [clean(0.9), balanced])]
     (table,) = tabulate(records)
     names = [(row.suite, row.metric.name) for row in terminal.headline_rows(table)]
     assert names == [
