@@ -112,13 +112,15 @@ class Dataset:
     def is_unbalanced(self) -> bool:
         """True if classes differ in size to learn from, and in the test images at all.
 
-        Not of images that are rendered of others, whose labels those to learn from may not be.
+        Not of images that are rendered of others whose labels are of another kind, such as the
+        digits of a sum: some class is then that of none of them.
         """
         learnt, tested = self.train.labels, self.test.labels
-        if self.generator is not None or max(learnt.ndim, tested.ndim) > 1 or not len(learnt):
+        if self.generator is not None or max(learnt.ndim, tested.ndim) > 1:
             return False
-        differ = np.ptp(np.bincount(tested, minlength=self.num_classes)) > 0
-        return bool(differ) and are_unbalanced(learnt, self.num_classes)
+        of_each = np.bincount(tested, minlength=self.num_classes)
+        known = len(np.unique(learnt)) == self.num_classes
+        return bool(known and np.ptp(of_each)) and are_unbalanced(learnt, self.num_classes)
 
     @property
     def imbalance(self) -> str | None:

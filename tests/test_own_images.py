@@ -6,6 +6,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from data.distortions import AffineDistortion, Placement
+from data.sources.load import DatasetConfig
+from data.tasks.addition import AdditionConfig
+from data.tasks.distorted import DistortedConfig
 from tests.configs.test_command_line import parsed
 from tests.test_commands import assert_one_line
 from training import loop
@@ -68,3 +72,14 @@ def test_a_folder_of_fewer_images_than_a_batch(command, tmp_path, beetles):
     asked = ["--config=cnn_mnist", f"--config.dataset.name=folder:{beetles}"]
     finished = command("train.py", *asked, f"--workdir={tmp_path / 'run'}")
     assert_one_line(finished, "batch_size=128 is more than the 35 training images of folder:beetl")
+
+
+def test_names_of_classes_stay_where_images_are_rendered_as_they_are(beetles):
+    source = DatasetConfig(name=f"folder:{beetles}", size=12, channels=1, shift=0)
+    placed = DistortedConfig("placed", Placement(), canvas=14, source=source).load(None)
+    assert placed.class_names == ("Käfer", "bird")
+    assert placed.image_shape == (14, 14, 1)
+    assert placed.is_unbalanced
+    sums = AdditionConfig(canvas=14, distortion=AffineDistortion(rotation=0.0), source=source)
+    added = sums.load(None)
+    assert (added.class_names, added.is_unbalanced) == ((), False)

@@ -73,12 +73,13 @@ def load_rendered(
     check_canvas(config.canvas, source, axes=axes, chunk=chunk)
     classes = num_classes(source.num_classes)
     rendered = fixed_splits(config.generate, source, config.seed, chunk=chunk)
+    same = classes == source.num_classes  # sums of digits are other classes
     return dataclasses.replace(
         source,
         name=config.name,
         num_classes=classes,
-        # Sums of digits are other classes.
-        is_of_digits=source.is_of_digits and classes == source.num_classes,
+        is_of_digits=source.is_of_digits and same,
+        class_names=source.class_names if same else (),
         pose_transform=pose_transform,
         **rendered,
     )
