@@ -26,6 +26,7 @@ from capsnet.routing import (
     VariationalBayesRouting,
 )
 from cnn.convolution import layer_of, lowerings
+from cnn.decoder import Decoder, DeconvolutionDecoder, DenseDecoder
 from cnn.networks.bag_of_parts import BagOfPartsConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
@@ -38,8 +39,11 @@ from stn.networks.volumes import VolumeNetworkConfig
 PLAIN = cnn.ConvolutionalNetworkConfig((3, 3), 3, "SAME", ("max2", "average2"), (4,))
 
 
-def capsules(**fields):
-    return capsnet.CapsNetConfig(4, 3, 3, 2, class_dim=2, decoder_widths=(4,), **fields)
+SMALL: Decoder = DenseDecoder((4,))
+
+
+def capsules(decoder=SMALL, **fields):
+    return capsnet.CapsNetConfig(4, 3, 3, 2, class_dim=2, decoder=decoder, **fields)
 
 
 # Each with the shape of its images.
@@ -49,13 +53,14 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
         capsules(
             class_bias=True,
             routing=DynamicRouting(leaky=True),
+            decoder=DeconvolutionDecoder((3, 2)),
             initializers="sabour_code",
             dtype="bfloat16",
         ),
         (12, 12, 1),
     ),
     "efficient capsnet": (
-        capsnet.EfficientCapsNetConfig((3, 4), (3, 3), (1, 2), 2, 2, decoder_widths=(4,)),
+        capsnet.EfficientCapsNetConfig((3, 4), (3, 3), (1, 2), 2, 2, decoder=SMALL),
         (9, 9, 1),
     ),
     "self-routing": (
@@ -86,7 +91,7 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "pooling": (PoolingNetworkConfig(channels=2, layers=3), (12, 12, 1)),
     "aps, dense": (PoolingNetworkConfig("aps", 1, 2, 2, head="dense", dense=3), (9, 9, 1)),
     "reconstructing": (
-        ReconstructingNetworkConfig(PLAIN, class_dim=2, decoder_widths=(4,)),
+        ReconstructingNetworkConfig(PLAIN, class_dim=2, decoder=SMALL),
         (12, 12, 1),
     ),
     "st_cnn": (TransformerNetworkConfig(parameters=20_000, coordinates=True), (28, 28, 1)),

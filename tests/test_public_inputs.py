@@ -27,7 +27,7 @@ from capsnet.routing import (
     UniformRouting,
 )
 from capsnet.votes import make_votes
-from cnn.decoder import Decoder
+from cnn.decoder import DenseDecoder
 from cnn.downsampling import KINDS, downsample
 from cnn.losses import accuracy, multi_label_loss
 from cnn.networks.bag_of_parts import BagOfPartsConfig
@@ -77,9 +77,9 @@ LABELS = np.array([1, 2])
 PAIRS = np.array([[1, 0], [2, 5]])
 ONE_HOT = np.eye(10, dtype=np.float32)[LABELS]
 PLAIN = cnn.ConvolutionalNetworkConfig((3,), 3, "SAME", ("max2",), (4,))
-CAPSNET = network(capsnet.CapsNetConfig(3, 3, 2, 2, class_dim=2, decoder_widths=(4,)))
+CAPSNET = network(capsnet.CapsNetConfig(3, 3, 2, 2, class_dim=2, decoder=DenseDecoder((4,))))
 EFFICIENT = network(
-    capsnet.EfficientCapsNetConfig((3, 4), (3, 3), (1, 2), 2, 2, decoder_widths=(4,))
+    capsnet.EfficientCapsNetConfig((3, 4), (3, 3), (1, 2), 2, 2, decoder=DenseDecoder((4,)))
 )
 SIZES = Sizes(4, 2, 3, 2)
 SELF_ROUTING: Any = SelfRouting().build(SIZES, RNGS)
@@ -200,14 +200,15 @@ CASES = {
     ),
     "cnn.accuracy": Case(lambda logits: accuracy(logits, LABELS[: len(logits)]), (uniform(2, 10),)),
     "cnn.Decoder": Case(
-        Decoder(3, 2, (4, 4, 1), widths=(4,), rngs=RNGS), (uniform(2, 3, 2), ONE_HOT[:, :3])
+        DenseDecoder((4,)).build(3, 2, (4, 4, 1), rngs=RNGS), (uniform(2, 3, 2), ONE_HOT[:, :3])
     ),
     "cnn.ConvolutionalNetwork": Case(network(PLAIN), (IMAGES,)),
     "cnn.MultiLabelNetwork": Case(network(MultiLabelNetworkConfig(PLAIN)), (IMAGES,)),
     "cnn.PoolingNetwork": Case(network(PoolingNetworkConfig(channels=2)), (IMAGES,)),
     "cnn.BagOfParts": Case(network(BagOfPartsConfig((2,)), (9, 9, 1)), (uniform(2, 9, 9, 1),)),
     "cnn.ReconstructingNetwork": Case(
-        network(ReconstructingNetworkConfig(PLAIN, class_dim=2, decoder_widths=(4,))), (IMAGES,)
+        network(ReconstructingNetworkConfig(PLAIN, class_dim=2, decoder=DenseDecoder((4,)))),
+        (IMAGES,),
     ),
     **{
         f"stn.sample {method} {padding}": Case(

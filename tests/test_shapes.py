@@ -14,7 +14,7 @@ import cnn
 import stn
 from capsnet.votes import make_votes
 from cnn.convolution import LOWERINGS
-from cnn.decoder import Decoder
+from cnn.decoder import DenseDecoder
 from cnn.downsampling import downsample
 from cnn.losses import accuracy
 from stn.networks.colocalisation import triplet_hinge
@@ -82,7 +82,9 @@ MISFITS = {
     ),
     "accuracy of one label": (lambda: accuracy(LENGTHS, LABELS[:1]), "labels of shape"),
     "a mask of one class": (
-        lambda: Decoder(3, 2, (2, 2, 1), rngs=nnx.Rngs(0))(jnp.ones((2, 3, 2)), jnp.ones((2, 1))),
+        lambda: DenseDecoder().build(3, 2, (2, 2, 1), rngs=nnx.Rngs(0))(
+            jnp.ones((2, 3, 2)), jnp.ones((2, 1))
+        ),
         r"mask of shape \(2, 1\)",
     ),
     "pooling without channels": (lambda: cnn.pool(jnp.ones((2, 8, 8)), "max2"), "images of shape"),

@@ -34,6 +34,8 @@ MODULES = {
     "capsnet.VectorHead": "capsnet.networks.heads",
     "cnn.BagOfPartsConfig": "cnn.networks.bag_of_parts",
     "cnn.ConvolutionalNetworkConfig": "cnn.networks.plain",
+    "cnn.DeconvolutionDecoder": "cnn.decoder",
+    "cnn.DenseDecoder": "cnn.decoder",
     "cnn.MultiLabelNetworkConfig": "cnn.networks.multi_label",
     "cnn.PoolingNetworkConfig": "cnn.networks.pooling",
     "cnn.ReconstructingNetworkConfig": "cnn.networks.reconstructing",
@@ -94,11 +96,18 @@ OLD_NAMES = {
     "training.optimizers.MomentumConfig": "training.MomentumConfig",
     "training.optimizers.StepSchedule": "training.StepSchedule",
 }
-# Fields of older versions that have become those of a part: the part's field and type.
-_MOVED_FIELDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "capsnet.CapsNetConfig": dict.fromkeys(
-        ("iterations", "leaky", "stop_gradient"), ("routing", "capsnet.DynamicRouting")
-    ),
+_WIDTHS = {"decoder_widths": ("decoder", "cnn.DenseDecoder", "widths")}
+# Fields of older versions that have become those of a part: the part's field and type, and the name
+# there.
+_MOVED_FIELDS: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
+    "capsnet.CapsNetConfig": _WIDTHS
+    | {
+        field: ("routing", "capsnet.DynamicRouting", field)
+        for field in ("iterations", "leaky", "stop_gradient")
+    },
+    "capsnet.EfficientCapsNetConfig": _WIDTHS,
+    "capsnet.TrunkAndHeadConfig": _WIDTHS,
+    "cnn.ReconstructingNetworkConfig": _WIDTHS,
 }
 
 
@@ -121,11 +130,11 @@ def as_today(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """The fields of a stored configuration, with those of an older version where they are now."""
     found = {}
     for field, value in given.items():
-        part, kind = _MOVED_FIELDS.get(name, {}).get(field, (None, None))
+        part, kind, today = _MOVED_FIELDS.get(name, {}).get(field, (None, None, field))
         if part is None or part in given:
             found[field] = value
         else:
-            found.setdefault(part, {TAG: kind})[field] = value
+            found.setdefault(part, {TAG: kind})[today] = value
     return found
 
 

@@ -10,7 +10,7 @@ from capsnet import losses
 from capsnet.layers import DenseCapsules
 from capsnet.networks.scores import Scores, capsule_scores
 from cnn.arrays import as_float, as_images, as_labels
-from cnn.decoder import Decoder
+from cnn.decoder import Reconstructor
 from cnn.losses import accuracy, multi_hot
 from cnn.output import Output
 
@@ -41,7 +41,7 @@ class CapsuleClassifier(nnx.Module):
     margin_weight: float
     reconstruction_weight: float
     class_capsules: DenseCapsules
-    decoder: Decoder | None
+    decoder: Reconstructor | None
 
     def _primary(
         self, images: Float[Array, "batch height width channels"]

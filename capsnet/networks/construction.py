@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from flax import nnx
 
 from capsnet.layers import DenseCapsules, Initializer, PrimaryCapsules
-from cnn.decoder import Decoder
+from cnn.decoder import Reconstructor
 
 if TYPE_CHECKING:
     from capsnet.networks.sabour import CapsNetConfig
@@ -62,13 +62,12 @@ def decoder(
     image_shape: tuple[int, int, int],
     num_classes: int,
     rngs: nnx.Rngs,
-) -> Decoder:
+) -> Reconstructor:
     """The decoder of the class capsules."""
-    return Decoder(
+    return config.decoder.build(
         num_classes,
         config.class_dim,
         image_shape,
-        widths=config.decoder_widths,
         kernel_init=init["decoder"],
         bias_init=init["bias"],
         dtype=config.dtype,

@@ -17,7 +17,7 @@ from capsnet.routing import Routing, SelfAttentionRouting
 from capsnet.routing.base import check_class_routing
 from cnn import Convolution, validation
 from cnn.arrays import as_float
-from cnn.decoder import Decoder
+from cnn.decoder import Decoder, DenseDecoder, check_decoder
 
 
 @dataclasses.dataclass
@@ -37,7 +37,7 @@ class EfficientCapsNetConfig:
         routing: From primary to class capsules.
         reconstruction_weight: Weight of the summed squared pixel error against the margin loss;
             0 leaves the decoder out.
-        decoder_widths: Of the decoder's hidden layers.
+        decoder: From the class capsules to the image.
         dtype: Compute type of convolutions, votes and decoder, "float32" or "bfloat16";
             statistics of batch normalisation, squash, routing and losses stay in float32.
     """
@@ -49,7 +49,7 @@ class EfficientCapsNetConfig:
     class_dim: int = 16
     routing: Routing = dataclasses.field(default_factory=SelfAttentionRouting)
     reconstruction_weight: float = 0.0005
-    decoder_widths: tuple[int, ...] = (512, 1024)
+    decoder: Decoder = dataclasses.field(default_factory=DenseDecoder)
     dtype: str = "float32"
 
     def build(
@@ -70,7 +70,6 @@ class EfficientCapsNetConfig:
             primary_dim=size,
             class_dim=size,
             reconstruction_weight=validation.weight,
-            decoder_widths=validation.each(size),
             dtype=validation.one_of(*validation.DTYPES),
         )
         for name in ("kernel_sizes", "strides"):
@@ -85,6 +84,7 @@ class EfficientCapsNetConfig:
                 "the last convolution"
             )
         check_class_routing(self.routing)
+        check_decoder(self.decoder)
 
     @property
     def smallest_side(self) -> int:
@@ -190,13 +190,8 @@ class EfficientCapsNet(CapsuleClassifier):
             rngs=rngs,
         )
         self.decoder = (
-            Decoder(
-                num_classes,
-                config.class_dim,
-                image_shape,
-                widths=config.decoder_widths,
-                dtype=config.dtype,
-                rngs=rngs,
+            config.decoder.build(
+                num_classes, config.class_dim, image_shape, dtype=config.dtype, rngs=rngs
             )
             if config.reconstruction_weight
             else None

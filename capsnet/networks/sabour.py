@@ -19,6 +19,7 @@ from capsnet.routing import DynamicRouting, Routing
 from capsnet.routing.base import check_class_routing
 from cnn import Convolution, validation
 from cnn.arrays import as_float
+from cnn.decoder import Decoder, DenseDecoder, check_decoder
 
 
 @dataclasses.dataclass
@@ -39,7 +40,7 @@ class CapsNetConfig:
         margin_weight: Weight of the margin loss.
         margin_reduction: Over classes: "sum" (the paper) or "mean" (the released code).
         reconstruction_weight: Weight of the summed squared pixel error; 0 leaves the decoder out.
-        decoder_widths: Of the decoder's hidden layers.
+        decoder: From the class capsules to the image.
         initializers: "he" (He's normal, biases zero; see `DenseCapsules` for its matrices) or
             "sabour_code" (truncated normals of deviation 0.05 and 0.1, biases 0.1).
         dtype: Compute type of convolutions, votes and decoder, "float32" or "bfloat16"; squash,
@@ -58,7 +59,7 @@ class CapsNetConfig:
     margin_weight: float = 1.0
     margin_reduction: str = "sum"
     reconstruction_weight: float = 0.0005
-    decoder_widths: tuple[int, ...] = (512, 1024)
+    decoder: Decoder = dataclasses.field(default_factory=DenseDecoder)
     initializers: str = "he"
     dtype: str = "float32"
 
@@ -84,11 +85,11 @@ class CapsNetConfig:
             margin_weight=weight,
             margin_reduction=validation.one_of("sum", "mean"),
             reconstruction_weight=weight,
-            decoder_widths=validation.each(size),
             initializers=validation.one_of("he", "sabour_code"),
             dtype=validation.one_of(*validation.DTYPES),
         )
         check_class_routing(self.routing)
+        check_decoder(self.decoder)
 
 
 def paper() -> CapsNetConfig:

@@ -19,7 +19,7 @@ from capsnet.networks.heads import CapsuleHead, Head, Map
 from capsnet.networks.trunks import SabourTrunk, Trunk
 from cnn import validation
 from cnn.arrays import as_float
-from cnn.decoder import Decoder
+from cnn.decoder import Decoder, DenseDecoder, check_decoder
 from cnn.losses import classification_loss, multi_hot
 
 LOSSES = ("margin", "spread", "cross-entropy")
@@ -37,7 +37,7 @@ class TrunkAndHeadConfig:
         loss: "margin" or "spread" of the activations, or "cross-entropy" of the logits.
         reconstruction_weight: Weight of the summed squared pixel error; 0 leaves the decoder out,
             as it must with a head that has no vectors of the classes.
-        decoder_widths: Of the decoder's hidden layers.
+        decoder: From the vectors of the classes to the image.
         dtype: Compute type, "float32" or "bfloat16"; squash, routing and losses stay in float32.
     """
 
@@ -45,7 +45,7 @@ class TrunkAndHeadConfig:
     head: Head = dataclasses.field(default_factory=CapsuleHead)
     loss: str = "margin"
     reconstruction_weight: float = 0.0
-    decoder_widths: tuple[int, ...] = (512, 1024)
+    decoder: Decoder = dataclasses.field(default_factory=DenseDecoder)
     dtype: str = "float32"
 
     def build(
@@ -60,11 +60,11 @@ class TrunkAndHeadConfig:
             if not isinstance(part := getattr(self, name), base):
                 raise ValueError(f"{name}={part!r}: must be of a type that derives from {base}")
             part.check()
+        check_decoder(self.decoder)
         validation.check(
             self,
             loss=validation.one_of(*LOSSES),
             reconstruction_weight=validation.weight,
-            decoder_widths=validation.each(validation.whole()),
             dtype=validation.one_of(*validation.DTYPES),
         )
 
@@ -114,14 +114,7 @@ class TrunkAndHead(CapsuleClassifier):
                 f"{type(config.head).__name__}, which has no vectors of the classes"
             )
         classes, dim = poses.shape[1:]
-        return Decoder(
-            classes,
-            dim,
-            self.image_shape,
-            widths=config.decoder_widths,
-            dtype=config.dtype,
-            rngs=rngs,
-        )
+        return config.decoder.build(classes, dim, self.image_shape, dtype=config.dtype, rngs=rngs)
 
     def _scores(self, images):
         return self.head(self.trunk(images))

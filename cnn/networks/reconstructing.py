@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from cnn import validation
 from cnn.arrays import as_float, as_labels, check_same_shape
-from cnn.decoder import Decoder
+from cnn.decoder import Decoder, DenseDecoder, check_decoder
 from cnn.losses import classification_loss
 from cnn.networks.plain import ConvolutionalNetworkConfig
 from cnn.output import Output
@@ -30,7 +30,7 @@ class ReconstructingNetworkConfig:
             each class. Its dropout is that of the classifier alone.
         class_dim: Units of each class that the decoder receives.
         reconstruction_weight: Of the summed squared pixel error, positive.
-        decoder_widths: Of the decoder's hidden layers.
+        decoder: From the units of all classes, but one of them masked, to the image.
     """
 
     network: ConvolutionalNetworkConfig = dataclasses.field(
@@ -40,7 +40,7 @@ class ReconstructingNetworkConfig:
     )
     class_dim: int = 16
     reconstruction_weight: float = 0.0005
-    decoder_widths: tuple[int, ...] = (512, 1024)
+    decoder: Decoder = dataclasses.field(default_factory=DenseDecoder)
 
     def build(
         self, image_shape: tuple[int, int, int], num_classes: int, rngs: nnx.Rngs
@@ -55,8 +55,8 @@ class ReconstructingNetworkConfig:
             self,
             class_dim=validation.whole(),
             reconstruction_weight=validation.number(0.0, validation.MAX_WEIGHT, beyond=True),
-            decoder_widths=validation.each(validation.whole()),
         )
+        check_decoder(self.decoder)
 
 
 def matched() -> ReconstructingNetworkConfig:
@@ -97,7 +97,7 @@ class ReconstructingNetwork(nnx.Module):
         widths = (*config.network.dense, num_classes * config.class_dim)
         network = dataclasses.replace(config.network, dense=widths)
         self.network = network.build(image_shape, num_classes, rngs)
-        self.decoder = Decoder(*self.shape, image_shape, widths=config.decoder_widths, rngs=rngs)
+        self.decoder = config.decoder.build(*self.shape, image_shape, rngs=rngs)
 
     def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
         """Classifies images in [0, 1], and decodes the predicted class of each.

@@ -34,8 +34,11 @@ _ADDED = {
     "dataset": {"fold": 0, "channels": 0, "split_seed": 0},
     "optimizer": {"weight_decay": 0.0},
 }
-# The routing whose fields older records have as those of the network.
-_DYNAMIC = "capsnet.DynamicRouting"
+# Parts whose fields older records have as those of the network: their types, and the names there.
+_PARTS = {
+    "routing": ("capsnet.DynamicRouting", "{}"),
+    "decoder": ("cnn.DenseDecoder", "decoder_{}"),
+}
 
 Runs = dict[int, Record]
 """The runs of one network and seed, by the number of images."""
@@ -124,12 +127,14 @@ def _complete(dataset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A model with the fields of its dynamic routing among its own, as older records have them."""
-    routing = model.get("routing")
-    if not isinstance(routing, dict) or routing.get("type") != _DYNAMIC:
-        return dict(model)
-    rest = {name: value for name, value in model.items() if name != "routing"}
-    return rest | {name: value for name, value in routing.items() if name != "type"}
+    """A model with the fields of some parts among its own, as older records have them."""
+    flat = dict(model)
+    for name, (kind, field_name) in _PARTS.items():
+        part = model.get(name)
+        if isinstance(part, dict) and part.get("type") == kind:
+            del flat[name]
+            flat |= {field_name.format(k): v for k, v in part.items() if k != "type"}
+    return flat
 
 
 def _by_public_names(stored: Any) -> Any:

@@ -5,11 +5,12 @@ import pytest
 
 from benchmarks import networks
 from capsnet.networks.sabour import CapsNetConfig
+from cnn.decoder import DenseDecoder
 from stn.networks.mnist import TransformerNetworkConfig
 
 SMALL = {
     "capsnet": (
-        CapsNetConfig(convolution_channels=8, primary_types=2, decoder_widths=(8, 8)),
+        CapsNetConfig(convolution_channels=8, primary_types=2, decoder=DenseDecoder((8, 8))),
         (28, 28, 1),
     ),
     "st_cnn": (TransformerNetworkConfig("cnn", pooling=True, parameters=60_000), (42, 42, 1)),

@@ -9,6 +9,7 @@ from flax import nnx
 from capsnet import CapsNetConfig, paper
 from capsnet.routing import DynamicRouting
 from cnn import ConvolutionalNetworkConfig, count_parameters
+from cnn.decoder import DenseDecoder
 from data.batches import Batch
 from stn.networks.mnist import ClassifierNetwork, TransformerNetwork, TransformerNetworkConfig
 
@@ -18,7 +19,7 @@ from benchmarks import routing  # noqa: E402
 from benchmarks.peers import capsnet, cnn, contenders, steps, transformers  # noqa: E402
 
 CAPSNET = CapsNetConfig(
-    convolution_channels=8, kernel_size=5, primary_types=3, decoder_widths=(16, 24)
+    convolution_channels=8, kernel_size=5, primary_types=3, decoder=DenseDecoder((16, 24))
 )
 
 

@@ -10,6 +10,7 @@ from flax import nnx
 import capsnet
 from capsnet import DepthwiseCapsules, EfficientCapsNetConfig, losses
 from capsnet.routing import Routed, Routing, UniformRouting
+from cnn.decoder import DenseDecoder
 from cnn.output import in_mode
 from data.batches import Batch
 from tests.capsnet import reference
@@ -20,7 +21,7 @@ SMALL = {
     "strides": (1, 2),
     "primary_dim": 4,
     "class_dim": 3,
-    "decoder_widths": (5,),
+    "decoder": DenseDecoder((5,)),
 }
 SHAPE, CLASSES = (12, 10, 2), 4
 run = nnx.jit(lambda model, images: model(images))

@@ -9,6 +9,7 @@ from flax import nnx
 
 import capsnet
 from capsnet.routing import DynamicRouting
+from cnn.decoder import DenseDecoder
 from cnn.output import log_probabilities
 from data.batches import Batch
 from data.tasks.multimnist import MultiMNISTBatch
@@ -17,7 +18,7 @@ SMALL = {
     "convolution_channels": 8,
     "kernel_size": 5,
     "primary_types": 2,
-    "decoder_widths": (16,),
+    "decoder": DenseDecoder((16,)),
 }
 run = nnx.jit(lambda model, images: model(images))
 loss_of = nnx.jit(lambda model, data: model.loss(data))

@@ -15,12 +15,14 @@ from capsnet.routing import (
     SelfRouting,
     UniformRouting,
 )
+from cnn.decoder import DenseDecoder
 from cnn.parameter_budget import count_parameters
 from data.batches import Batch
 from training.config_names import choices
 
 SHAPE = (9, 9, 1)
 SMALL = SabourTrunk(types=2, dim=4, channels=3, kernel_size=3)
+SMALL_DECODER = DenseDecoder((4,))
 run = nnx.jit(lambda model, images: model(images))
 
 
@@ -55,8 +57,8 @@ def test_the_trunk_of_self_routing():
 
 
 def test_capsules_with_dynamic_routing_are_a_capsnet():
-    head = build(head=CapsuleHead(), reconstruction_weight=0.0005, decoder_widths=(4,))
-    other = capsnet.CapsNetConfig(3, 3, 2, 4, decoder_widths=(4,)).build(SHAPE, 5, nnx.Rngs(1))
+    head = build(head=CapsuleHead(), reconstruction_weight=0.0005, decoder=SMALL_DECODER)
+    other = capsnet.CapsNetConfig(3, 3, 2, 4, decoder=SMALL_DECODER).build(SHAPE, 5, nnx.Rngs(1))
     first = head.trunk.before["convolution"].layer
     other.convolution.kernel[...], other.convolution.bias[...] = first.kernel[...], first.bias[...]
     other.primary_capsules.convolution.kernel[...] = head.trunk.last.kernel[...]
@@ -69,7 +71,7 @@ def test_capsules_with_dynamic_routing_are_a_capsnet():
 
 @pytest.mark.parametrize("routing", [r for r in choices(Routing).values() if r.activates])
 def test_every_routing_is_a_head(routing):
-    model = build(head=CapsuleHead(routing()), reconstruction_weight=0.1, decoder_widths=(4,))
+    model = build(head=CapsuleHead(routing()), reconstruction_weight=0.1, decoder=SMALL_DECODER)
     batch = Batch(images(), jnp.array([0, 4, 2]))
     output = nnx.eval_shape(lambda model: model(images()), model)
     loss, metrics = nnx.eval_shape(lambda model: model.loss(batch), model)
@@ -153,7 +155,7 @@ def test_equal_parts_share_compiled_programs():
 
 def test_gradients_reach_every_parameter():
     # Without a decoder nothing would read the poses that self-routing decides.
-    decoder = {"reconstruction_weight": 0.1, "decoder_widths": (4,)}
+    decoder = {"reconstruction_weight": 0.1, "decoder": SMALL_DECODER}
     model = build(head=CapsuleHead(SelfRouting()), **decoder)
     batch = Batch(images(), jnp.array([0, 4, 2]))
     gradients = nnx.jit(nnx.grad(lambda model, batch: model.loss(batch)[0]))(model, batch)

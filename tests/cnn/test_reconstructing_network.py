@@ -6,6 +6,7 @@ from flax import nnx
 
 import capsnet
 from cnn import ConvolutionalNetworkConfig, classification_loss, count_parameters
+from cnn.decoder import DenseDecoder
 from cnn.networks.reconstructing import ReconstructingNetworkConfig, matched
 from data.batches import Batch
 
@@ -16,7 +17,7 @@ paint = nnx.jit(lambda model, output, labels: model.reconstruct(output, labels))
 
 def build(shape=(9, 8, 2), classes=3, **fields):
     small = ConvolutionalNetworkConfig((4,), 3, pooling=("max2",), dense=(6,), dropout=0.5)
-    config = ReconstructingNetworkConfig(small, class_dim=5, decoder_widths=(7,), **fields)
+    config = ReconstructingNetworkConfig(small, class_dim=5, decoder=DenseDecoder((7,)), **fields)
     model = config.build(shape, classes, nnx.Rngs(0))
     model.eval()
     return model

@@ -11,6 +11,7 @@ from jax.sharding import AxisType
 
 import configs
 from capsnet.routing import ExpectationMaximisationRouting, VariationalBayesRouting
+from cnn.decoder import DenseDecoder
 from common.errors import UserError
 from configs import load, names, parse_flags
 from data.batches import DeviceSplit
@@ -68,7 +69,7 @@ SMALLER = {
     "multimnist": {
         "model.convolution_channels": 4,
         "model.primary_types": 2,
-        "model.decoder_widths": (4,),
+        "model.decoder": DenseDecoder((4,)),
     },
     "matrix_capsnet": {
         "model.primary_types": 2,
@@ -188,7 +189,7 @@ def test_overrides_reach_every_level():
             "capsnet_mnist",
             "--config.seed=7",
             "--config.optimizer.schedule.warmup_steps=5",
-            "--config.model.decoder_widths=(5,6)",
+            "--config.model.decoder.widths=(5,6)",
             "--config.model.routing.leaky",
             "--config.model.margin_reduction=mean",
             "--config.optimizer.learning_rate=1",
@@ -197,7 +198,7 @@ def test_overrides_reach_every_level():
     assert name == "capsnet_mnist"
     assert experiment.seed == 7
     assert experiment.optimizer.schedule.warmup_steps == 5
-    assert experiment.model.decoder_widths == (5, 6)
+    assert experiment.model.decoder.widths == (5, 6)
     assert experiment.model.routing.leaky is True
     assert experiment.model.margin_reduction == "mean"
     assert experiment.optimizer.learning_rate == 1.0

@@ -5,6 +5,8 @@ import pytest
 
 import capsnet
 from capsnet.routing import DynamicRouting
+from cnn.decoder import DeconvolutionDecoder, DenseDecoder
+from cnn.networks.reconstructing import matched
 from common.errors import UserError
 from training.experiment import Experiment, differences, from_json, to_json
 
@@ -67,3 +69,17 @@ def test_fields_of_older_versions_are_those_of_their_parts():
     stored["model"]["iterations"] = "many"
     with pytest.raises(UserError, match=r"model.routing.iterations='many': must be of type int"):
         from_json(stored)
+
+
+@pytest.mark.parametrize("model", [capsnet.paper(), capsnet.TrunkAndHeadConfig(), matched()])
+def test_an_older_decoder_is_a_dense_one(model):
+    stored = to_json(Experiment(model=model, steps=7))
+    del stored["model"]["decoder"]
+    assert from_json(stored).model.decoder == DenseDecoder()
+    stored["model"]["decoder_widths"] = [3, 4]
+    assert from_json(stored).model.decoder == DenseDecoder((3, 4))
+    stored["model"]["decoder"] = {"type": "cnn.DeconvolutionDecoder", "channels": [5]}
+    with pytest.raises(UserError, match=r"model.decoder_widths: .* has no such field"):
+        from_json(stored)
+    del stored["model"]["decoder_widths"]
+    assert from_json(stored).model.decoder == DeconvolutionDecoder((5,))

@@ -11,6 +11,7 @@ from flax import nnx
 from jax.sharding import AxisType
 
 from capsnet.networks.sabour import CapsNetConfig
+from cnn.decoder import DenseDecoder
 from cnn.networks.plain import ConvolutionalNetworkConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from data.dataset import Dataset, Split
@@ -119,7 +120,8 @@ def test_a_program_knows_the_fields_of_a_models_output():
 
 
 def test_what_is_not_asked_for_is_not_computed():
-    made = program(CapsNetConfig(convolution_channels=4, primary_types=2, decoder_widths=(2500,)))
+    decoder = DenseDecoder((2500,))
+    made = program(CapsNetConfig(convolution_channels=4, primary_types=2, decoder=decoder))
     state = jax.eval_shape(made.create_state)
 
     def flops(*names):

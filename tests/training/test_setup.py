@@ -2,6 +2,7 @@ import jax
 import numpy as np
 import pytest
 
+from cnn.decoder import DenseDecoder
 from cnn.networks.plain import ConvolutionalNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
 from common.errors import UserError
@@ -26,7 +27,7 @@ def predictor(model):
 
 def test_a_decoder_can_be_asked_and_differentiated():
     network = ConvolutionalNetworkConfig((2,), 3, pooling=("max2",), dense=(), dropout=0.5)
-    made = predictor(ReconstructingNetworkConfig(network, class_dim=2, decoder_widths=(4,)))
+    made = predictor(ReconstructingNetworkConfig(network, class_dim=2, decoder=DenseDecoder((4,))))
     images = IMAGES / np.float32(255.0)
     variables, paint = made.differentiable.variables, made.differentiable.reconstruction
     np.testing.assert_array_equal(paint(variables, images), made.field("reconstruction")(images))

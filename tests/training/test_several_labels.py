@@ -7,6 +7,7 @@ import pytest
 
 import capsnet
 from cnn import ConvolutionalNetworkConfig
+from cnn.decoder import DenseDecoder
 from cnn.networks.multi_label import MultiLabelNetworkConfig
 from common.errors import UserError
 from data.sources.load import DatasetConfig
@@ -17,7 +18,7 @@ from training.loop import run
 
 SOURCE = DatasetConfig(train="train[:40]", validation="train[40:60]", test="test[:20]", shift=0)
 MODELS = {
-    "capsnet": capsnet.CapsNetConfig(2, 9, 2, 2, class_dim=2, decoder_widths=(4,)),
+    "capsnet": capsnet.CapsNetConfig(2, 9, 2, 2, class_dim=2, decoder=DenseDecoder((4,))),
     "cnn": MultiLabelNetworkConfig(
         ConvolutionalNetworkConfig((2,), (5,), "SAME", ("max2",), (4,), dropout=0.0)
     ),

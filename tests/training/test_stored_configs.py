@@ -118,7 +118,7 @@ ATTACKS = {
     "a module of configurations": (changed("model", call("configs.load", name="x")), "configs"),
     "an item of a tuple": (
         changed("model.decoder_widths", [call("os.system", command="touch pwned")]),
-        r"model.decoder_widths\[0\]: 'os.system'",
+        r"model.decoder.widths\[0\]: 'os.system'",
     ),
     "a suite": (changed("suites", [["clean"]]), r"suites\[0\]=\['clean'\]: must be of type str"),
     "a type in a number": (changed("steps", call("os.getpid")), "steps: 'os.getpid'"),
@@ -140,7 +140,7 @@ ATTACKS = {
     "a number in a text": (changed("dataset.name", 3), "dataset.name=3: must be of type str"),
     "a text in a tuple's place": (
         changed("model.decoder_widths", "12"),
-        "model.decoder_widths='12': must be of type tuple",
+        "model.decoder.widths='12': must be of type tuple",
     ),
     "nothing in a number": (changed("steps", None), "steps=None: must be of type int"),
     "an endless number": (changed("seed", 10**400), "seed=1000.*must be less than 2\\^63"),
@@ -151,7 +151,7 @@ ATTACKS = {
     "a method for a field": (changed("model.build", "os.system"), "model.build: .*no such field"),
     "a field too few": ({TAG: "training.Experiment"}, "model: is missing"),
     "deep lists": (changed("model", deep(900, 1)), "nested more than 20 deep"),
-    "deep items": (changed("model.decoder_widths", deep(900, 1)), "model.decoder_widths.*type int"),
+    "deep items": (changed("model.decoder_widths", deep(900, 1)), "model.decoder.widths.*type int"),
     "a long text": (changed("dataset.name", "x" * 10**6), "dataset.name: is longer than"),
     "lines": (changed("dataset.name", "a\nb"), "dataset.name='a.*without control characters"),
     "a long list": (changed("milestones", [0.5] * 10**6), "milestones: is longer than"),
