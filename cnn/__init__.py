@@ -4,7 +4,7 @@ from cnn.convolution import Convolution, convolve
 from cnn.dense_layers import dense
 from cnn.losses import classification_loss
 from cnn.networks.plain import ConvolutionalNetwork, ConvolutionalNetworkConfig
-from cnn.output import Output, Warp
+from cnn.output import Output, Views, Warp
 from cnn.parameter_budget import count_parameters, match_width
 from cnn.pooling import pool
 
@@ -13,6 +13,7 @@ __all__ = [
     "ConvolutionalNetwork",
     "ConvolutionalNetworkConfig",
     "Output",
+    "Views",
     "Warp",
     "classification_loss",
     "convolve",

@@ -9,19 +9,23 @@ from jaxtyping import Array, Float, Num
 
 from cnn.arrays import as_float
 from cnn.convolution import Convolution
+from cnn.places import Places
 
 
-def strided(size: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
-    """Height and width of a map behind layers with padding, each of which divides and rounds up.
+def normalised_places(
+    image_shape: Sequence[int], strides: Sequence[int], kernel_size: int = 3
+) -> Places:
+    """The places of the map that padded convolutions make of an image.
 
     Args:
-        size: Height and width of the images; what follows them does not matter.
-        strides: Of the layers.
+        image_shape: Height, width and channels.
+        strides: Of each convolution, in pixels.
+        kernel_size: Of all of them.
     """
-    height, width = size[:2]
+    places = Places.of_image(image_shape)
     for stride in strides:
-        height, width = -(-height // stride), -(-width // stride)
-    return height, width
+        places = places.behind(kernel_size, stride, "SAME")
+    return places
 
 
 class NormalisedConvolution(nnx.Module):

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from cnn.output import Warp
+from cnn.output import CapsuleShares, Warp
 from common.errors import UserError, first_line
 from data.dataset import Dataset
 from evaluation.model import Differentiable, Predict, Predictor, as_predictor, predict_all
@@ -84,10 +84,18 @@ def guard(name: str, model: Predict, dataset: Dataset) -> Predictor:
     def warps(images: np.ndarray, found: Any) -> Warp:
         return Warp(*(of_rows(images, each) for each in found))
 
+    def paths(images: np.ndarray, found: Any) -> tuple[CapsuleShares, ...]:
+        return tuple(CapsuleShares(*(of_rows(images, part) for part in each)) for each in found)
+
     def layers(images: np.ndarray, found: Any) -> dict[str, np.ndarray]:
         return {str(layer): of_rows(images, each) for layer, each in found.items()}
 
-    shaped = {"logits": scores, "probabilities": scores, "reconstruction": pictures, "warp": warps}
+    shaped = {
+        **dict.fromkeys(("logits", "probabilities"), scores),
+        "reconstruction": pictures,
+        "warp": warps,
+        "winning_paths": paths,
+    }
 
     def read(images: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
         def take(images: np.ndarray, found: Any) -> dict[str, Any]:

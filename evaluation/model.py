@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from cnn.output import Output
+from cnn.output import Output, Views
 from common.errors import UserError
 from data.batches import normalise
 from data.dataset import Split
@@ -74,8 +74,8 @@ class Predictor:
     """A trained model: a `Predict` that may have further outputs; all of it takes images in [0, 1].
 
     Attributes:
-        read: (images, names of fields) to these fields of the model's output (see `cnn.Output`), by
-            name, each with one entry for each image.
+        read: (images, names of fields) to these fields of the model's output and views (see
+            `cnn.Output` and `cnn.Views`), by name, each with one entry for each image.
         fields: The names that `read` accepts, "logits" among them.
         differentiable: For attacks that follow gradients; None if it cannot be differentiated.
         activations: From images to the outputs of the model's layers, by name and in their order:
@@ -152,11 +152,12 @@ def as_predictor(model: Predict) -> Predictor:
 
     Args:
         model: A `Predictor`, which stays as it is, or another `Predict`; its attributes that have
-            the names of fields of `cnn.Output` or attributes of `Predictor` are taken over.
+            the names of fields of `cnn.Output` or `cnn.Views`, or attributes of `Predictor` are
+            taken over.
     """
     if isinstance(model, Predictor):
         return model
-    names = (*Output._fields[1:], "differentiable", "activations", "cost")
+    names = (*Output._fields[1:], *Views._fields, "differentiable", "activations", "cost")
     return Predictor.of(model, **{name: getattr(model, name, None) for name in names})
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from cnn.output import fields_of, in_mode
+from cnn.output import in_mode, read
 from evaluation.model import Differentiable, Predictor
 
 
@@ -17,25 +17,20 @@ def of_module(module: nnx.Module, image_shape: tuple[int, ...]) -> Predictor:
 
     Args:
         module: From images in [0, 1] to a `cnn.Output`, or another `NamedTuple` or dataclass with
-            `logits`. Later changes of its weights do not count.
+            `logits`, perhaps with `views`. Later changes of its weights do not count.
         image_shape: Height, width and channels; volumes have a depth before.
     """
     graph, variables = nnx.split(in_mode(module, training=False))
 
-    def fields(variables, images):
-        network: Any = nnx.merge(graph, variables)
-        return fields_of(network(images))
-
-    def named(variables, images, names):
-        found = fields(variables, images)
-        return {name: found[name] for name in names}
+    def named(variables, images, names=None):
+        return read(nnx.merge(graph, variables), images, names)
 
     def layers(variables, images):
         network: Any = nnx.merge(graph, variables)
         return OrderedDict(network.activations(images))  # a dictionary would lose the order
 
     outputs, activations = jax.jit(named, static_argnums=2), jax.jit(layers)
-    known = jax.eval_shape(fields, variables, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
+    known = jax.eval_shape(named, variables, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
     return of_functions(
         variables,
         outputs,

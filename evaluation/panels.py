@@ -25,11 +25,22 @@ def show(axis: Any, image: np.ndarray) -> None:
         image: `[height, width, channels]`, clipped to [0, 1]; several channels are shown side by
             side in grey unless they are three.
     """
-    height, _, channels = image.shape
+    image = visible(image)
+    height, width = image.shape[:2]
+    axis.imshow(image, cmap="gray", vmin=0.0, vmax=1.0)
+    axis.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def visible(image: np.ndarray) -> np.ndarray:
+    """An image as matplotlib shows it: `[height, width, 3]`, or grey `[height, width]`.
+
+    Args:
+        image: As of `show`.
+    """
+    channels = image.shape[-1]
     if channels != 3:
         image = np.concatenate(np.split(image, channels, axis=-1), axis=1)[..., 0]
-    axis.imshow(np.clip(image, 0.0, 1.0), cmap="gray", vmin=0.0, vmax=1.0)
-    axis.set(xticks=[], yticks=[], xlim=(-0.5, image.shape[1] - 0.5), ylim=(height - 0.5, -0.5))
+    return np.clip(image, 0.0, 1.0)
 
 
 def save(figure: Any, path: pathlib.Path) -> None:

@@ -2,7 +2,7 @@
 
 import difflib
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from common.errors import UserError
 from data.dataset import Dataset, Split
-from evaluation import overlaps, panels, warps
+from evaluation import overlaps, panels, pictures, warps
+from evaluation.metrics.couplings import coupling_entropies, path_spreads
+from evaluation.metrics.reconstructions import squared_errors
 from evaluation.model import Predictor, predict_all
 
 # Validation images that numbers are taken over, and those that a picture shows.
@@ -25,21 +27,29 @@ class Monitor(NamedTuple):
     """One kind of measurement and picture of a model while it trains.
 
     Attributes:
-        requires: Fields of the output (see `cnn.Output`); without one of them there is nothing to
-            look at.
+        requires: Fields of the output or the views (see `cnn.Output` and `cnn.Views`); without one
+            of them there is nothing to look at.
         measure: (outputs, dataset) to numbers by name.
         draw: (path, the first few validation images, outputs) writes a picture of them as PNG.
         applies: Tells the datasets on which there is something to look at.
+        shown: Fields that the picture alone requires, which are computed of the images in it.
+        wanted: Likewise, but the picture does without them if a model has not all of them.
     """
 
     requires: tuple[str, ...]
     measure: Callable[[Outputs, Dataset], dict[str, float]]
     draw: Callable[[pathlib.Path, Split, Outputs], None]
     applies: Callable[[Dataset], bool] = lambda _: True
+    shown: tuple[str, ...] = ()
+    wanted: tuple[str, ...] = ()
 
     def fits(self, predictor: Predictor, dataset: Dataset) -> bool:
         """True if a model on a dataset has what is looked at."""
-        return self.applies(dataset) and all(map(predictor.has, self.requires))
+        return self.applies(dataset) and all(map(predictor.has, self.requires + self.shown))
+
+    def drawn(self, predictor: Predictor) -> list[str]:
+        """The fields of a model that the picture needs besides those that are measured."""
+        return [*self.shown, *(self.wanted if all(map(predictor.has, self.wanted)) else ())]
 
 
 def check(names: Sequence[str]) -> None:
@@ -59,7 +69,9 @@ def observe(
     batch_size: int,
     picture: Callable[[str], AbstractContextManager[pathlib.Path]] | None,
 ) -> dict[str, float]:
-    """Measures and draws the first validation images, in one pass for all monitors.
+    """Measures and draws the first validation images.
+
+    There is one pass for all that is measured, and another for what only pictures need.
 
     Args:
         names: Of monitors; those that require what model or dataset does not have are left out.
@@ -72,15 +84,11 @@ def observe(
         The numbers of all monitors, by their own names.
     """
     chosen = {name: MONITORS[name] for name in names if MONITORS[name].fits(predictor, dataset)}
-    fields = sorted({field for each in chosen.values() for field in each.requires})
-    if not fields:
-        return {}
-    outputs = predict_all(
-        lambda batch: dict(predictor.outputs(batch, *fields)),
-        dataset.validation.images[:_IMAGES],
-        batch_size=batch_size,
-        name="monitors",
-    )
+    fields = {field for each in chosen.values() for field in each.requires}
+    outputs = _read(predictor, fields, dataset.validation.images[:_IMAGES], batch_size)
+    # Every process runs the same programs, also one that draws nothing.
+    drawn = {field for each in chosen.values() for field in each.drawn(predictor)} - fields
+    outputs |= _read(predictor, drawn, dataset.validation.images[:_SHOWN], min(batch_size, _SHOWN))
     numbers: dict[str, float] = {}
     for name, monitor in chosen.items():
         numbers |= monitor.measure(outputs, dataset)
@@ -90,12 +98,24 @@ def observe(
     return numbers
 
 
+def _read(
+    predictor: Predictor, fields: Iterable[str], images: np.ndarray, batch_size: int
+) -> dict[str, Any]:
+    if not (names := sorted(fields)):
+        return {}
+    return predict_all(
+        lambda batch: dict(predictor.outputs(batch, *names)),
+        images,
+        batch_size=batch_size,
+        name="monitors",
+    )
+
+
 def _measure_reconstructions(outputs: Outputs, dataset: Dataset) -> dict[str, float]:
     """The mean over images of the summed squared error, where grey levels go from 0 to 1."""
     reconstructions = outputs["reconstruction"]
     images = dataset.validation.images[: len(reconstructions)] / np.float32(255.0)
-    errors = np.sum(np.square(reconstructions - images), axis=tuple(range(1, images.ndim)))
-    return {"reconstruction_error": float(np.mean(errors))}
+    return {"reconstruction_error": float(np.mean(squared_errors(reconstructions, images)))}
 
 
 def _draw_reconstructions(path: pathlib.Path, shown: Split, outputs: Outputs) -> None:
@@ -109,24 +129,17 @@ def _draw_reconstructions(path: pathlib.Path, shown: Split, outputs: Outputs) ->
     panels.save(figure, path)
 
 
-def coupling_entropy(couplings: np.ndarray) -> float:
-    """The mean entropy of couplings, as a share of the largest: 1 where all classes get the same.
-
-    Args:
-        couplings: `[batch, capsules, classes]`, not negative; each capsule's are brought to a sum
-            of one, for a leaky routing sends some nowhere.
-    """
-    classes = couplings.shape[-1]
-    if classes == 1:
-        return 0.0
-    tiny = np.finfo(np.float32).tiny
-    shares = couplings / np.maximum(np.sum(couplings, axis=-1, keepdims=True), tiny)
-    entropies = -np.sum(shares * np.log(np.maximum(shares, tiny)), axis=-1)
-    return float(np.mean(entropies) / np.log(classes))
+def _measure_couplings(outputs: Outputs, dataset: Dataset) -> dict[str, float]:
+    """The mean entropy of couplings, as a share of the largest."""
+    del dataset
+    return {"coupling_entropy": float(np.mean(coupling_entropies(outputs["couplings"])))}
 
 
 def _draw_couplings(path: pathlib.Path, shown: Split, outputs: Outputs) -> None:
-    """Images above the mean coupling of their capsules to each class."""
+    """Couplings as maps over images; of capsules on no map, the mean coupling to each class."""
+    if "capsule_places" in outputs:
+        pictures.draw_coupling_maps(path, _grey(shown), outputs)
+        return
     figure, axes = panels.make(len(shown), 2)
     means = np.mean(outputs["couplings"][: len(shown)], axis=1)
     for column, image in enumerate(shown.images):
@@ -136,6 +149,10 @@ def _draw_couplings(path: pathlib.Path, shown: Split, outputs: Outputs) -> None:
     axes[0, 0].set_ylabel("input")
     axes[1, 0].set_ylabel("couplings")
     panels.save(figure, path)
+
+
+def _grey(shown: Split) -> np.ndarray:
+    return shown.images / np.float32(255.0)
 
 
 MONITORS = {
@@ -161,8 +178,22 @@ MONITORS = {
     ),
     "couplings": Monitor(
         ("couplings",),
-        lambda outputs, _: {"coupling_entropy": coupling_entropy(outputs["couplings"])},
+        _measure_couplings,
         _draw_couplings,
+        wanted=("capsule_places", "logits"),
+    ),
+    "pose_sweeps": Monitor(
+        (),
+        lambda outputs, _: {},
+        lambda path, shown, outputs: pictures.draw_sweep(path, _grey(shown), outputs),
+        shown=("pose_sweeps", "logits"),
+    ),
+    "winning_paths": Monitor(
+        ("winning_paths", "logits"),
+        lambda outputs, _: {
+            "path_spread": float(np.mean(path_spreads(outputs["winning_paths"]))),
+        },
+        lambda path, shown, outputs: pictures.draw_paths(path, _grey(shown), outputs),
     ),
 }
 NAMES = tuple(MONITORS)

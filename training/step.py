@@ -18,7 +18,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
-from cnn.output import fields_of, in_mode
+from cnn.output import in_mode, read
 from common.errors import UserError, first_line
 from data.batches import DeviceSplit, draw, epoch_order, steps_per_epoch
 from training.experiment import Experiment
@@ -63,9 +63,9 @@ class Program:
         train_steps: (state, split, count) -> (state, metrics); metrics are arrays
             `[block_size]` of which the first `count` entries hold.
         outputs: (params, other, images in [0, 1], names of fields) -> those fields of the model's
-            output, by name; what no name asks for is not computed.
-        fields: Every field that the model's output has, by name, as shapes and types for a batch of
-            one image.
+            output or views, by name; what no name asks for is not computed.
+        fields: Every field that the model's output and views have, by name, as shapes and types for
+            a batch of one image.
         activations: (params, other, images) -> the model's `activations`, in its order, or None if
             it names none.
         diagnose: The model's `diagnose`, or None.
@@ -119,9 +119,7 @@ def make_program(
         return jax.lax.with_sharding_constraint(images, _over_devices(mesh))
 
     def outputs(params, other, images, fields):
-        model = nnx.merge(test_graph, params, other)
-        found = fields_of(model(over_devices(images)))
-        return {name: found[name] for name in fields}
+        return read(nnx.merge(test_graph, params, other), over_devices(images), fields)
 
     def activations(params, other, images):
         model: Any = nnx.merge(test_graph, params, other)
@@ -135,7 +133,7 @@ def make_program(
         train_steps=jax.jit(train_steps, donate_argnums=0, out_shardings=replicated),
         outputs=jax.jit(outputs, static_argnums=3, out_shardings=replicated),
         fields=jax.eval_shape(
-            lambda *variables: fields_of(nnx.merge(test_graph, *variables[:2])(variables[2])),
+            lambda *variables: read(nnx.merge(test_graph, *variables[:2]), variables[2]),
             params,
             other,
             one_image,

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Num
 from capsnet.layers.dense import DenseCapsules
 from capsnet.layers.initializers import Initializer
 from capsnet.layers.places import Windows
+from capsnet.paths import received
 from capsnet.routing import DynamicRouting, Routing
 from capsnet.vectors import length
 from cnn import validation
@@ -133,6 +134,30 @@ class ConvolutionalCapsules(nnx.Module):
         parts = (part for part in routed if part is not None)
         return RoutedMap(*(part.reshape(*shape, *part.shape[1:]) for part in parts))
 
+    def received(
+        self,
+        shares: Float[Array, "batch out_height out_width types"],
+        couplings: Float[Array, "batch out_height out_width in types"],
+        activations: Float[Array, "batch height width in_types"],
+    ) -> Float[Array, "batch height width in_types"]:
+        """Shares of input capsules, of those of output capsules; see `capsnet.paths.received`.
+
+        Args:
+            shares: Of the output capsules.
+            couplings: That the layer returned with them.
+            activations: Of the input capsules; ones for capsules without any.
+        """
+        height, width = activations.shape[1:3]
+        padded, pads = self._padded(activations), self._pads(activations)
+        windows = Windows(padded.shape[1:3], self.kernel_size, self.strides)
+        weights = _merged(windows.take(padded), 0)
+        of_windows = received(_places_as_images(shares), _places_as_images(couplings), weights)
+        found = windows.add(
+            of_windows.reshape(*shares.shape[:3], self.kernel_size**2, activations.shape[3])
+        )
+        (top, _), (left, _) = pads
+        return found[:, top : top + height, left : left + width]
+
     def _softmax(self, windows, shape, types):
         def softmax(logits):
             places = logits.reshape(*shape, self.kernel_size**2, types, logits.shape[-1])
@@ -140,10 +165,12 @@ class ConvolutionalCapsules(nnx.Module):
 
         return softmax
 
-    def _padded(self, values):
+    def _pads(self, values):
         sides = (self.kernel_size,) * 2, (self.strides,) * 2
-        pads = lax.padtype_to_pads(values.shape[1:3], *sides, self.padding)
-        return jnp.pad(values, ((0, 0), *pads, *[(0, 0)] * (values.ndim - 3)))
+        return lax.padtype_to_pads(values.shape[1:3], *sides, self.padding)
+
+    def _padded(self, values):
+        return jnp.pad(values, ((0, 0), *self._pads(values), *[(0, 0)] * (values.ndim - 3)))
 
 
 def _merged(values, kept):

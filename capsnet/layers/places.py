@@ -46,8 +46,14 @@ class Windows:
         largest = lax.stop_gradient(jnp.max(logits, axis=-1))
         highest = self._gathered(largest, jnp.full((), -jnp.inf, logits.dtype), "max")
         weights = jnp.exp(logits - lax.stop_gradient(self.take(highest))[..., None])
-        totals = self._gathered(jnp.sum(weights, axis=-1), jnp.zeros((), logits.dtype), "add")
+        totals = self.add(jnp.sum(weights, axis=-1))
         return weights / self.take(totals)[..., None]
+
+    def add(
+        self, values: Float[Array, "batch out_height out_width window *rest"]
+    ) -> Float[Array, "batch height width *rest"]:
+        """The sum of what all windows hold of each place of the map."""
+        return self._gathered(values, jnp.zeros((), values.dtype), "add")
 
     def _gathered(self, values, start, how):
         """What the windows hold of each place of the map, added up or the largest."""

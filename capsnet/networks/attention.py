@@ -5,6 +5,7 @@ of each child; layer normalisation in place of a squash, and no activations.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,12 +17,15 @@ from jaxtyping import Array, Float, Num
 
 from capsnet.layers import ConvolutionalCapsules, DenseCapsules
 from capsnet.networks.scores import winning_poses
+from capsnet.networks.views import link_of_list, link_of_map, ones_for
+from capsnet.paths import centres, winning_paths
 from capsnet.routing import InvertedAttentionRouting
 from cnn import Convolution, validation
 from cnn.arrays import as_float, as_images
-from cnn.backbones import ResidualBackbone, check_blocks_of_each, strided
+from cnn.backbones import ResidualBackbone, check_blocks_of_each, normalised_places
 from cnn.losses import classification_loss
-from cnn.output import Output
+from cnn.output import Output, Views
+from cnn.places import Places
 
 KERNEL_SIZE = 3
 
@@ -97,12 +101,14 @@ class AttentionCapsNetConfig:
             side = (side - 1) * stride + KERNEL_SIZE
         return (side - 1) * math.prod(self.backbone_strides) + 1
 
-    def places(self, image_shape: Sequence[int]) -> int:
-        """Places of the map of the last convolutional capsules."""
-        sides = strided(image_shape, self.backbone_strides)
+    def places(self, image_shape: Sequence[int]) -> tuple[Places, ...]:
+        """The places of primary capsules, and of each layer of convolutional capsules."""
+        stages = zip(self.backbone_strides, self.blocks, strict=True)
+        strides = [(stride, *[1] * (2 * count - 1)) for stride, count in stages]
+        found = [normalised_places(image_shape, (1, *itertools.chain(*strides)))]
         for stride in self.capsule_strides:
-            sides = [(side - KERNEL_SIZE) // stride + 1 for side in sides]
-        return math.prod(sides)
+            found.append(found[-1].behind(KERNEL_SIZE, stride))
+        return tuple(found)
 
 
 def cifar100() -> AttentionCapsNetConfig:
@@ -198,7 +204,9 @@ class AttentionCapsNet(nnx.Module):
             _convolutional_capsules(types, dim, strides, config.dtype, rngs)
             for strides in config.capsule_strides
         )
-        counts = (config.places(image_shape) * types, *config.hidden_capsules, num_classes)
+        self.places = config.places(image_shape)
+        last = math.prod(self.places[-1].size) * types
+        counts = (last, *config.hidden_capsules, num_classes)
         self.dense_capsules = nnx.List(
             _dense_capsules(counts[layer], counts[layer + 1], dim, config.dtype, rngs)
             for layer in range(len(counts) - 1)
@@ -214,6 +222,31 @@ class AttentionCapsNet(nnx.Module):
             features=winning_poses(routed.poses, logits),
             poses=routed.poses,
             couplings=routed.couplings,
+        )
+
+    def views(self, images: Num[ArrayLike, "batch height width channels"]) -> Views:
+        """The winning paths; places of the capsules below the classes, if these lie on a map."""
+        primary = self._primary(images)
+        routed = self.route(self._layers(), primary, self.iterations)
+        below = [primary, *(found.poses for found in routed)]
+        on_maps = len(self.convolutional_capsules)
+        links = [
+            link_of_map(*each)
+            for each in zip(
+                self.convolutional_capsules,
+                routed[:on_maps],
+                map(ones_for, below[:on_maps]),
+                self.places[:-1],
+                strict=True,
+            )
+        ]
+        dense = [found.couplings for found in routed[on_maps:]]
+        links.append(link_of_list(dense[0], places=self.places[-1]))
+        links += map(link_of_list, dense[1:])
+        logits = self.classifier(routed[-1].poses)[..., 0]
+        return Views(
+            capsule_places=None if dense[1:] else centres(self.places[-1], logits.shape[0]),
+            winning_paths=winning_paths(jnp.argmax(logits, axis=1), logits.shape[1], links),
         )
 
     def _primary(self, images):

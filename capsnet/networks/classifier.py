@@ -9,10 +9,12 @@ from jaxtyping import Array, Float, Int, Num
 from capsnet import losses
 from capsnet.layers import DenseCapsules
 from capsnet.networks.scores import Scores, capsule_scores
+from capsnet.paths import centres
 from cnn.arrays import as_float, as_images, as_labels
 from cnn.decoder import Reconstructor
 from cnn.losses import accuracy, multi_hot
-from cnn.output import Output
+from cnn.output import POSE_OFFSETS, Output, Views
+from cnn.places import Places
 
 # A class capsule's length at the two dead ends of the margin loss: with ten classes the loss sits
 # at 0.81 when every length is 0 and at 3.645 when every length is 1.
@@ -34,6 +36,7 @@ class CapsuleClassifier(nnx.Module):
         reconstruction_weight: Of the summed squared pixel error.
         class_capsules: The routed layer.
         decoder: Of the class capsules; None for none.
+        places: Of the capsules that are routed to the classes; None where they lie on no map.
     """
 
     image_shape: tuple[int, int, int]
@@ -42,6 +45,7 @@ class CapsuleClassifier(nnx.Module):
     reconstruction_weight: float
     class_capsules: DenseCapsules
     decoder: Reconstructor | None
+    places: Places | None = None
 
     def _primary(
         self, images: Float[Array, "batch height width channels"]
@@ -81,6 +85,26 @@ class CapsuleClassifier(nnx.Module):
             reconstruction=self._decode(poses, winners) if decoded else None,
             class_reconstructions=self._decode_each(poses) if decoded else None,
         )
+
+    def views(self, images: Num[ArrayLike, "batch height width channels"]) -> Views:
+        """Sweeps over the pose of the longest class capsule, and the places of those below it."""
+        scores = self._scores(as_images(images, self.image_shape))
+        winners = jnp.argmax(scores.logits, axis=-1)
+        places = self.places if scores.couplings is not None else None
+        return Views(
+            pose_sweeps=None if self.decoder is None else self._sweep(scores.poses, winners),
+            capsule_places=None if places is None else centres(places, winners.shape[0]),
+        )
+
+    def _sweep(self, poses, winners):
+        """Reconstructions `[batch, dim, steps, ...]` of poses with one component moved."""
+
+        def decode_moved(component, offset):
+            return self._decode(poses.at[:, :, component].add(offset), winners)
+
+        over_offsets = jax.vmap(decode_moved, in_axes=(None, 0), out_axes=1)
+        over_components = jax.vmap(over_offsets, in_axes=(0, None), out_axes=1)
+        return over_components(jnp.arange(poses.shape[2]), jnp.asarray(POSE_OFFSETS, poses.dtype))
 
     def _decode(self, poses, labels):
         if self.decoder is None:

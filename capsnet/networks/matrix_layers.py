@@ -15,11 +15,14 @@ from jaxtyping import Array, Float, Num
 from capsnet.layers import ConvolutionalCapsules
 from capsnet.layers.matrix import ClassCapsules, MatrixPrimaryCapsules
 from capsnet.networks.scores import winning_poses
+from capsnet.networks.views import link_of_list, link_of_map
+from capsnet.paths import centres, winning_paths
 from capsnet.routing import Capsules, ExpectationMaximisationRouting, Routing
 from capsnet.routing.base import check_class_routing
 from cnn import Convolution, validation
-from cnn.arrays import as_float, as_images
-from cnn.output import Output, log_probabilities
+from cnn.arrays import as_float, as_images, flatten
+from cnn.output import Output, Views, log_probabilities
+from cnn.places import Places
 
 KERNEL_SIZE, STRIDE = 5, 2
 WINDOW = 3
@@ -73,14 +76,12 @@ class MatrixLayersConfig:
             side = STRIDE * (side - 1) + kernel_size
         return side
 
-    def last_size(self, image_shape: tuple[int, int, int]) -> tuple[int, int]:
-        """Height and width of the last map of capsules, of images of a shape."""
-        shrunk = (WINDOW - 1) * (len(self.capsule_types) - 1)
-        height, width = (
-            ((side - KERNEL_SIZE) // STRIDE + 1 - WINDOW) // STRIDE + 1 - shrunk
-            for side in image_shape[:2]
-        )
-        return height, width
+    def places(self, image_shape: tuple[int, int, int]) -> tuple[Places, ...]:
+        """The places of primary capsules, and of each layer of convolutional capsules."""
+        found = [Places.of_image(image_shape).behind(KERNEL_SIZE, STRIDE)]
+        for layer in range(len(self.capsule_types)):
+            found.append(found[-1].behind(WINDOW, _stride(layer)))
+        return tuple(found)
 
 
 class MatrixLayers(nnx.Module):
@@ -115,6 +116,7 @@ class MatrixLayers(nnx.Module):
         validation.check_side(image_shape, config.smallest_side, layers)
         self.image_shape = image_shape
         self.num_classes = num_classes
+        self.places = config.places(image_shape)
         channels, dim = config.convolution_channels, config.pose_side**2
         # Products with such matrices keep the scale of poses.
         kernel_init = nnx.initializers.normal(config.pose_side**-0.5)
@@ -138,7 +140,7 @@ class MatrixLayers(nnx.Module):
         )
         self.capsules = nnx.List(_convolutional_capsules(config, kernel_init, rngs))
         self.class_capsules = ClassCapsules(
-            config.last_size(image_shape),
+            self.places[-1].size,
             config.capsule_types[-1],
             dim,
             num_classes,
@@ -154,12 +156,15 @@ class MatrixLayers(nnx.Module):
         return nnx.relu(features if self.norm is None else self.norm(features))
 
     def _maps(self, features):
-        """The capsules of every layer but the last, where they are, of convolved images."""
-        maps = [self.primary_capsules(features)]
+        """The capsules of every layer but the last, where they are, of convolved images.
+
+        And what was routed to each layer but the first.
+        """
+        maps, routed = [self.primary_capsules(features)], []
         for layer in self.capsules:
-            routed = layer(*maps[-1])
-            maps.append(Capsules(routed.poses, routed.activations))
-        return maps
+            routed.append(layer(*maps[-1]))
+            maps.append(Capsules(routed[-1].poses, routed[-1].activations))
+        return maps, routed
 
     def classes(
         self, images: Num[ArrayLike, "batch height width channels"]
@@ -169,8 +174,8 @@ class MatrixLayers(nnx.Module):
         Float[Array, "batch classes"],
     ]:
         """Poses, couplings and activations of the class capsules of images in [0, 1]."""
-        last = self._maps(self._convolved(as_images(images, self.image_shape)))[-1]
-        poses, couplings, activations = self.class_capsules(*last)
+        maps, _ = self._maps(self._convolved(as_images(images, self.image_shape)))
+        poses, couplings, activations = self.class_capsules(*maps[-1])
         assert activations is not None  # the layer fills them in
         return poses, couplings, activations
 
@@ -190,6 +195,23 @@ class MatrixLayers(nnx.Module):
             couplings=couplings,
         )
 
+    def views(self, images: Num[ArrayLike, "batch height width channels"]) -> Views:
+        """The places of the capsules below the classes, and the winning paths down from these."""
+        maps, routed = self._maps(self._convolved(as_images(images, self.image_shape)))
+        _, couplings, activations = self.class_capsules(*maps[-1])
+        assert activations is not None  # the layer fills them in
+        below = [capsules.activations for capsules in maps]
+        links = [
+            link_of_map(*each)
+            for each in zip(self.capsules, routed, below[:-1], self.places[:-1], strict=True)
+        ]
+        links.append(link_of_list(couplings, flatten(below[-1]), self.places[-1]))
+        winners = jnp.argmax(activations, axis=1)
+        return Views(
+            capsule_places=centres(self.places[-1], winners.shape[0]),
+            winning_paths=winning_paths(winners, self.num_classes, links),
+        )
+
     def activations(
         self, images: Num[ArrayLike, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch ..."]]:
@@ -198,10 +220,15 @@ class MatrixLayers(nnx.Module):
         A place of a map of capsules has the components of all poses there.
         """
         features = self._convolved(as_float(images))
-        maps = [capsules.poses for capsules in self._maps(features)]
+        maps = [capsules.poses for capsules in self._maps(features)[0]]
         names = ["primary capsules", *(f"capsules {layer}" for layer in range(1, len(maps)))]
         flat = [poses.reshape(*poses.shape[:3], math.prod(poses.shape[3:])) for poses in maps]
         return {"convolution": features, **dict(zip(names, flat, strict=True))}
+
+
+def _stride(layer):
+    """Between the windows of a layer of convolutional capsules."""
+    return STRIDE if layer == 0 else 1
 
 
 def _convolutional_capsules(config, kernel_init, rngs):
@@ -214,7 +241,7 @@ def _convolutional_capsules(config, kernel_init, rngs):
             types[layer + 1],
             dim,
             kernel_size=WINDOW,
-            strides=STRIDE if layer == 0 else 1,
+            strides=_stride(layer),
             routing=config.routing,
             pose="matrix",
             kernel_init=kernel_init,

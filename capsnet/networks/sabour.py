@@ -20,6 +20,7 @@ from capsnet.routing.base import check_class_routing
 from cnn import Convolution, validation
 from cnn.arrays import as_float
 from cnn.decoder import Decoder, DenseDecoder, check_decoder
+from cnn.places import Places
 
 
 @dataclasses.dataclass
@@ -144,6 +145,11 @@ class CapsNet(CapsuleClassifier):
         self.margin_weight = config.margin_weight
         if config.margin_reduction == "mean":
             self.margin_weight /= num_classes
+        self.places = (
+            Places.of_image(image_shape)
+            .behind(config.kernel_size)
+            .behind(config.kernel_size, config.primary_stride)
+        )
         init = construction.initializers(config.initializers)
         self.convolution = Convolution(
             image_shape[-1],

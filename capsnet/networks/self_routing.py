@@ -13,6 +13,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from capsnet.layers import ConvolutionalCapsules
+from capsnet.layers.convolutional import RoutedMap
+from capsnet.networks.views import link_of_list, link_of_map
+from capsnet.paths import centres, winning_paths
 from capsnet.routing import Capsules, SelfRouting, Sizes
 from cnn import validation
 from cnn.arrays import as_float, as_images, flatten
@@ -20,10 +23,10 @@ from cnn.backbones import (
     ConvolutionalBackbone,
     NormalisedConvolution,
     check_one_stride_for_each,
-    strided,
+    normalised_places,
 )
 from cnn.losses import classification_loss
-from cnn.output import Output, log_probabilities
+from cnn.output import Output, Views, log_probabilities
 
 
 @dataclasses.dataclass
@@ -121,11 +124,12 @@ class HiddenCapsules(nnx.Module):
         )
         self.norm = nnx.BatchNorm(types * dim, momentum=0.9, rngs=rngs)
 
-    def __call__(self, capsules: Capsules) -> Capsules:
-        """Capsules of the next layer, a map of the same size."""
+    def __call__(self, capsules: Capsules) -> tuple[Capsules, RoutedMap]:
+        """Capsules of the next layer, a map of the same size, and what was routed to them."""
         routed = self.capsules(*capsules)
         poses = routed.poses.reshape(*routed.poses.shape[:3], math.prod(routed.poses.shape[3:]))
-        return Capsules(self.norm(poses).reshape(routed.poses.shape), routed.activations)
+        normalised = self.norm(poses).reshape(routed.poses.shape)
+        return Capsules(normalised, routed.activations), routed
 
 
 class SelfRoutingCapsNet(nnx.Module):
@@ -162,8 +166,12 @@ class SelfRoutingCapsNet(nnx.Module):
         self.hidden_capsules = nnx.List(
             HiddenCapsules(types, dim, dtype=dtype, rngs=rngs) for _ in range(config.hidden_layers)
         )
-        places = math.prod(strided(image_shape, config.strides))
-        sizes = Sizes(places * types, dim, num_classes, out_dim=0)
+        # A primary capsule sees a window of the backbone's map, and a hidden one of those below.
+        self.places = tuple(
+            normalised_places(image_shape, (*config.strides, *[1] * (1 + layer)))
+            for layer in range(1 + config.hidden_layers)
+        )
+        sizes = Sizes(math.prod(self.places[-1].size) * types, dim, num_classes, out_dim=0)
         self.class_routing = SelfRouting().build(sizes, rngs)
 
     def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
@@ -172,22 +180,38 @@ class SelfRoutingCapsNet(nnx.Module):
         These add up to one, so they are probabilities. The features are the poses of the capsules
         below, which decide the couplings.
         """
-        capsules = self._last(self.backbone(as_images(images, self.image_shape)))
+        capsules = _in_one_list(self._layers(images)[0][-1])
         activations, couplings = self.class_routing.activate(capsules)
         return Output(
             log_probabilities(activations), features=flatten(capsules.poses), couplings=couplings
         )
 
-    def _last(self, features):
-        """The capsules below the classes, in one list of all places."""
-        capsules = self.primary_capsules(features)
-        for layer in self.hidden_capsules:
-            capsules = layer(capsules)
-        count = math.prod(capsules.activations.shape[1:])
-        poses, activations = (
-            part.reshape(part.shape[0], count, *part.shape[4:]) for part in capsules
+    def views(self, images: Num[ArrayLike, "batch height width channels"]) -> Views:
+        """The places of the capsules below the classes, and the winning paths down from these."""
+        layers, hidden = self._layers(images)
+        activations, couplings = self.class_routing.activate(last := _in_one_list(layers[-1]))
+        links = [
+            link_of_map(layer.capsules, routed, below.activations, places)
+            for layer, routed, below, places in zip(
+                self.hidden_capsules, hidden, layers[:-1], self.places[:-1], strict=True
+            )
+        ]
+        links.append(link_of_list(couplings, last.activations, self.places[-1]))
+        winners = jnp.argmax(activations, axis=1)
+        return Views(
+            capsule_places=centres(self.places[-1], winners.shape[0]),
+            winning_paths=winning_paths(winners, activations.shape[1], links),
         )
-        return Capsules(poses, activations)
+
+    def _layers(self, images):
+        """The maps of capsules of all layers, and what the hidden ones routed."""
+        layers = [self.primary_capsules(self.backbone(as_images(images, self.image_shape)))]
+        hidden = []
+        for layer in self.hidden_capsules:
+            capsules, routed = layer(layers[-1])
+            layers.append(capsules)
+            hidden.append(routed)
+        return layers, hidden
 
     def activations(
         self, images: Num[ArrayLike, "batch height width channels"]
@@ -203,3 +227,10 @@ class SelfRoutingCapsNet(nnx.Module):
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Mean negative logarithm of the activation of the true class; see `cnn.accuracy`."""
         return classification_loss(self(batch.images).logits, batch.labels)
+
+
+def _in_one_list(capsules):
+    """Capsules of a map in a list of all places."""
+    count = math.prod(capsules.activations.shape[1:])
+    poses, activations = (part.reshape(part.shape[0], count, *part.shape[4:]) for part in capsules)
+    return Capsules(poses, activations)

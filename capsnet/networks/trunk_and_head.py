@@ -103,6 +103,7 @@ class TrunkAndHead(CapsuleClassifier):
         images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
         maps = nnx.eval_shape(lambda trunk, images: trunk(images), self.trunk, images).shape
         sizes = Map(maps[1] * maps[2], config.trunk.types, config.trunk.dim)
+        self.places = config.trunk.places(image_shape)
         self.head = config.head.build(sizes, num_classes, config.dtype, rngs)
         self.decoder = self._decoder(config, images, rngs) if config.reconstruction_weight else None
 

@@ -6,7 +6,13 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from cnn import Convolution, validation
-from cnn.backbones import ConvolutionalBackbone, NormalisedConvolution, check_one_stride_for_each
+from cnn.backbones import (
+    ConvolutionalBackbone,
+    NormalisedConvolution,
+    check_one_stride_for_each,
+    normalised_places,
+)
+from cnn.places import Places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +40,10 @@ class Trunk:
     def check(self) -> None:
         """Raises a `ValueError` for a field that no trunk can have."""
         validation.check(self, types=validation.whole(), dim=validation.whole())
+
+    def places(self, image_shape: tuple[int, int, int]) -> Places:
+        """The places of the map on images of a shape."""
+        raise NotImplementedError
 
     @property
     def smallest_side(self) -> int:
@@ -65,6 +75,11 @@ class SabourTrunk(Trunk):
     def smallest_side(self) -> int:
         """Height and width of the smallest images of which the layers leave anything."""
         return 2 * self.kernel_size - 1
+
+    def places(self, image_shape: tuple[int, int, int]) -> Places:
+        """The places of the map on images of a shape."""
+        first = Places.of_image(image_shape).behind(self.kernel_size)
+        return first.behind(self.kernel_size, self.stride)
 
     def build(self, in_channels: int, dtype: str, rngs: nnx.Rngs) -> "Layers":
         """Creates the module."""
@@ -106,6 +121,10 @@ class NormalisedTrunk(Trunk):
         super().check()
         validation.check(self, channels=validation.each(validation.whole(), least=1))
         check_one_stride_for_each(self.strides, self.channels)
+
+    def places(self, image_shape: tuple[int, int, int]) -> Places:
+        """The places of the map on images of a shape."""
+        return normalised_places(image_shape, (*self.strides, 1))
 
     def build(self, in_channels: int, dtype: str, rngs: nnx.Rngs) -> "Layers":
         """Creates the module."""

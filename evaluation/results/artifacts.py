@@ -7,7 +7,7 @@ be stored, read and averaged over seeds. A figure of it is a function that is re
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -19,11 +19,15 @@ class Artifact:
     """Arrays that belong to a result.
 
     Attributes:
+        IMAGES: Names of its arrays that are images in [0, 1], which are stored with 8 bits. An
+            artifact with images is no mean of others: that of the first seed is shown.
         label: Tells it from others of its kind and result.
 
     Raises:
         ValueError: if an array does not have the shape or the values of its kind.
     """
+
+    IMAGES: ClassVar[tuple[str, ...]] = ()
 
     label: str = dataclasses.field(default="", kw_only=True)
 
@@ -42,7 +46,9 @@ class Artifact:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The arrays by name, as they are stored."""
-        return {name: getattr(self, name) for name in self.names()}
+        arrays = {name: getattr(self, name) for name in self.names()}
+        levels = {name: np.round(255.0 * arrays[name]).astype(np.uint8) for name in self.IMAGES}
+        return arrays | levels
 
     @classmethod
     def from_arrays(cls, label: str, arrays: Mapping[str, np.ndarray]) -> Self:
@@ -53,10 +59,17 @@ class Artifact:
         """
         if set(arrays) != set(cls.names()):
             raise ValueError(f"{cls.__name__} has the arrays {', '.join(sorted(arrays))}")
-        return cls(**{name: np.asarray(array) for name, array in arrays.items()}, label=label)
+        found = {name: np.asarray(array) for name, array in arrays.items()}
+        for name in cls.IMAGES:
+            if found[name].dtype != np.uint8:
+                raise ValueError(f"{name} have other levels than those of 8 bits")
+            found[name] = found[name] / np.float32(255.0)
+        return cls(**found, label=label)
 
     def _mean(self, others: Sequence["Artifact"]) -> "Artifact":
         """The mean of this and others of its kind, array by array, leaving NaN out."""
+        if self.IMAGES:
+            return self
         arrays = {
             name: _mean([getattr(each, name) for each in (self, *others)]) for name in self.names()
         }
@@ -71,7 +84,8 @@ def _mean(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.where(there.any(axis=0), total / np.maximum(there.sum(axis=0), 1), np.nan)
 
 
-def _require(holds: bool, artifact: Artifact, wanted: str) -> None:
+def require(holds: bool, artifact: Artifact, wanted: str) -> None:
+    """Raises a `ValueError` that an artifact has not what its kind wants, unless it holds."""
     if not holds:
         raise ValueError(
             f"{type(artifact).__name__} {artifact.label}".strip() + f" has no {wanted}"
@@ -97,8 +111,8 @@ class ConfusionMatrix(Artifact):
 
     def _check(self) -> None:
         shape = self.counts.shape
-        _require(len(shape) == 2 and shape[0] == shape[1] > 0, self, "square of counts")
-        _require(bool(np.all(self.counts >= 0)), self, "counts above zero")
+        require(len(shape) == 2 and shape[0] == shape[1] > 0, self, "square of counts")
+        require(bool(np.all(self.counts >= 0)), self, "counts above zero")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -133,8 +147,8 @@ class ReliabilityDiagram(Artifact):
 
     def _check(self) -> None:
         shapes = {getattr(self, name).shape for name in self.names()}
-        _require(len(shapes) == 1 and len(shapes.pop()) == 1, self, "bins of one number")
-        _require(bool(np.all(self.images >= 0)), self, "counts above zero")
+        require(len(shapes) == 1 and len(shapes.pop()) == 1, self, "bins of one number")
+        require(bool(np.all(self.images >= 0)), self, "counts above zero")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -150,8 +164,8 @@ class ShiftMap(Artifact):
 
     def _check(self) -> None:
         shape = self.accuracy.shape
-        _require(len(shape) == 2 and shape[0] == shape[1] and shape[0] % 2 == 1, self, "middle")
-        _require(bool(np.all((self.accuracy >= 0) & (self.accuracy <= 1))), self, "shares")
+        require(len(shape) == 2 and shape[0] == shape[1] and shape[0] % 2 == 1, self, "middle")
+        require(bool(np.all((self.accuracy >= 0) & (self.accuracy <= 1))), self, "shares")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -176,7 +190,7 @@ class ObjectStatistics(Artifact):
     def _check(self) -> None:
         shapes = {getattr(self, name).shape for name in self.names()}
         (shape, *others) = shapes
-        _require(not others and len(shape) == 2 and shape[1] == 2, self, "means and deviations")
+        require(not others and len(shape) == 2 and shape[1] == 2, self, "means and deviations")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -184,27 +198,15 @@ class Images(Artifact):
     """Images to look at; the label is what they show.
 
     Attributes:
-        images: `[count, height, width, channels]` in [0, 1], stored with 8 bits.
+        images: `[count, height, width, channels]` in [0, 1].
     """
+
+    IMAGES = ("images",)
 
     images: np.ndarray
 
     def _check(self) -> None:
-        _require(self.images.ndim == 4 and self.images.size > 0, self, "images")
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """The images as 8-bit levels."""
-        return {"images": np.round(255.0 * self.images).astype(np.uint8)}
-
-    @classmethod
-    def from_arrays(cls, label: str, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Images of stored levels."""
-        if set(arrays) != {"images"} or arrays["images"].dtype != np.uint8:
-            raise ValueError("images have other levels than those of 8 bits")
-        return cls(arrays["images"] / np.float32(255.0), label=label)
-
-    def _mean(self, others: Sequence[Artifact]) -> Artifact:
-        return self
+        require(self.images.ndim == 4 and self.images.size > 0, self, "images")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

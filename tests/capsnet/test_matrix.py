@@ -38,7 +38,7 @@ def test_the_last_map_has_the_size_that_is_computed(size):
     network = nnx.eval_shape(lambda: config.build((*size, 3), 5, nnx.Rngs(0)))
     shapes = nnx.eval_shape(lambda network: network.activations(jnp.zeros((1, *size, 3))), network)
     assert set(shapes) == {"convolution", "primary capsules", "capsules 1", "capsules 2"}
-    assert shapes["capsules 2"].shape == (1, *config.last_size((*size, 3)), 2 * 16)
+    assert shapes["capsules 2"].shape == (1, *config.places((*size, 3))[-1].size, 2 * 16)
 
 
 @functools.cache

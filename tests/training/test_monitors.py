@@ -4,7 +4,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cnn.output import Warp
+from cnn.output import CapsuleShares, Warp
 from common.errors import UserError
 from data.dataset import Dataset, Split
 from evaluation.model import Predictor
@@ -31,6 +31,26 @@ MODEL = Predictor.of(
     reconstruction=lambda images: np.clip(images - 0.5, 0.0, 1.0),
     couplings=lambda images: np.full((len(images), 4, 3), 1.0 / 3.0),
     class_reconstructions=lambda images: np.stack([images, 0.0 * images, images], axis=1),
+)
+# Capsules of two places and two types, and paths through them.
+PLACES = np.array([[[-0.5, 0.0], [0.5, 0.0]]], np.float32)
+SHARES = CapsuleShares(np.array([[[0.25, 0.0], [0.5, 0.25]]]), np.array([0, 1, 0]), PLACES)
+
+
+def for_each(images, value):
+    return np.broadcast_to(value, (len(images), *np.shape(value)))
+
+
+VIEWED = Predictor.of(
+    lambda images: for_each(images, np.array([0.0, 2.0, 1.0])),
+    couplings=lambda images: np.full((len(images), 4, 3), 1.0 / 3.0),
+    capsule_places=lambda images: for_each(images, PLACES),
+    winning_paths=lambda images: (
+        CapsuleShares(
+            *(np.repeat(part, len(images), axis=0) for part in SHARES[:2]), for_each(images, PLACES)
+        ),
+    ),
+    pose_sweeps=lambda images: np.zeros((len(images), 2, 11, 12, 12, 1)),
 )
 # Of each image one object is a half as bright and the other blank.
 OBJECTS = np.stack([IMAGES // 2, 0 * IMAGES], axis=1)
@@ -59,14 +79,6 @@ def test_overlapping_objects_are_compared_with_their_own_reconstructions():
     assert found["separated"] == 1.0
 
 
-def test_couplings_that_decide_have_no_entropy():
-    sure = np.eye(3)[np.zeros((2, 4), int)]
-    assert monitors.coupling_entropy(sure) == pytest.approx(0.0, abs=1e-6)
-    halves = np.array([[[0.25, 0.25, 0.0]]])  # half of it goes nowhere
-    assert monitors.coupling_entropy(halves) == pytest.approx(np.log(2) / np.log(3))
-    assert monitors.coupling_entropy(np.ones((2, 4, 1))) == 0.0
-
-
 def test_every_monitor_draws_a_picture(tmp_path):
     drawn = []
 
@@ -83,6 +95,35 @@ def test_every_monitor_draws_a_picture(tmp_path):
         content = (tmp_path / f"{name}.png").read_bytes()
         assert content.startswith(b"\x89PNG")
         assert len(content) > 3000
+
+
+def test_views_are_drawn_and_computed_for_the_picture_alone(tmp_path):
+    asked, drawn = [], []
+
+    def read(images, names):
+        asked.append((len(images), names))
+        return VIEWED.read(images, names)
+
+    @contextlib.contextmanager
+    def picture(name):
+        drawn.append(name)
+        yield tmp_path / f"{name}.png"
+
+    model = dataclasses.replace(VIEWED, read=read)
+    found = observe(model, picture=picture)
+    # Three quarters and one quarter over two places.
+    spread = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25)) / np.log(2)
+    assert found == pytest.approx({"coupling_entropy": 1.0, "path_spread": spread})
+    assert drawn == ["couplings", "pose_sweeps", "winning_paths"]
+    assert all((tmp_path / f"{name}.png").stat().st_size > 3000 for name in drawn)
+    assert (
+        asked
+        == [(4, ("couplings", "logits", "winning_paths"))] * 3
+        + [(4, ("capsule_places", "pose_sweeps"))] * 2
+    )
+    asked.clear()
+    observe(model, names=("pose_sweeps",))  # another process draws it
+    assert asked == [(4, ("logits", "pose_sweeps"))] * 2
 
 
 def test_what_a_model_lacks_is_not_looked_at():

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from evaluation.comparison.rows import Row
-from evaluation.reports.figures import object_statistics, predictions, shifts
+from evaluation.reports.figures import capsules, object_statistics, predictions, shifts
 from evaluation.reports.figures.style import Style
 from evaluation.reports.formatting import name_condition, name_suite, sentence
 from evaluation.results.artifacts import (
@@ -21,6 +21,7 @@ from evaluation.results.artifacts import (
     ReliabilityDiagram,
     ShiftMap,
 )
+from evaluation.results.pictures import CouplingMaps, PoseSweep, Reconstructions, WinningPaths
 
 Styles = Mapping[str, Style]
 OfModels = Mapping[str, Sequence[Any]]
@@ -126,6 +127,49 @@ def _(artifact: ObjectStatistics, of_models: OfModels, row: Row, styles: Styles)
     title = sentence(name_suite(row.suite))
     caption = f"{title}: objects of each class are shown by their means and standard deviations."
     return Planned(caption, lambda: object_statistics.draw(of_splits))
+
+
+@figure_of.register
+def _(artifact: Reconstructions, of_models: OfModels, row: Row, styles: Styles) -> Planned:
+    found = {model: each[0] for model, each in of_models.items()}
+    caption = (
+        "Reconstructions: the first images are shown above what each model reconstructs of the "
+        "class that it predicts."
+    )
+    return Planned(caption, lambda: capsules.draw_reconstructions(found))
+
+
+@figure_of.register
+def _(artifact: PoseSweep, of_models: OfModels, row: Row, styles: Styles) -> Planned:
+    found = {model: each[0] for model, each in of_models.items()}
+    caption = (
+        "Pose components: in each row one component of the class capsule that wins is moved, by "
+        "what stands below. The middle column is the reconstruction itself."
+    )
+    return Planned(caption, lambda: capsules.draw_sweeps(found))
+
+
+@figure_of.register
+def _(artifact: CouplingMaps, of_models: OfModels, row: Row, styles: Styles) -> Planned:
+    found = {model: each[0] for model, each in of_models.items()}
+    measured = ", ".join(f"{100.0 * row.headlines[model].value:.1f} % ({model})" for model in found)
+    caption = (
+        "Coupling maps: the mean coupling of the capsules at each place to the class that wins and "
+        "to the runner-up, over the image. A square lies in the middle of what its capsules see. "
+        "Couplings of a softmax over output capsules are near-uniform where routing does little: "
+        f"their entropy, of its maximum, is {measured}."
+    )
+    return Planned(caption, lambda: capsules.draw_coupling_maps(found), name="coupling maps")
+
+
+@figure_of.register
+def _(artifact: WinningPaths, of_models: OfModels, row: Row, styles: Styles) -> Planned:
+    caption = (
+        "Winning paths: from the class capsule that wins down, each row shows the shares of one "
+        "layer's places in it, brighter for more and each panel by itself. A ring marks the "
+        "capsule that the ringed one above it, or the class capsule, received most of."
+    )
+    return Planned(caption, lambda: capsules.draw_paths(of_models), name="winning paths")
 
 
 def _title(row: Row) -> str:

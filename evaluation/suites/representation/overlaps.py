@@ -11,6 +11,7 @@ import numpy as np
 
 from data.dataset import Dataset, Split
 from evaluation.applicability import NotApplicable
+from evaluation.metrics.reconstructions import ERROR
 from evaluation.model import Predictor, predict_all
 from evaluation.overlaps import (
     FIELD,
@@ -23,16 +24,11 @@ from evaluation.overlaps import (
 from evaluation.results.artifacts import Images
 from evaluation.results.quantities import Metric
 from evaluation.results.result import Result, mean
-from evaluation.statistics.intervals import NOT_NEGATIVE
 
 SUITE = "overlaps"
 REQUIRES = ("images", FIELD)
 PASSES = 2
 SEVERAL_LABELS = True
-ERROR = Metric(
-    "reconstruction error", "squared grey levels", higher_is_better=False, bounds=NOT_NEGATIVE
-)
-"""Summed over pixels, where grey levels go from 0 to 1; the mean over the objects of an image."""
 SEPARATION = Metric("separated objects", higher_is_better=True)
 _SHOWN = 8
 # Reconstructions of every class that are in memory at once.

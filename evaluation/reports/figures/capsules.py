@@ -1,0 +1,175 @@
+"""Figures of capsules: reconstructions, sweeps over poses, couplings and paths over the image."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from evaluation import panels
+from evaluation.reports.figures.style import WIDTH, canvas
+from evaluation.results.pictures import CouplingMaps, PoseSweep, Reconstructions, WinningPaths
+
+_TITLE = 0.24  # inches that a line of text takes
+_RING = "#d55e00"
+_COLOURS = "viridis"
+_SHADE = 0.6  # how far a map covers the image
+
+
+def draw_reconstructions(of_models: Mapping[str, Reconstructions]) -> Figure:
+    """The images, and below them a row of reconstructions for each model."""
+    first = next(iter(of_models.values()))
+    figure, axes = _rows(1 + len(of_models), first.images)
+    rows = {"Images": first.images}
+    rows |= {model: each.reconstructions for model, each in of_models.items()}
+    for row, (title, images) in zip(axes, rows.items(), strict=True):
+        row[0].set_title(title)
+        for axis, image in zip(row, images, strict=True):
+            panels.show(axis, image)
+    return figure
+
+
+def draw_sweeps(of_models: Mapping[str, PoseSweep]) -> Figure:
+    """One picture for each model: a row for each component, a column for each step."""
+    heights = [_sweep_height(each) for each in of_models.values()]
+    figure, axes = canvas(sum(heights), nrows=len(of_models), height_ratios=heights, squeeze=False)
+    for axis, (model, each) in zip(axes[:, 0], of_models.items(), strict=True):
+        tiles, (height, width) = tiled(each)
+        components, steps = each.sweep.shape[:2]
+        axis.imshow(tiles, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
+        axis.set_title(": ".join(filter(None, (model, f"class {int(each.winner)}"))))
+        axis.set_yticks(
+            height * (np.arange(components + 1) + 0.5) - 0.5, ["image", *range(components)]
+        )
+        axis.set_xticks(width * (np.arange(steps) + 0.5) - 0.5, map(_signed, each.offsets))
+        axis.tick_params(labelsize=7, length=0)
+        axis.spines[:].set_visible(False)
+    axes[-1, 0].set_xlabel("Moved by")
+    figure.supylabel("Component of the pose", fontsize=9.5)
+    return figure
+
+
+def tiled(sweep: PoseSweep) -> tuple[np.ndarray, tuple[int, int]]:
+    """A sweep as one picture, the image itself above its middle column.
+
+    Returns:
+        `[(1 + components) * height, steps * width]`, perhaps with three colours, and the height and
+        width of a tile.
+    """
+    shown = np.stack([np.stack(list(map(panels.visible, row))) for row in sweep.sweep])
+    _, steps, height, width = shown.shape[:4]
+    # Half grey, which is neither the ground of an image nor its strokes.
+    top = np.full_like(shown[:1], 0.5)
+    top[0, steps // 2] = panels.visible(sweep.image)
+    rows = np.concatenate([top, shown])
+    tiles = np.moveaxis(rows, 1, 2)  # rows, height, steps, width
+    return tiles.reshape(len(rows) * height, steps * width, *shown.shape[4:]), (height, width)
+
+
+def draw_coupling_maps(of_models: Mapping[str, CouplingMaps]) -> Figure:
+    """The images, and for each model a row of maps of the winner and one of the runner-up."""
+    first = next(iter(of_models.values()))
+    figure, axes = _rows(1 + 2 * len(of_models), first.images, text=2)
+    axes[0, 0].set_title("Images")
+    for axis, image in zip(axes[0], first.images, strict=True):
+        panels.show(axis, image)
+    for number, (model, each) in enumerate(of_models.items()):
+        rows = axes[1 + 2 * number :][: each.classes.shape[1]]
+        for row, (rank, axes_of_row) in enumerate(zip(("winner", "runner-up"), rows, strict=False)):
+            axes_of_row[0].set_title(": ".join(filter(None, (model, rank))))
+            for image, axis in enumerate(axes_of_row):
+                drawn = lay(
+                    axis, each.images[image], each.maps[image, row], each.places, each.maps.max()
+                )
+                axis.set_xlabel(f"class {each.classes[image, row]}", fontsize=8)
+        bar = figure.colorbar(drawn, ax=list(rows.flat), shrink=0.8, aspect=30, pad=0.01)
+        bar.ax.tick_params(labelsize=7)
+        bar.set_label("coupling", fontsize=8)
+    return figure
+
+
+def draw_paths(of_models: Mapping[str, Sequence[WinningPaths]]) -> Figure:
+    """For each model a row of maps for each of its layers, the highest first, above the images."""
+    first = next(iter(of_models.values()))[0]
+    figure, axes = _rows(1 + sum(map(len, of_models.values())), first.images, text=2)
+    layers = [(model, each) for model, found in of_models.items() for each in reversed(found)]
+    for row, (model, each) in zip(axes, layers, strict=False):
+        row[0].set_title(": ".join(filter(None, (model, each.label))))
+        for image, axis in enumerate(row):
+            shares = each.shares[image]
+            lay(axis, each.images[image], shares, each.places, shares.max())
+            at = tuple(each.strongest[image, :2])
+            (x, y), size = _pixels(each.places, each.images.shape[1:3])[at], 40
+            axis.scatter(x, y, s=size, facecolors="none", edgecolors=_RING, linewidths=1.6)
+            type_of = f"type {each.strongest[image, 2]}"
+            axis.set_xlabel(type_of, fontsize=8)
+    axes[-1, 0].set_title("Images, and the class that wins")
+    for axis, image, winner in zip(axes[-1], first.images, first.winners, strict=True):
+        panels.show(axis, image)
+        axis.set_xlabel(f"class {winner}", fontsize=8)
+    return figure
+
+
+def lay(axis: Any, image: np.ndarray, values: np.ndarray, places: np.ndarray, most: float) -> Any:
+    """Lays a map over an image, each place a square in the middle of what it sees.
+
+    Args:
+        axis: The panel.
+        image: `[height, width, channels]`; of other channels than three, their mean is shown.
+        values: `[map_height, map_width]`, from 0 on.
+        places: Of these, as `capsule_places` of `cnn.Views`.
+        most: The value of the brightest colour.
+
+    Returns:
+        What a colour bar is made of.
+    """
+    grey = image if image.shape[-1] == 3 else image.mean(axis=-1, keepdims=True)
+    panels.show(axis, grey)
+    limits = axis.get_xlim(), axis.get_ylim()
+    pixels = _pixels(places, image.shape[:2])
+    rows, columns = pixels[:, 0, 1], pixels[0, :, 0]
+    height, width = _step(rows, image.shape[0]), _step(columns, image.shape[1])
+    drawn = axis.imshow(
+        values,
+        cmap=_COLOURS,
+        vmin=0.0,
+        vmax=most or 1.0,
+        alpha=_SHADE,
+        interpolation="nearest",
+        extent=(
+            columns[0] - width / 2,
+            columns[-1] + width / 2,
+            rows[-1] + height / 2,
+            rows[0] - height / 2,
+        ),
+    )
+    axis.set(xlim=limits[0], ylim=limits[1])
+    return drawn
+
+
+def _rows(rows: int, images: np.ndarray, *, text: int = 1) -> tuple[Figure, Any]:
+    """Panels of one row for each model and one column for each image, with lines of text."""
+    count, height, width = images.shape[:3]
+    panel = WIDTH / count * height / width
+    return canvas(rows * (panel + text * _TITLE), nrows=rows, ncols=count, squeeze=False)
+
+
+def _sweep_height(sweep: PoseSweep) -> float:
+    components, steps, height, width = sweep.sweep.shape[:4]
+    if sweep.sweep.shape[-1] != 3:
+        width *= sweep.sweep.shape[-1]
+    return 0.85 * WIDTH * (1 + components) * height / (steps * width) + 3 * _TITLE
+
+
+def _pixels(places: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """(x, y) of places in pixels, the centre of the first at 0."""
+    return (places + 1.0) * np.asarray(size[::-1]) / 2.0 - 0.5
+
+
+def _step(middles: np.ndarray, side: int) -> float:
+    """The side of a place's square: the step, or all of the image for a single place."""
+    return float(middles[1] - middles[0]) if len(middles) > 1 else float(side)
+
+
+def _signed(offset: float) -> str:
+    return f"{offset:+.2f}" if abs(offset) > 1e-6 else "0"
