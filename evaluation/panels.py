@@ -43,7 +43,13 @@ def visible(image: np.ndarray) -> np.ndarray:
     return np.clip(image, 0.0, 1.0)
 
 
-def save(figure: Any, path: pathlib.Path) -> None:
-    """Writes a figure as PNG; its folder is made."""
+def save(figure: Any, path: pathlib.Path, *, dpi: int = 100) -> None:
+    """Writes a figure as PNG; its folder is made.
+
+    Args:
+        figure: What `make` returned, or another figure of matplotlib.
+        path: PNG file.
+        dpi: Pixels an inch.
+    """
     path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=dpi)

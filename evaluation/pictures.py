@@ -14,6 +14,11 @@ Outputs = Mapping[str, Any]
 """Fields of a model's output and views for images in order, by name; there may be more of them."""
 
 
+# Of the figures of reports, in whose few inches there is much; and the images in one.
+_DPI = 150
+_SHOWN = 6
+
+
 def draw_sweep(path: pathlib.Path, images: np.ndarray, outputs: Outputs) -> None:
     """Draws the sweep over every component of the winning pose, for the first image.
 
@@ -34,6 +39,7 @@ def draw_coupling_maps(path: pathlib.Path, images: np.ndarray, outputs: Outputs)
         images: `[count, height, width, channels]` in [0, 1].
         outputs: With `couplings`, `capsule_places` and `logits`.
     """
+    images = images[:_SHOWN]
     found = _first(outputs, len(images), "logits", "couplings", "capsule_places")
     picture = CouplingMaps.of(images, *found)
     _write(path, lambda figures: figures.draw_coupling_maps({"": picture}))
@@ -47,6 +53,7 @@ def draw_paths(path: pathlib.Path, images: np.ndarray, outputs: Outputs) -> None
         images: `[count, height, width, channels]` in [0, 1].
         outputs: With `winning_paths` and `logits`.
     """
+    images = images[:_SHOWN]
     found = _first(outputs, len(images), "logits", "winning_paths")
     layers = WinningPaths.of(images, *found)
     _write(path, lambda figures: figures.draw_paths({"": layers}))
@@ -65,4 +72,4 @@ def _write(path: pathlib.Path, draw: Callable[[Any], Any]) -> None:
     from evaluation.reports.figures.style import SETTINGS
 
     with mpl.rc_context(SETTINGS):
-        panels.save(draw(capsules), path)
+        panels.save(draw(capsules), path, dpi=_DPI)

@@ -27,7 +27,7 @@ from capsnet.routing import (
     UniformRouting,
 )
 from capsnet.votes import make_votes
-from cnn.decoder import DenseDecoder
+from cnn.decoder import DeconvolutionDecoder, DenseDecoder
 from cnn.downsampling import KINDS, downsample
 from cnn.losses import accuracy, multi_label_loss
 from cnn.networks.bag_of_parts import BagOfPartsConfig
@@ -199,7 +199,11 @@ CASES = {
         lambda logits: multi_label_loss(logits, PAIRS[: len(logits)]), (uniform(2, 10),)
     ),
     "cnn.accuracy": Case(lambda logits: accuracy(logits, LABELS[: len(logits)]), (uniform(2, 10),)),
-    "cnn.Decoder": Case(
+    "cnn.DeconvolutionDecoder": Case(
+        DeconvolutionDecoder((3, 2)).build(3, 2, (4, 4, 1), rngs=RNGS),
+        (uniform(2, 3, 2), ONE_HOT[:, :3]),
+    ),
+    "cnn.DenseDecoder": Case(
         DenseDecoder((4,)).build(3, 2, (4, 4, 1), rngs=RNGS), (uniform(2, 3, 2), ONE_HOT[:, :3])
     ),
     "cnn.ConvolutionalNetwork": Case(network(PLAIN), (IMAGES,)),

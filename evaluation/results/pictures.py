@@ -71,6 +71,7 @@ class CouplingMaps(Artifact):
         classes: `[count, 2]`: the class that wins, and the runner-up.
         maps: `[count, 2, map_height, map_width]`: the mean coupling of the capsules at a place.
         places: `[map_height, map_width, 2]`, as `capsule_places` of `cnn.Views`.
+        equal: `[]`, the coupling that every class has where all have the same.
     """
 
     IMAGES = ("images",)
@@ -79,6 +80,7 @@ class CouplingMaps(Artifact):
     classes: np.ndarray
     maps: np.ndarray
     places: np.ndarray
+    equal: np.ndarray
 
     @classmethod
     def of(
@@ -93,7 +95,8 @@ class CouplingMaps(Artifact):
             places: `[count, map_height, map_width, 2]`, as `capsule_places` of `cnn.Views`.
         """
         classes = np.argsort(-logits, axis=1, kind="stable")[:, :2]
-        return cls(images, classes, couplings_of_places(couplings, places, classes), places[0])
+        maps = couplings_of_places(couplings, places, classes)
+        return cls(images, classes, maps, places[0], np.asarray(1.0 / logits.shape[1]))
 
     def _check(self) -> None:
         require(_are_images(self.images), self, "images")
@@ -140,7 +143,7 @@ class WinningPaths(Artifact):
                 layer.shares.sum(axis=3),
                 layer.strongest,
                 layer.places[0],
-                label=f"layer {number}, {layer.shares.shape[3]} types",
+                label=f"layer {number}, types: {layer.shares.shape[3]}",
             )
             for number, layer in enumerate(layers, start=1)
         )

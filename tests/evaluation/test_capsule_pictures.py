@@ -120,9 +120,10 @@ def test_suites_measure_all_images_and_show_the_first():
     assert int(sweep.winner) == 1
     (maps,) = coupling.artifacts
     assert maps.classes.tolist() == [[1, 3]] * 6
+    assert maps.equal == 0.25
     assert maps.maps[4, 1, 1, 0] == pytest.approx(COUPLINGS[6:8, 3].mean())
     low, high = path.artifacts
-    assert (low.label, high.label) == ("layer 1, 2 types", "layer 2, 1 types")
+    assert (low.label, high.label) == ("layer 1, types: 2", "layer 2, types: 1")
     np.testing.assert_allclose(low.shares[2], SHARES.sum(axis=2))
 
 
@@ -146,14 +147,20 @@ def test_a_tiled_sweep_has_a_row_for_each_component():
     image[0, 0] = 1.0
     sweep = RANDOM.uniform(size=(2, 3, 2, 3, 1))
     tiles, size = capsules.tiled(PoseSweep(image, sweep, np.arange(3), np.array(0)))
-    assert (tiles.shape, size) == ((6, 9), (2, 3))
-    np.testing.assert_array_equal(tiles[:2, 3:6], image[..., 0])
-    np.testing.assert_array_equal(tiles[:2, :3], 0.5)
+    # Each tile with a pixel of nothing to its right and below it.
+    assert (tiles.shape, size) == ((9, 12), (3, 4))
+    np.testing.assert_array_equal(tiles[:2, 4:7], image[..., 0])
+    assert np.isnan(tiles[:3, :4]).all()
+    assert np.isnan(tiles[2::3]).all()
     for component, step in np.ndindex(2, 3):
-        tile = tiles[2 + 2 * component :, 3 * step :][:2, :3]
+        tile = tiles[3 + 3 * component :, 4 * step :][:2, :3]
         np.testing.assert_array_equal(tile, sweep[component, step, ..., 0])
     colours = PoseSweep(np.zeros((2, 3, 3)), np.zeros((2, 3, 2, 3, 3)), np.arange(3), np.array(0))
-    assert capsules.tiled(colours)[0].shape == (6, 9, 3)
+    tiles, _ = capsules.tiled(colours)
+    # Colours, and how much of them there is.
+    assert tiles.shape == (9, 12, 4)
+    np.testing.assert_array_equal(tiles[3:5, :3], [[[0, 0, 0, 1]] * 3] * 2)
+    np.testing.assert_array_equal(tiles[:3, :4, 3], 0.0)
 
 
 def test_a_map_lies_where_its_places_see():
@@ -186,14 +193,10 @@ def test_the_report_has_all_figures(tmp_path):
     ):
         assert page.count(f'alt="{part}') == 1
     assert f"their entropy, of its maximum, is {value}" in page
-    names = ("coupling_maps", "winning_paths")
-    files = [
-        path
-        for path in (tmp_path / "report" / "figures").glob("*.png")
-        if any(name in path.name for name in names)
-    ]
-    assert len(files) == 2
-    assert all(Image.open(path).width >= 800 for path in files)
+    for name in ("reconstructions", "pose_components", "coupling_maps", "winning_paths"):
+        (file,) = (tmp_path / "report" / "figures").glob(f"*_{name}.png")
+        with Image.open(file) as picture:
+            assert picture.width >= 800
     capsules.draw_reconstructions({"": Reconstructions(**colour)})
     assert len(tabulate(found)) == 1
 
@@ -203,7 +206,7 @@ def test_the_report_has_all_figures(tmp_path):
     [
         (Reconstructions, [GREY, GREY[:2]], "no reconstruction of each"),
         (PoseSweep, [GREY[0], np.zeros((2, 3, 8, 10, 1)), np.zeros(2), np.zeros(())], "every step"),
-        (CouplingMaps, [GREY, np.zeros((7, 2)), np.zeros((7, 2, 3, 3)), PLACES], "no maps"),
+        (CouplingMaps, [GREY, np.zeros((7, 2)), np.zeros((7, 2, 3, 3)), PLACES, 0.25], "no maps"),
         (WinningPaths, [GREY, np.zeros(7), np.zeros((7, 3, 2)), np.zeros((7, 3)), PLACES], "share"),
     ],
 )

@@ -80,6 +80,7 @@ def test_every_suite_can_be_loaded_and_evaluates():
         "adversarial",
         "colocalisation",
         "cost",
+        "coupling_maps",
         "detection",
         "faces",
         "layer_equivariance",
@@ -89,7 +90,10 @@ def test_every_suite_can_be_loaded_and_evaluates():
         "place_probe",
         "pose",
         "pose_probe",
+        "pose_sweeps",
+        "reconstructions",
         "sliding_window",
+        "winning_paths",
     }
 
 

@@ -45,11 +45,7 @@ VIEWED = Predictor.of(
     lambda images: for_each(images, np.array([0.0, 2.0, 1.0])),
     couplings=lambda images: np.full((len(images), 4, 3), 1.0 / 3.0),
     capsule_places=lambda images: for_each(images, PLACES),
-    winning_paths=lambda images: (
-        CapsuleShares(
-            *(np.repeat(part, len(images), axis=0) for part in SHARES[:2]), for_each(images, PLACES)
-        ),
-    ),
+    winning_paths=lambda images: (CapsuleShares(*(for_each(images, part) for part in SHARES)),),
     pose_sweeps=lambda images: np.zeros((len(images), 2, 11, 12, 12, 1)),
 )
 # Of each image one object is a half as bright and the other blank.

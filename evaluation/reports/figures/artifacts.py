@@ -136,7 +136,7 @@ def _(artifact: Reconstructions, of_models: OfModels, row: Row, styles: Styles) 
         "Reconstructions: the first images are shown above what each model reconstructs of the "
         "class that it predicts."
     )
-    return Planned(caption, lambda: capsules.draw_reconstructions(found))
+    return Planned(caption, lambda: capsules.draw_reconstructions(found), name="reconstructions")
 
 
 @figure_of.register
@@ -146,7 +146,7 @@ def _(artifact: PoseSweep, of_models: OfModels, row: Row, styles: Styles) -> Pla
         "Pose components: in each row one component of the class capsule that wins is moved, by "
         "what stands below. The middle column is the reconstruction itself."
     )
-    return Planned(caption, lambda: capsules.draw_sweeps(found))
+    return Planned(caption, lambda: capsules.draw_sweeps(found), name="pose components")
 
 
 @figure_of.register
@@ -155,7 +155,8 @@ def _(artifact: CouplingMaps, of_models: OfModels, row: Row, styles: Styles) -> 
     measured = ", ".join(f"{100.0 * row.headlines[model].value:.1f} % ({model})" for model in found)
     caption = (
         "Coupling maps: the mean coupling of the capsules at each place to the class that wins and "
-        "to the runner-up, over the image. A square lies in the middle of what its capsules see. "
+        "to the runner-up, over the image. A square lies in the middle of what its capsules see, "
+        "and the line across the scale is at equal couplings. "
         "Couplings of a softmax over output capsules are near-uniform where routing does little: "
         f"their entropy, of its maximum, is {measured}."
     )

@@ -23,7 +23,7 @@ def draw_reconstructions(of_models: Mapping[str, Reconstructions]) -> Figure:
     rows = {"Images": first.images}
     rows |= {model: each.reconstructions for model, each in of_models.items()}
     for row, (title, images) in zip(axes, rows.items(), strict=True):
-        row[0].set_title(title)
+        _name(row, title)
         for axis, image in zip(row, images, strict=True):
             panels.show(axis, image)
     return figure
@@ -41,8 +41,9 @@ def draw_sweeps(of_models: Mapping[str, PoseSweep]) -> Figure:
         axis.set_yticks(
             height * (np.arange(components + 1) + 0.5) - 0.5, ["image", *range(components)]
         )
-        axis.set_xticks(width * (np.arange(steps) + 0.5) - 0.5, map(_signed, each.offsets))
-        axis.tick_params(labelsize=7, length=0)
+        ends = np.array([0, steps // 2, steps - 1])  # all of them would not be legible
+        axis.set_xticks(width * (ends + 0.5) - 0.5, map(_signed, each.offsets[ends]))
+        axis.tick_params(labelsize=9, length=0)
         axis.spines[:].set_visible(False)
     axes[-1, 0].set_xlabel("Moved by")
     figure.supylabel("Component of the pose", fontsize=9.5)
@@ -50,33 +51,41 @@ def draw_sweeps(of_models: Mapping[str, PoseSweep]) -> Figure:
 
 
 def tiled(sweep: PoseSweep) -> tuple[np.ndarray, tuple[int, int]]:
-    """A sweep as one picture, the image itself above its middle column.
+    """A sweep as one picture with gaps, the image itself above its middle column.
 
     Returns:
-        `[(1 + components) * height, steps * width]`, perhaps with three colours, and the height and
-        width of a tile.
+        `[(1 + components) * height, steps * width]`, NaN where there is nothing, or with three
+        colours and how much of them there is; and the height and width of a tile with its gap.
     """
-    shown = np.stack([np.stack(list(map(panels.visible, row))) for row in sweep.sweep])
-    _, steps, height, width = shown.shape[:4]
-    # Half grey, which is neither the ground of an image nor its strokes.
-    top = np.full_like(shown[:1], 0.5)
-    top[0, steps // 2] = panels.visible(sweep.image)
-    rows = np.concatenate([top, shown])
+    shown = np.stack([np.stack([_opaque(image) for image in row]) for row in sweep.sweep])
+    nothing = np.zeros(4) if shown.ndim == 5 else np.nan
+    rows = np.full((1 + len(shown), *shown.shape[1:]), nothing)
+    rows[1:] = shown
+    rows[0, shown.shape[1] // 2] = _opaque(sweep.image)
+    gaps = ((0, 0), (0, 0), (0, 1), (0, 1), *[(0, 0)] * (rows.ndim - 4))
+    rows = np.pad(rows, gaps, constant_values=0.0 if shown.ndim == 5 else np.nan)
+    count, steps, height, width = rows.shape[:4]
     tiles = np.moveaxis(rows, 1, 2)  # rows, height, steps, width
-    return tiles.reshape(len(rows) * height, steps * width, *shown.shape[4:]), (height, width)
+    return tiles.reshape(count * height, steps * width, *rows.shape[4:]), (height, width)
+
+
+def _opaque(image: np.ndarray) -> np.ndarray:
+    """An image in grey, or in three colours with an opacity of 1."""
+    found = panels.visible(image)
+    return found if found.ndim == 2 else np.pad(found, [(0, 0)] * 2 + [(0, 1)], constant_values=1.0)
 
 
 def draw_coupling_maps(of_models: Mapping[str, CouplingMaps]) -> Figure:
     """The images, and for each model a row of maps of the winner and one of the runner-up."""
     first = next(iter(of_models.values()))
     figure, axes = _rows(1 + 2 * len(of_models), first.images, text=2)
-    axes[0, 0].set_title("Images")
+    _name(axes[0], "Images")
     for axis, image in zip(axes[0], first.images, strict=True):
         panels.show(axis, image)
     for number, (model, each) in enumerate(of_models.items()):
         rows = axes[1 + 2 * number :][: each.classes.shape[1]]
         for row, (rank, axes_of_row) in enumerate(zip(("winner", "runner-up"), rows, strict=False)):
-            axes_of_row[0].set_title(": ".join(filter(None, (model, rank))))
+            _name(axes_of_row, ": ".join(filter(None, (model, rank))))
             for image, axis in enumerate(axes_of_row):
                 drawn = lay(
                     axis, each.images[image], each.maps[image, row], each.places, each.maps.max()
@@ -85,6 +94,7 @@ def draw_coupling_maps(of_models: Mapping[str, CouplingMaps]) -> Figure:
         bar = figure.colorbar(drawn, ax=list(rows.flat), shrink=0.8, aspect=30, pad=0.01)
         bar.ax.tick_params(labelsize=7)
         bar.set_label("coupling", fontsize=8)
+        bar.ax.axhline(float(each.equal), color=_RING, linewidth=1.6)
     return figure
 
 
@@ -94,7 +104,7 @@ def draw_paths(of_models: Mapping[str, Sequence[WinningPaths]]) -> Figure:
     figure, axes = _rows(1 + sum(map(len, of_models.values())), first.images, text=2)
     layers = [(model, each) for model, found in of_models.items() for each in reversed(found)]
     for row, (model, each) in zip(axes, layers, strict=False):
-        row[0].set_title(": ".join(filter(None, (model, each.label))))
+        _name(row, ": ".join(filter(None, (model, each.label))))
         for image, axis in enumerate(row):
             shares = each.shares[image]
             lay(axis, each.images[image], shares, each.places, shares.max())
@@ -103,7 +113,7 @@ def draw_paths(of_models: Mapping[str, Sequence[WinningPaths]]) -> Figure:
             axis.scatter(x, y, s=size, facecolors="none", edgecolors=_RING, linewidths=1.6)
             type_of = f"type {each.strongest[image, 2]}"
             axis.set_xlabel(type_of, fontsize=8)
-    axes[-1, 0].set_title("Images, and the class that wins")
+    _name(axes[-1], "Images, and the class that wins")
     for axis, image, winner in zip(axes[-1], first.images, first.winners, strict=True):
         panels.show(axis, image)
         axis.set_xlabel(f"class {winner}", fontsize=8)
@@ -151,7 +161,16 @@ def _rows(rows: int, images: np.ndarray, *, text: int = 1) -> tuple[Figure, Any]
     """Panels of one row for each model and one column for each image, with lines of text."""
     count, height, width = images.shape[:3]
     panel = WIDTH / count * height / width
-    return canvas(rows * (panel + text * _TITLE), nrows=rows, ncols=count, squeeze=False)
+    figure, axes = canvas(rows * (panel + text * _TITLE), nrows=rows, ncols=count, squeeze=False)
+    for axis in axes.flat:
+        axis.spines[:].set_visible(False)
+    return figure, axes
+
+
+def _name(row: Any, title: str) -> None:
+    """Writes a title above a row of panels, as wide as it is."""
+    row[0].set_title(title).set_in_layout(False)
+    row[-1].set_title(" ")  # which keeps the height free
 
 
 def _sweep_height(sweep: PoseSweep) -> float:
