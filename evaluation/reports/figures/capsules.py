@@ -8,10 +8,13 @@ from matplotlib.figure import Figure
 
 from evaluation import panels
 from evaluation.reports.figures.style import WIDTH, canvas
+from evaluation.reports.formatting import cut
 from evaluation.results.pictures import CouplingMaps, PoseSweep, Reconstructions, WinningPaths
 
 _TITLE = 0.24  # inches that a line of text takes
-_RING = "#d55e00"
+_MAX_TITLE = 60  # letters that fit into the width
+_RING = (("black", 3.0), ("white", 1.4))  # seen on any ground
+_MARK = "#d55e00"
 _COLOURS = "viridis"
 _SHADE = 0.6  # how far a map covers the image
 
@@ -23,7 +26,7 @@ def draw_reconstructions(of_models: Mapping[str, Reconstructions]) -> Figure:
     rows = {"Images": first.images}
     rows |= {model: each.reconstructions for model, each in of_models.items()}
     for row, (title, images) in zip(axes, rows.items(), strict=True):
-        _name(row, title)
+        _name(row, cut(title, _MAX_TITLE))
         for axis, image in zip(row, images, strict=True):
             panels.show(axis, image)
     return figure
@@ -37,7 +40,7 @@ def draw_sweeps(of_models: Mapping[str, PoseSweep]) -> Figure:
         tiles, (height, width) = tiled(each)
         components, steps = each.sweep.shape[:2]
         axis.imshow(tiles, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
-        axis.set_title(": ".join(filter(None, (model, f"class {int(each.winner)}"))))
+        axis.set_title(_titled(f"class {int(each.winner)}", model))
         axis.set_yticks(
             height * (np.arange(components + 1) + 0.5) - 0.5, ["image", *range(components)]
         )
@@ -85,7 +88,7 @@ def draw_coupling_maps(of_models: Mapping[str, CouplingMaps]) -> Figure:
     for number, (model, each) in enumerate(of_models.items()):
         rows = axes[1 + 2 * number :][: each.classes.shape[1]]
         for row, (rank, axes_of_row) in enumerate(zip(("winner", "runner-up"), rows, strict=False)):
-            _name(axes_of_row, ": ".join(filter(None, (model, rank))))
+            _name(axes_of_row, _titled(rank, model))
             for image, axis in enumerate(axes_of_row):
                 drawn = lay(
                     axis, each.images[image], each.maps[image, row], each.places, each.maps.max()
@@ -94,7 +97,7 @@ def draw_coupling_maps(of_models: Mapping[str, CouplingMaps]) -> Figure:
         bar = figure.colorbar(drawn, ax=list(rows.flat), shrink=0.8, aspect=30, pad=0.01)
         bar.ax.tick_params(labelsize=7)
         bar.set_label("coupling", fontsize=8)
-        bar.ax.axhline(float(each.equal), color=_RING, linewidth=1.6)
+        bar.ax.axhline(float(each.equal), color=_MARK, linewidth=1.6)
     return figure
 
 
@@ -104,15 +107,16 @@ def draw_paths(of_models: Mapping[str, Sequence[WinningPaths]]) -> Figure:
     figure, axes = _rows(1 + sum(map(len, of_models.values())), first.images, text=2)
     layers = [(model, each) for model, found in of_models.items() for each in reversed(found)]
     for row, (model, each) in zip(axes, layers, strict=False):
-        _name(row, ": ".join(filter(None, (model, each.label))))
+        _name(row, _titled(each.label, model))
         for image, axis in enumerate(row):
             shares = each.shares[image]
             lay(axis, each.images[image], shares, each.places, shares.max())
             at = tuple(each.strongest[image, :2])
-            (x, y), size = _pixels(each.places, each.images.shape[1:3])[at], 40
-            axis.scatter(x, y, s=size, facecolors="none", edgecolors=_RING, linewidths=1.6)
-            type_of = f"type {each.strongest[image, 2]}"
-            axis.set_xlabel(type_of, fontsize=8)
+            x, y = _pixels(each.places, each.images.shape[1:3])[at]
+            for colour, width in _RING:
+                ring = {"facecolors": "none", "edgecolors": colour, "linewidths": width}
+                axis.scatter(x, y, s=40, clip_on=False, zorder=3, **ring)
+            axis.set_xlabel(f"type {each.strongest[image, 2]}", fontsize=8)
     _name(axes[-1], "Images, and the class that wins")
     for axis, image, winner in zip(axes[-1], first.images, first.winners, strict=True):
         panels.show(axis, image)
@@ -167,10 +171,17 @@ def _rows(rows: int, images: np.ndarray, *, text: int = 1) -> tuple[Figure, Any]
     return figure, axes
 
 
+def _titled(part: str, model: str) -> str:
+    """A title of a part of a model, or of the only one."""
+    title = f"{part} of {cut(model, _MAX_TITLE - len(part))}" if model else part
+    return title[:1].upper() + title[1:]
+
+
 def _name(row: Any, title: str) -> None:
     """Writes a title above a row of panels, as wide as it is."""
-    row[0].set_title(title).set_in_layout(False)
     row[-1].set_title(" ")  # which keeps the height free
+    options = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    row[0].annotate(title, (0.0, 1.0), (0.0, 6.0), **options).set_in_layout(False)
 
 
 def _sweep_height(sweep: PoseSweep) -> float:
