@@ -37,8 +37,6 @@ from stn.networks.mnist import TRANSFORMS, TransformerNetworkConfig
 from stn.networks.volumes import VolumeNetworkConfig
 
 PLAIN = cnn.ConvolutionalNetworkConfig((3, 3), 3, "SAME", ("max2", "average2"), (4,))
-
-
 SMALL: Decoder = DenseDecoder((4,))
 
 

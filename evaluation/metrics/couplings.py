@@ -1,4 +1,4 @@
-"""Entropy of couplings, and couplings as maps over the image."""
+"""Entropy of couplings, and of the shares of winning paths."""
 
 from collections.abc import Sequence
 
@@ -50,23 +50,3 @@ def path_spreads(layers: Sequence[CapsuleShares]) -> np.ndarray:
     """
     shares = np.asarray(layers[0].shares).sum(axis=3)
     return entropies(shares.reshape(len(shares), -1))
-
-
-def couplings_of_places(
-    couplings: np.ndarray, places: np.ndarray, classes: np.ndarray
-) -> np.ndarray:
-    """The mean coupling of the capsules at each place to some classes.
-
-    Args:
-        couplings: `[count, capsules, classes]`, capsules row by row and the types of a place one
-            after another.
-        places: `[count, height, width, 2]`, of which the shape matters alone.
-        classes: `[count, chosen]`, the classes that are wanted for each image.
-
-    Returns:
-        `[count, chosen, height, width]`.
-    """
-    count, height, width, _ = places.shape
-    of_places = couplings.reshape(count, height, width, -1, couplings.shape[-1]).mean(axis=3)
-    chosen = np.take_along_axis(of_places, classes[:, None, None, :], axis=3)
-    return np.moveaxis(chosen, 3, 1)

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 
 from cnn.output import POSE_OFFSETS, CapsuleShares
-from evaluation.metrics.couplings import couplings_of_places
 from evaluation.results.artifacts import Artifact, require
 
 
@@ -140,9 +139,9 @@ class WinningPaths(Artifact):
             cls(
                 images,
                 winners,
-                layer.shares.sum(axis=3),
-                layer.strongest,
-                layer.places[0],
+                np.asarray(layer.shares).sum(axis=3),
+                np.asarray(layer.strongest),
+                np.asarray(layer.places[0]),
                 label=f"layer {number}, types: {layer.shares.shape[3]}",
             )
             for number, layer in enumerate(layers, start=1)
@@ -153,6 +152,26 @@ class WinningPaths(Artifact):
         shape = (len(self.images), *self.places.shape[:2])
         require(self.shares.shape == shape and self.shares.size > 0, self, "share of each place")
         require(self.strongest.shape == (len(self.images), 3), self, "strongest capsules")
+
+
+def couplings_of_places(
+    couplings: np.ndarray, places: np.ndarray, classes: np.ndarray
+) -> np.ndarray:
+    """The mean coupling of the capsules at each place to some classes.
+
+    Args:
+        couplings: `[count, capsules, classes]`, capsules row by row and the types of a place one
+            after another.
+        places: `[count, height, width, 2]`, of which the shape matters alone.
+        classes: `[count, chosen]`, the classes that are wanted for each image.
+
+    Returns:
+        `[count, chosen, height, width]`.
+    """
+    count, height, width, _ = places.shape
+    of_places = couplings.reshape(count, height, width, -1, couplings.shape[-1]).mean(axis=3)
+    chosen = np.take_along_axis(of_places, classes[:, None, None, :], axis=3)
+    return np.moveaxis(chosen, 3, 1)
 
 
 def _are_images(images: np.ndarray) -> bool:

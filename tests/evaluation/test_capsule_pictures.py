@@ -13,7 +13,6 @@ from evaluation import suites
 from evaluation.comparison.tables import tabulate
 from evaluation.metrics.couplings import (
     coupling_entropies,
-    couplings_of_places,
     entropies,
     path_spreads,
 )
@@ -22,7 +21,13 @@ from evaluation.model import Predictor
 from evaluation.reports import write_report
 from evaluation.reports.figures import capsules
 from evaluation.results.pack import read_records, write_records
-from evaluation.results.pictures import CouplingMaps, PoseSweep, Reconstructions, WinningPaths
+from evaluation.results.pictures import (
+    CouplingMaps,
+    PoseSweep,
+    Reconstructions,
+    WinningPaths,
+    couplings_of_places,
+)
 from tests.evaluation.made_up import record
 
 RANDOM = np.random.default_rng(0)
@@ -198,6 +203,8 @@ def test_the_report_has_all_figures(tmp_path):
         with Image.open(file) as picture:
             assert picture.width >= 800
     capsules.draw_reconstructions({"": Reconstructions(**colour)})
+    one = CouplingMaps(GREY, np.zeros((7, 1), int), np.ones((7, 1, 2, 3)), PLACES, np.array(1.0))
+    capsules.draw_coupling_maps({"": one}).savefig(io.BytesIO())
     assert len(tabulate(found)) == 1
 
 

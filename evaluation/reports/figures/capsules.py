@@ -86,19 +86,27 @@ def draw_coupling_maps(of_models: Mapping[str, CouplingMaps]) -> Figure:
     for axis, image in zip(axes[0], first.images, strict=True):
         panels.show(axis, image)
     for number, (model, each) in enumerate(of_models.items()):
-        rows = axes[1 + 2 * number :][: each.classes.shape[1]]
-        for row, (rank, axes_of_row) in enumerate(zip(("winner", "runner-up"), rows, strict=False)):
-            _name(axes_of_row, _titled(rank, model))
-            for image, axis in enumerate(axes_of_row):
-                drawn = lay(
-                    axis, each.images[image], each.maps[image, row], each.places, each.maps.max()
-                )
-                axis.set_xlabel(f"class {each.classes[image, row]}", fontsize=8)
-        bar = figure.colorbar(drawn, ax=list(rows.flat), shrink=0.8, aspect=30, pad=0.01)
-        bar.ax.tick_params(labelsize=7)
-        bar.set_label("coupling", fontsize=8)
-        bar.ax.axhline(float(each.equal), color=_MARK, linewidth=1.6)
+        _draw_ranks(figure, axes[1 + 2 * number :][:2], model, each)
     return figure
+
+
+def _draw_ranks(figure: Figure, rows: Any, model: str, found: CouplingMaps) -> None:
+    """A model's row of maps of the winner and that of the runner-up, with one scale."""
+    most = found.maps.max()
+    for rank, (name, row) in enumerate(zip(("winner", "runner-up"), rows, strict=True)):
+        if rank == found.classes.shape[1]:  # there is one class alone
+            for axis in row:
+                axis.set_visible(False)
+            break
+        _name(row, _titled(name, model))
+        for image, axis in enumerate(row):
+            lay(axis, found.images[image], found.maps[image, rank], found.places, most)
+            axis.set_xlabel(f"class {found.classes[image, rank]}", fontsize=8)
+    scale = rows[0, 0].images[-1]
+    bar = figure.colorbar(scale, ax=list(rows.flat), shrink=0.8, aspect=30, pad=0.01)
+    bar.ax.tick_params(labelsize=7)
+    bar.set_label("coupling", fontsize=8)
+    bar.ax.axhline(float(found.equal), color=_MARK, linewidth=1.6)
 
 
 def draw_paths(of_models: Mapping[str, Sequence[WinningPaths]]) -> Figure:
