@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 
 from cnn.output import POSE_OFFSETS, CapsuleShares
+from common.errors import UserError
 from data.dataset import Dataset, Split
 from evaluation import suites
 from evaluation.comparison.tables import tabulate
+from evaluation.custom_model import guard
 from evaluation.metrics.couplings import (
     coupling_entropies,
     entropies,
@@ -145,6 +147,16 @@ def test_what_a_model_lacks_is_the_reason(name, lacks):
     fields = tuple(field for field in MODEL.fields if field != lacks)
     with pytest.raises(suites.NotApplicable, match=f"the model has no `{lacks}`"):
         measured(dataclasses.replace(MODEL, fields=fields), (name,))
+
+
+def test_a_custom_models_paths_are_checked_layer_by_layer():
+    guarded = guard("own", MODEL, DATASET)
+    assert measured(guarded, ("winning_paths",))[0].value == measured()[3].value
+    short = dataclasses.replace(
+        MODEL, read=lambda images, names: {"winning_paths": paths(images[1:])}
+    )
+    with pytest.raises(UserError, match=r"own's winning_paths fails .* answers 3 images with"):
+        measured(guard("own", short, DATASET), ("winning_paths",))
 
 
 def test_a_tiled_sweep_has_a_row_for_each_component():
