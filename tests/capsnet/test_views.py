@@ -12,7 +12,7 @@ from capsnet.layers import ConvolutionalCapsules
 from capsnet.networks.heads import CapsuleHead, VectorHead
 from capsnet.networks.trunks import NormalisedTrunk, SabourTrunk
 from capsnet.paths import Link, received, winning_paths
-from capsnet.routing import SelfRouting
+from capsnet.routing import SelfRouting, UniformRouting
 from cnn.decoder import DeconvolutionDecoder
 from cnn.output import POSE_OFFSETS, in_mode, read
 from cnn.places import Places
@@ -117,7 +117,7 @@ def attention():
 
 
 def matrix():
-    return capsnet.MatrixCapsNetConfig(3, 2, (2, 2))
+    return capsnet.MatrixCapsNetConfig(3, 2, (2, 2), routing=UniformRouting())
 
 
 DEEP = {
