@@ -11,6 +11,7 @@ import torch  # pyright: ignore[reportMissingImports]
 
 import capsnet
 from benchmarks.peers import layers
+from cnn.decoder import DenseReconstructor
 
 functional = torch.nn.functional
 
@@ -29,8 +30,11 @@ class CapsNet(torch.nn.Module):
     def __init__(self, model: capsnet.CapsNet, iterations: int = 3):
         super().__init__()
         primary, kernel = model.primary_capsules, layers.tensor(model.class_capsules.kernel)
-        if model.decoder is None or model.class_capsules.bias is not None:
-            raise ValueError("the peer of a CapsNet has a decoder and no bias of class capsules")
+        decoder = model.decoder
+        if not isinstance(decoder, DenseReconstructor) or model.class_capsules.bias is not None:
+            raise ValueError(
+                "the peer of a CapsNet has a dense decoder and no bias of class capsules"
+            )
         if primary.coupling != 1.0 or model.margin_weight != 1.0:
             raise ValueError("the peer of a CapsNet has the paper's primary capsules and loss")
         self.convolution = layers.convolution(model.convolution)
@@ -40,9 +44,9 @@ class CapsNet(torch.nn.Module):
         # A matrix from capsule i to all poses, [i, primary_dim, j * d].
         self.class_kernel = torch.nn.Parameter(kernel.flatten(2))
         self.decoder = torch.nn.Sequential()
-        for layer in list(model.decoder.layers)[:-1]:
+        for layer in list(decoder.layers)[:-1]:
             self.decoder.extend([layers.linear(layer), torch.nn.ReLU(inplace=True)])
-        self.decoder.extend([layers.linear(model.decoder.layers[-1]), torch.nn.Sigmoid()])
+        self.decoder.extend([layers.linear(decoder.layers[-1]), torch.nn.Sigmoid()])
         self.iterations = iterations
         self.reconstruction_weight = model.reconstruction_weight
 

@@ -28,7 +28,7 @@ MODELS = {
         "--config.model.convolution_channels=8",
         "--config.model.kernel_size=5",
         "--config.model.primary_types=2",
-        "--config.model.decoder_widths=(16,)",
+        "--config.model.decoder.widths=(16,)",
     ],
 }
 
