@@ -10,6 +10,7 @@ from benchmarks.accelerator.correctness import SAMPLERS
 from benchmarks.accelerator.speed import Network
 from capsnet.networks import matrix
 from capsnet.networks.sabour import CapsNetConfig
+from cnn.decoder import DenseDecoder
 from stn.networks.birds import PartsConfig
 from stn.networks.house_numbers import HouseNumberConfig
 from stn.networks.mnist import TransformerNetworkConfig
@@ -73,7 +74,7 @@ class Sizes:
 
 
 _TINY = CapsNetConfig(
-    convolution_channels=8, primary_types=2, primary_stride=4, decoder_widths=(8,)
+    convolution_channels=8, primary_types=2, primary_stride=4, decoder=DenseDecoder((8,))
 )
 SIZES = {
     "full": Sizes(),
