@@ -26,6 +26,9 @@ from configs import mnist
 from data.sources.load import DatasetConfig
 from training.experiment import Experiment
 
+MOVED = DatasetConfig(pad=6, shift=6)
+"""MNIST in frames of 40x40 pixels, moved by up to six along each axis to learn from."""
+
 
 def get_config(argument: str = "") -> Experiment:
     """The network that the argument names, for three epochs of 429 steps.
@@ -33,4 +36,4 @@ def get_config(argument: str = "") -> Experiment:
     Raises:
         ValueError: if there is none of that name.
     """
-    return dataclasses.replace(mnist.get_config(argument), dataset=DatasetConfig(pad=6, shift=6))
+    return dataclasses.replace(mnist.get_config(argument), dataset=MOVED)
