@@ -178,9 +178,11 @@ def test_commands_are_understood(line):
 
 
 def test_flags_exist():
-    sources = [*ROOT.glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
-    rooms = ("configs", "evaluation", "training")
-    sources += [path for room in rooms for path in (ROOT / room).rglob("*.py")]
+    rooms = ("benchmarks", "configs", "evaluation", "training")
+    sources = [
+        *ROOT.glob("*.py"),
+        *(path for room in rooms for path in (ROOT / room).rglob("*.py")),
+    ]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     known = set(re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", text))
     known |= set(re.findall(r"add_argument\(\s*\"--(\w+)\"", text)) | {"config", "help"}
