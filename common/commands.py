@@ -1,11 +1,12 @@
 """Frame of every command: nothing that it prints can end it; what a user causes is one line."""
 
+import argparse
 import contextlib
 import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from common.errors import UserError, printable
 
@@ -13,12 +14,14 @@ from common.errors import UserError, printable
 _PACKAGES = {
     "absl": "absl-py",
     "array_record": "array-record",
+    "flatbuffers": "flatbuffers",
     "importlib_resources": "importlib_resources",
     "matplotlib": "matplotlib",
     "optax": "optax",
     "orbax": "orbax-checkpoint",
     "PIL": "pillow",
     "requests": "requests",
+    "safetensors": "safetensors",
     "scipy": "scipy",
     "tensorflow_datasets": "tensorflow-datasets",
     "tqdm": "tqdm",
@@ -82,6 +85,27 @@ def steady_screen() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout, sys.stderr = _Screen(sys.stdout), _Screen(sys.stderr)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of a command line whose mistakes are a `UserError`, one line without the usage.
+
+    Args:
+        program: The command's file.
+        description: Of the command, for `--help`.
+    """
+
+    def __init__(self, program: str, *, description: str | None):
+        super().__init__(
+            program,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raises a `UserError`."""
+        raise UserError(f"{message}; python {self.prog} --help says what there is")
 
 
 class _Screen:

@@ -8,11 +8,13 @@ an underscore are no experiments.
 from configs._catalogue import catalogue, describe, load, names
 from configs._command_line import parse_flags
 from configs._evaluation import Request, parse_evaluation
+from configs._outside import import_code
 
 __all__ = [
     "Request",
     "catalogue",
     "describe",
+    "import_code",
     "load",
     "names",
     "parse_evaluation",

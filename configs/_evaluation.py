@@ -11,7 +11,7 @@ from absl import flags
 from common.errors import UserError, first_line
 from common.files import expand, writable_folder
 from configs._catalogue import describe, load
-from configs._outside import imported, is_outside, split
+from configs._outside import import_code
 from evaluation import suites
 from training.experiment import Experiment
 
@@ -156,7 +156,7 @@ def parse_evaluation(arguments: Sequence[str], documentation: str) -> Request:
         limit=_LIMIT.value,
         out=None if out is None else writable_folder(out, "--out"),
         data=_DATA.value,
-        code=_imported(_CODE.value),
+        code=import_code(_CODE.value),
         test_data=_TEST_DATA.value,
         data_dir=None if data_dir is None else str(expand(data_dir, "--data_dir")),
     )
@@ -170,14 +170,6 @@ def _check(words: Sequence[str]) -> None:
     accuracy = _MATCH_ACCURACY.value
     if accuracy is not None and not 0.0 <= accuracy <= 100.0:
         raise UserError(f"--match_accuracy={accuracy}: must be a percentage from 0 to 100")
-
-
-def _imported(code: Sequence[str]) -> tuple[str, ...]:
-    for word in dict.fromkeys(code):
-        if not is_outside(word) or split(word)[1] is not None:
-            raise UserError(f"--code={word}: name a file, as in path/to/file.py, or package.module")
-        imported(word, f"--code={word}")
-    return tuple(code)
 
 
 def _help(documentation: str) -> str:

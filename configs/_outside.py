@@ -14,7 +14,7 @@ import re
 import sys
 import traceback
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from common.errors import UserError, first_line, printable
 from common.files import expand
@@ -44,6 +44,25 @@ def is_outside(stem: str) -> bool:
 def public(stem: str) -> str:
     """The name under which runs store a file or module: without folders, which others lack."""
     return pathlib.PurePath(stem).name
+
+
+def import_code(code: Sequence[str]) -> tuple[str, ...]:
+    """Imports the files and modules of a user's own that `--code` names.
+
+    Args:
+        code: As the user typed them.
+
+    Returns:
+        The same, for `configs.load`.
+
+    Raises:
+        UserError: if one is neither, is not there, or importing it raises anything.
+    """
+    for word in dict.fromkeys(code):
+        if not is_outside(word) or split(word)[1] is not None:
+            raise UserError(f"--code={word}: name a file, as in path/to/file.py, or package.module")
+        imported(word, f"--code={word}")
+    return tuple(code)
 
 
 def imported(stem: str, asked: str) -> types.ModuleType:

@@ -35,7 +35,7 @@ def _(run: RestoredRun, dataset: Dataset | None, name: str) -> Subject:
         matching=run.matching,
         parameters=run.state.num_parameters,
         experiment=to_json(experiment),
-        train_images=_train_images(experiment, own),
+        train_images=train_images(experiment, own),
     ).known_as(name=run.name)
     return subject if dataset is None else subject.on(dataset, test_data=dataset.name)
 
@@ -46,7 +46,7 @@ def _(folder: str | pathlib.Path, dataset: Dataset | None, name: str) -> Subject
     return subject_of(restore_run(folder), dataset, name)
 
 
-def _train_images(experiment: Experiment, dataset: Dataset) -> int | None:
+def train_images(experiment: Experiment, dataset: Dataset) -> int | None:
     """Number of images that a run learnt from; None if they were rendered and never repeated."""
     asked = getattr(experiment.dataset, "train_images", 0)
     return asked or (len(dataset.train) if dataset.generator is None else None)

@@ -1,0 +1,115 @@
+"""Export of a trained run into a folder of files that need nothing of this project.
+
+weights.safetensors   parameters that evaluations use, and batch statistics, by name
+forward.stablehlo     the forward pass with these weights, as `jax.export` serialises it
+config.json           the experiment, and the names, shapes and ranges of inputs and outputs
+README.md             a model card
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import safetensors.numpy
+
+from common.errors import UserError
+from common.files import PARTIAL, expand, writable_folder
+from common.stored import read_object
+from inference.forward import forward, lower, named_weights, output_shapes, trained_network
+from inference.model_card import Exported, model_card
+from inference.restore import RestoredRun
+from training.config_types import to_json
+
+WEIGHTS, PROGRAM, CONFIG, CARD = (
+    "weights.safetensors",
+    "forward.stablehlo",
+    "config.json",
+    "README.md",
+)
+FORMAT = "capsnet-stn export 1"
+"""The value of "format" in the config.json of an export, by which a folder is known as one."""
+
+
+def check_folder(path: str) -> pathlib.Path:
+    """Makes sure that an export may be written to a folder, without making it.
+
+    Args:
+        path: As a user types it; there may be no such folder yet.
+
+    Raises:
+        UserError: if it is none, or holds anything but an earlier export.
+    """
+    folder = expand(path, "OUT")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"OUT={path} is not a folder; choose another")
+    held = [file for file in folder.iterdir() if file.suffix != PARTIAL] if folder.exists() else []
+    if held and not _is_export(folder):
+        raise UserError(f"OUT={path} holds files but no earlier export; choose an empty folder")
+    return folder
+
+
+def _is_export(folder: pathlib.Path) -> bool:
+    try:
+        return read_object(folder / CONFIG).get("format") == FORMAT
+    except UserError:
+        return False
+
+
+def export_run(
+    run: RestoredRun, record: Mapping[str, Any] | None, folder: pathlib.Path
+) -> list[pathlib.Path]:
+    """Writes the files of a run, all of which are made before the first one is written.
+
+    Args:
+        run: At the checkpoint to export.
+        record: The run's final record; None while it is not complete.
+        folder: See `check_folder`; an earlier export in it is replaced.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: if the network cannot be lowered, or the folder not be written.
+    """
+    network = trained_network(run)
+    lowered = lower(forward(network), run.setup.dataset.image_shape)
+    weights = named_weights(network)
+    exported = Exported(run, record, output_shapes(lowered))
+    files = {
+        CONFIG: (json.dumps(_config(exported), indent=2) + "\n").encode(),
+        WEIGHTS: safetensors.numpy.save(weights, {"format": FORMAT, "weights": run.weights}),
+        PROGRAM: bytes(lowered.serialize()),
+        CARD: model_card(exported, {name: each.shape for name, each in weights.items()}).encode(),
+    }
+    return _write(files, writable_folder(folder, "OUT"))
+
+
+def _config(exported: Exported) -> dict[str, Any]:
+    run = exported.run
+    dataset, experiment = run.setup.dataset, run.setup.experiment
+    return {
+        "format": FORMAT,
+        "name": run.name,
+        "step": run.step,
+        "weights": run.weights,
+        "dataset": dataset.name,
+        "image_shape": list(dataset.image_shape),
+        "image_range": [0.0, 1.0],
+        "num_classes": dataset.num_classes,
+        "class_names": list(dataset.class_names),
+        "outputs": {name: list(shape) for name, shape in exported.outputs.items()},
+        "jax": jax.__version__,
+        "experiment": to_json(experiment),
+    }
+
+
+def _write(files: Mapping[str, bytes], folder: pathlib.Path) -> list[pathlib.Path]:
+    """Writes files of which none gets its name before all of them are on disk."""
+    for name, content in files.items():
+        (folder / f"{name}{PARTIAL}").write_bytes(content)
+    for name in files:
+        os.replace(folder / f"{name}{PARTIAL}", folder / name)
+    return [folder / name for name in files]
