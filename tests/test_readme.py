@@ -161,7 +161,10 @@ def test_commands_are_understood(line):
         for word in words[1:]:
             assert not word.startswith("results/") or (ROOT / word).exists(), word
         return
-    assert script in ("train.py", "evaluate.py", "study.py"), line
+    assert script in ("train.py", "evaluate.py", "export.py", "study.py"), line
+    if script == "export.py":
+        assert len([word for word in words if not word.startswith("-")]) == 2, line
+        return
     if script == "study.py":
         assert words[0] in ("list", *studies.names()), line
         return

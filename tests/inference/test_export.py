@@ -134,7 +134,7 @@ def test_a_network_that_asks_for_the_number_of_images_is_named():
 
 
 def test_weights_come_back_bit_by_bit(tmp_path):
-    network, images = network_of("variational capsules")  # which has batch statistics
+    network, _ = network_of("variational capsules")  # which has batch statistics
     before = named_weights(network)
     assert {type(leaf) for leaf in before.values()} == {np.ndarray}
     save_file(before, tmp_path / "weights.safetensors")
