@@ -102,6 +102,8 @@ def _introduction(run: RestoredRun) -> Iterator[str]:
     dataset = run.setup.dataset
     yield f"A classifier of the {dataset.num_classes} classes of {code(dataset.name)}, trained by"
     yield "the project capsnet-stn (capsule networks and spatial transformers in JAX)."
+    if dataset.labels_per_image > 1:
+        yield f"Each image shows {dataset.labels_per_image} objects with a label of their own."
 
 
 def _training(exported: Exported) -> Iterator[dict[str, str]]:
@@ -167,7 +169,7 @@ def _images(exported: Exported) -> Iterator[str]:
         f"`images`: float32 `{_shape(('batch', *dataset.image_shape))}` ({', '.join(axes)} of each "
         "image), grey levels or colours from 0 to 1: bytes divided by 255, and nothing else."
     )
-    notes = [f"- {printable(note)}" for note in dataset.notes]
+    notes = [f"- {printable(note)}" for note in (*dataset.notes, dataset.imbalance) if note]
     if notes:
         yield "\n".join(["In training:", "", *notes])
     if dataset.class_names:

@@ -19,6 +19,8 @@ from common.errors import UserError
 from inference.export import check_folder, export_run
 from inference.forward import PLATFORMS, forward, lower, named_weights, trained_network
 from inference.restore import restore_run
+from tests import pages
+from tests.conftest import ROOT
 from tests.test_commands import assert_one_line
 from tests.test_modes import NETWORKS, filled
 from training import loop
@@ -225,6 +227,15 @@ def test_a_run_is_exported_by_a_command(command, own_run, tmp_path):
     np.testing.assert_allclose(
         program.call(images)["logits"], restored.predictor(images), rtol=1e-5, atol=1e-6
     )
+
+    # With the guide's own lines, for a smaller network.
+    text = "\n".join(pages.python_blocks(ROOT / "docs" / "guides" / "export.md"))
+    text = text.replace("exported/capsnet", str(out))
+    text = text.replace("capsnet.paper().build((28, 28, 1), 10", "config.build((8, 8, 1), 2")
+    loaded = {"images": images, "config": restored.setup.experiment.model}
+    exec(text, loaded)
+    found = in_mode(loaded["network"], training=False)(images).logits
+    np.testing.assert_allclose(found, loaded["outputs"]["logits"], rtol=1e-5, atol=1e-6)
 
     command(*arguments, "--checkpoint=best", check=True)  # in place of the earlier export
     assert sorted(file.name for file in out.iterdir()) == sorted(names)
