@@ -306,7 +306,7 @@ def by_name(cases=CASES):
 def test_nothing_public_is_left_out():
     names = " ".join(CASES)
     elsewhere = {
-        "Output", "Warp", "losses", "routing", "paper", "sabour_code", "count_parameters",
+        "Output", "Views", "Warp", "losses", "routing", "paper", "sabour_code", "count_parameters",
         "match_width", "transforms", "identity_grid", "tiled_poses", "WarpStatistics",
         "CapsNetConfig", "ConvolutionalNetworkConfig", "EfficientCapsNetConfig",
         "AttentionCapsNetConfig", "SelfRoutingCapsNetConfig",
