@@ -9,8 +9,10 @@ from configs._catalogue import catalogue, describe, load, names
 from configs._command_line import parse_flags
 from configs._evaluation import Request, parse_evaluation
 from configs._outside import import_code
+from configs._prediction import Prediction, parse_prediction
 
 __all__ = [
+    "Prediction",
     "Request",
     "catalogue",
     "describe",
@@ -19,4 +21,5 @@ __all__ = [
     "names",
     "parse_evaluation",
     "parse_flags",
+    "parse_prediction",
 ]

@@ -1,15 +1,15 @@
 """Parsing of a command line to a request of what `evaluate.py` is to measure."""
 
 import dataclasses
-import difflib
 import pathlib
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
-from common.errors import UserError, first_line
+from common.errors import UserError
 from common.files import expand, writable_folder
+from configs import _flags
 from configs._catalogue import describe, load
 from configs._outside import import_code
 from evaluation import suites
@@ -131,15 +131,7 @@ def parse_evaluation(arguments: Sequence[str], documentation: str) -> Request:
     Raises:
         UserError: if anything on the command line is unknown or does not fit.
     """
-    if any(word.lstrip("-") in ("h", "help", "helpfull", "helpshort") for word in arguments[1:]):
-        print(_help(documentation))
-        sys.exit(0)
-    try:
-        words = _GIVEN(arguments)[1:]
-    except flags.UnrecognizedFlagError as error:
-        raise UserError(_unknown_flag(error.flagname)) from error
-    except flags.Error as error:
-        raise UserError(first_line(error)) from error
+    words = _flags.parse(_GIVEN, [each.name for each in _FLAGS], arguments, documentation)
     if words == _LIST:
         print(suites.describe())
         sys.exit(0)
@@ -170,18 +162,6 @@ def _check(words: Sequence[str]) -> None:
     accuracy = _MATCH_ACCURACY.value
     if accuracy is not None and not 0.0 <= accuracy <= 100.0:
         raise UserError(f"--match_accuracy={accuracy}: must be a percentage from 0 to 100")
-
-
-def _help(documentation: str) -> str:
-    lines = [f"  --{each.name}={each.default}\n      {_GIVEN[each.name].help}" for each in _FLAGS]
-    return "\n".join([documentation.strip(), "", "Flags, with their defaults:", *lines])
-
-
-def _unknown_flag(name: str) -> str:
-    names = [each.name for each in _FLAGS]
-    near = difflib.get_close_matches(name, names, n=1)
-    meant = f"did you mean --{near[0]}? There" if near else "there"
-    return f"--{name}: there is no such flag; {meant} are --{', --'.join(names)}"
 
 
 def _chosen_suites() -> list[str]:

@@ -1,6 +1,8 @@
 """Warps of spatial transformers, as numbers and as a picture."""
 
 import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -60,16 +62,28 @@ def draw(path: pathlib.Path, images: np.ndarray, warp: Warp) -> None:
     figure, axes = panels.make(count, 1 + transformers)
     for column in range(count):
         panels.show(axes[0, column], images[column] / 255.0)
-        for transformer in range(transformers):
-            colour = _COLOURS[transformer % len(_COLOURS)]
-            outline = frame(jnp.asarray(warp.grids[column : column + 1, transformer]))[0]
-            x, y = np.asarray(pixel_coordinates(outline, images.shape[1:3])).T
-            axes[0, column].plot(x, y, color=colour, linewidth=1.2)
-            below = axes[1 + transformer, column]
-            panels.show(below, np.asarray(warp.images[column, transformer]))
-            for spine in below.spines.values():
-                spine.set(color=colour, linewidth=1.5)
+        lay(axes[0, column], axes[1:, column], warp, column, images.shape[1:3])
     axes[0, 0].set_ylabel("input")
     for transformer in range(transformers):
         axes[1 + transformer, 0].set_ylabel("output")
     panels.save(figure, path)
+
+
+def lay(axis: Any, outputs: Iterable[Any], warp: Warp, place: int, size: tuple[int, int]) -> None:
+    """Draws the frame of every warp of an image over it, and what each made of it.
+
+    Args:
+        axis: The panel that shows the image.
+        outputs: A panel for each transformer.
+        warp: Of several images.
+        place: Of the image among them.
+        size: Height and width of the image.
+    """
+    for transformer, below in enumerate(outputs):
+        colour = _COLOURS[transformer % len(_COLOURS)]
+        outline = frame(jnp.asarray(warp.grids[place : place + 1, transformer]))[0]
+        x, y = np.asarray(pixel_coordinates(outline, size)).T
+        axis.plot(x, y, color=colour, linewidth=1.2)
+        panels.show(below, np.asarray(warp.images[place, transformer]))
+        for spine in below.spines.values():
+            spine.set(color=colour, linewidth=1.5)

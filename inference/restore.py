@@ -1,10 +1,8 @@
-"""A finished or running run, read back for evaluation."""
+"""A finished or running run, read back for evaluation with its images."""
 
 import dataclasses
 import functools
 import pathlib
-
-from absl import logging
 
 from common.errors import UserError
 from evaluation.model import Predictor
@@ -15,6 +13,7 @@ from training.run.checkpoints import Checkpoints
 from training.run.directory import Configurations, RunDirectory
 from training.setup import Setup, prepare
 from training.step import TrainState
+from training.trained import read_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,22 +75,11 @@ def restore_run(
     if not directory.checkpoints.is_dir():
         raise UserError(f"{workdir} has no checkpoint yet")
     setup = prepare(experiment, data_dir)
+    if match_accuracy is None:
+        state, step = read_state(directory, checkpoint, setup.abstract_state())
+        return RestoredRun(name, setup, state, step)
     checkpoints = Checkpoints(directory.checkpoints, writing=False)
     try:
-        if match_accuracy is not None:
-            return RestoredRun(name, setup, *match(setup, checkpoints, match_accuracy))
-        for step in _candidates(checkpoints, checkpoint):
-            try:
-                state, _ = checkpoints.restore(step, setup.abstract_state())
-            except UserError as error:
-                logging.warning("%s", error)
-                continue
-            return RestoredRun(name, setup, state, step)
+        return RestoredRun(name, setup, *match(setup, checkpoints, match_accuracy))
     finally:
         checkpoints.close()
-    raise UserError(f"{workdir} has no whole checkpoint")
-
-
-def _candidates(checkpoints: Checkpoints, checkpoint: str) -> list[int]:
-    """The steps to try, the one that is wanted first."""
-    return [checkpoints.best_step()] if checkpoint == "best" else checkpoints.steps()[::-1]

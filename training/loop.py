@@ -28,6 +28,7 @@ from training.run.damage import TRAIN_SECONDS, VALIDATION_ACCURACY, WINDOW
 from training.run.directory import RunDirectory
 from training.run.logging import Reporter, say, say_results
 from training.run.metrics import MetricsWindow, NonFiniteError, constant_prediction
+from training.run.signature import Signature
 from training.setup import Setup, prepare
 from training.step import TrainState
 
@@ -103,6 +104,7 @@ class _Training:
         if self.speaks:
             self.directory.rewind_metrics(self.step)
             self.directory.add_environment(provenance.describe())
+            self.directory.write_signature(Signature.of(self.setup.dataset))
         split = self.setup.training_split()
         train_steps, compile_seconds = self._compile(split)
         self.reporter = Reporter(

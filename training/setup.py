@@ -85,24 +85,31 @@ class Setup:
 
     def abstract_state(self) -> Any:
         """Shapes, types and shardings of the state, to restore into."""
-        return jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.replicated),
-            jax.eval_shape(self.program.create_state),
-        )
+        return abstract_state(self.program, self.mesh)
 
     def predictor(self, state: TrainState) -> Predictor:
         """The model at a state, as evaluations use it."""
-        variables = (state.evaluated_params, state.other)
+        return predictor_of(self.program, state)
 
-        outputs, activations = self.program.outputs, self.program.activations
-        return of_functions(
-            variables,
-            lambda variables, images, names: outputs(*variables, images, names),
-            tuple(self.program.fields),
-            None
-            if activations is None
-            else lambda variables, images: activations(*variables, images),
-        )
+
+def abstract_state(program: Program, mesh: Mesh) -> Any:
+    """Shapes, types and shardings of a program's state, with a copy on every device."""
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
+        jax.eval_shape(program.create_state),
+    )
+
+
+def predictor_of(program: Program, state: TrainState) -> Predictor:
+    """The model of a program at a state, as evaluations use it."""
+    outputs, activations = program.outputs, program.activations
+    return of_functions(
+        (state.evaluated_params, state.other),
+        lambda variables, images, names: outputs(*variables, images, names),
+        tuple(program.fields),
+        None if activations is None else lambda variables, images: activations(*variables, images),
+    )
 
 
 def prepare(experiment: Experiment, data_dir: str | None) -> Setup:

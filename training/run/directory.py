@@ -1,6 +1,7 @@
 """A run's folder: what was asked for, where it ran, its metrics, checkpoints and final record.
 
 config.json        the full configuration; a folder belongs to one experiment
+signature.json     what the network takes and tells apart, to use it without the images it learnt
 environment.json   versions, devices and revision of every start
 metrics.jsonl      one line per report, never past the checkpoint that a run resumed from
 checkpoints/       the newest two, the best on validation, the first past each milestone
@@ -13,6 +14,7 @@ and nothing is written unless the folder is free or holds this very experiment.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -26,6 +28,8 @@ from evaluation.results.schema import results_from_json
 from training.config_types import Known, to_json, types_in
 from training.experiment import Experiment, differences, from_json
 from training.run.locking import lock
+from training.run.signature import Signature
+from training.run.signature import from_json as signature_from_json
 
 Configurations = Callable[[str], Experiment]
 
@@ -45,6 +49,7 @@ class RunDirectory:
         self.path = expand(path, "--workdir")
         self.checkpoints = self.path / "checkpoints"
         self._config = self.path / "config.json"
+        self._signature = self.path / "signature.json"
         self._environment = self.path / "environment.json"
         self._metrics = self.path / "metrics.jsonl"
         self._record = self.path / "record.json"
@@ -149,6 +154,24 @@ class RunDirectory:
                 f"{self._config} is not the configuration of a run ({fault}); choose another folder"
             )
         return stored
+
+    def write_signature(self, signature: Signature) -> None:
+        """Notes what the network takes and tells apart."""
+        with self._writing(self._signature):
+            write_json(self._signature, dataclasses.asdict(signature))
+
+    def read_signature(self) -> Signature | None:
+        """What the network takes and tells apart; None of a run that is older than such notes.
+
+        Raises:
+            UserError: if the file is there and holds something else.
+        """
+        if not self._signature.exists():
+            return None
+        try:
+            return signature_from_json(_read_json(self._signature))
+        except UserError as error:
+            raise UserError(f"{self._signature}: {error}") from error
 
     def add_environment(self, environment: dict[str, Any]) -> None:
         """Notes a start of the run beside the earlier ones."""
