@@ -11,7 +11,6 @@ from evaluation import panels, warps
 from evaluation.reports.figures import capsules
 from evaluation.reports.formatting import cut
 from evaluation.results.pictures import CouplingMaps
-from inference.predict import title
 from inference.trained_model import Predictions, TrainedModel
 
 _SHOWN = 8
@@ -44,7 +43,7 @@ def draw(path: pathlib.Path, model: TrainedModel, names: list[str], images: np.n
     rows = ["image", *["warped"] * warped, *_rest(found, maps)]
     figure, axes = panels.make(count, len(rows))
     for column, image in enumerate(shown):
-        head = f"{pathlib.PurePath(printable(names[column])).name}\n{title(found, column)}"
+        head = f"{pathlib.PurePath(printable(names[column])).name}\n{found.title(column)}"
         axes[0, column].set_title(_fitting(head), fontsize=8, parse_math=False)
         panels.show(axes[0, column], image)
         if found.warp is not None:
@@ -57,10 +56,14 @@ def draw(path: pathlib.Path, model: TrainedModel, names: list[str], images: np.n
             below = below[1:]
         _lay_couplings(below, column, maps, model.signature.names)
     for axis, name in zip(axes[:, 0], rows, strict=True):
-        axis.set_ylabel(name, fontsize=8)
+        axis.set_ylabel(name.replace(" ", "\n"), fontsize=8)
+    if maps is not None:
+        capsules.add_scale(figure, axes[-maps.classes.shape[1] :], maps)
     panels.save(figure, path, dpi=_DPI)
-    first = f"the first {count} of {len(images)}" if count < len(images) else str(count)
-    return f"wrote {path}: {first} image{'s' * (count > 1)} with {', '.join(dict.fromkeys(rows))}"
+    more = f"the first {count} of {len(images)} images"
+    first = more if count < len(images) else f"{count} image{'s' * (count > 1)}"
+    drawn = ", ".join([first, *dict.fromkeys(rows[1:])])
+    return f"wrote {path}: {drawn}"
 
 
 def _rest(found: Predictions, maps: CouplingMaps | None) -> list[str]:

@@ -4,7 +4,6 @@ import json
 import pathlib
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -93,7 +92,7 @@ def _json_line(model: TrainedModel, name: str, found: Predictions, place: int) -
 
 def _text(model: TrainedModel, name: str, found: Predictions, place: int) -> str:
     """The image's class with its confidence, and below it all classes, the likeliest first."""
-    lines = [f"{printable(name)}: {title(found, place)}"]
+    lines = [f"{printable(name)}: {found.title(place)}"]
     what = "probabilities" if found.lengths is None else "lengths of capsules"
     for scores in _scores(model, found, place):
         best = sorted(scores, key=lambda each: -scores[each])
@@ -107,12 +106,3 @@ def _text(model: TrainedModel, name: str, found: Predictions, place: int) -> str
             break_on_hyphens=False,
         )
     return "\n".join(lines).replace("\xa0", " ")
-
-
-def title(found: Predictions, place: int) -> str:
-    """The class of an image and its confidence, "bird (97.1 %)"; of several, one after another."""
-    classes: Any = found.classes[place]
-    names = [classes] if isinstance(classes, str) else list(classes)
-    confidences = np.atleast_1d(found.confidences[place])
-    pairs = zip(names, confidences, strict=True)
-    return ", ".join(f"{name} ({100.0 * share:.1f} %)" for name, share in pairs)

@@ -48,6 +48,13 @@ class Predictions(NamedTuple):
     reconstruction: np.ndarray | None = None
     warp: Warp | None = None
 
+    def title(self, place: int) -> str:
+        """The class of an image and its confidence, "bird (97.1 %)"; of several one by one."""
+        classes = self.classes[place]
+        names = [classes] if isinstance(classes, str) else classes
+        pairs = zip(names, np.atleast_1d(self.confidences[place]), strict=True)
+        return ", ".join(f"{name} ({100.0 * share:.1f} %)" for name, share in pairs)
+
 
 _OPTIONAL = ("lengths", "reconstruction", "warp")
 

@@ -161,9 +161,12 @@ def test_commands_are_understood(line):
         for word in words[1:]:
             assert not word.startswith("results/") or (ROOT / word).exists(), word
         return
-    assert script in ("train.py", "evaluate.py", "export.py", "study.py"), line
+    assert script in ("train.py", "evaluate.py", "predict.py", "export.py", "study.py"), line
     if script == "export.py":
         assert len([word for word in words if not word.startswith("-")]) == 2, line
+        return
+    if script == "predict.py":
+        assert configs.parse_prediction([script, *words], "").run.startswith("runs/"), line
         return
     if script == "study.py":
         assert words[0] in ("list", *studies.names()), line
@@ -256,8 +259,8 @@ SHORT = [
     block
     for path in pages.PAGES
     for block in pages.python_blocks(path)
-    # Those of this guide need an export, which tests/inference/test_export.py has.
-    if block not in RECIPES.values() and path.name != "export.md"
+    # Tests of inference run those of runs and exports.
+    if block not in RECIPES.values() and "runs/" not in block and path.name != "export.md"
 ]
 
 

@@ -102,6 +102,17 @@ def _draw_ranks(figure: Figure, rows: Any, model: str, found: CouplingMaps) -> N
         for image, axis in enumerate(row):
             lay(axis, found.images[image], found.maps[image, rank], found.places, most)
             axis.set_xlabel(f"class {found.classes[image, rank]}", fontsize=8)
+    add_scale(figure, rows, found)
+
+
+def add_scale(figure: Figure, rows: Any, found: CouplingMaps) -> None:
+    """Adds the colours of maps beside them, with a mark where all classes are coupled alike.
+
+    Args:
+        figure: The figure.
+        rows: Panels `[rows, images]` of `lay`, all with one scale.
+        found: What they show.
+    """
     scale = rows[0, 0].images[-1]
     bar = figure.colorbar(scale, ax=list(rows.flat), shrink=0.8, aspect=30, pad=0.01)
     bar.ax.tick_params(labelsize=7)
