@@ -1,7 +1,8 @@
 """Trains one experiment: `python train.py --config capsnet_mnist`.
 
 Numbers, texts, truths and tuples of it can be overridden: `--config.model.routing.leaky=true`.
-The same command with the same `--workdir` resumes a run that was interrupted.
+The same command with the same `--workdir` resumes a run that was interrupted, and one with more
+`--config.steps` continues it; `--init_from=RUN` starts from the weights of another.
 """
 
 import signal
@@ -39,17 +40,16 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the experiment that the command line names."""
     process.set_up()
     chosen = configs.parse_flags(arguments)
-    name, workdir = chosen.name, _WORKDIR.value
-    runs = seeds.plan(
-        chosen.experiment, chosen.workdir if workdir is None else workdir, _SEEDS.value
-    )
+    name, workdir = chosen.name, chosen.workdir if _WORKDIR.value is None else _WORKDIR.value
+    runs = seeds.plan(chosen.experiment, workdir, _SEEDS.value)
     data_dir = None if _DATA_DIR.value is None else str(expand(_DATA_DIR.value, "--data_dir"))
+    known = {"data_dir": data_dir, "configurations": chosen.load}
     process.join_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
     try:
         for folder, run in runs.items():
             if _PROCESS.value == 0:
                 print(printable(f"{name}: reading the images, to train in {folder}"), flush=True)
-            loop.run(run, name=name, workdir=folder, data_dir=data_dir)
+            loop.run(run, name=name, workdir=folder, **known, extend=True)
         if _PROCESS.value == 0:
             print(printable(f"{name}: in {', '.join(runs)}; evaluate by {chosen.evaluated(runs)}"))
     except loop.Interrupted as stop:

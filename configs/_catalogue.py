@@ -50,6 +50,10 @@ class Chosen(NamedTuple):
         """The run's folder where none is named."""
         return f"runs/{re.sub('[:,]', '_', self.name.replace('.py', '', 1))}"
 
+    def load(self, name: str) -> Experiment:
+        """The experiment of a run's name, which may be of the same file or module; see `load`."""
+        return load(name, () if self.code is None else (self.code,))
+
     def evaluated(self, runs: Iterable[str]) -> str:
         """The command that evaluates runs of this experiment.
 

@@ -1,6 +1,7 @@
 """Parsing of a command line to an experiment, or to one line that names its fault."""
 
 import difflib
+import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ _CONFIG = {
     "config=NAME": "Name of a file in configs/, a file of your own (path/to/file.py), or a module "
     "(package.module); what has get_config(argument) takes NAME:ARGUMENT.",
     f"config={LIST}": "Lists the names, and ends.",
+    "init_from=RUN": "Starts from the weights of a run, as far as they fit; stored as a field.",
     "config.FIELD=VALUE": "Overrides a field; --help with a --config lists its fields.",
 }
 
@@ -41,6 +43,7 @@ def parse_flags(arguments: Sequence[str]) -> Chosen:
         given = flags.FLAGS.read_flags_from_files(list(arguments[1:]), force_gnu=True)
     except flags.Error as error:
         raise UserError(first_line(error)) from error
+    given = [re.sub("^--?(?=init_from(=|$))", "--config.", word) for word in given]
     name, rest = _take_config(given)
     if any(word[:1] == "-" and word.lstrip("-") in _HELP for word in rest):
         print(_help(name, full="--helpfull" in rest))

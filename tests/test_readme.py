@@ -191,7 +191,11 @@ def test_flags_exist():
     ]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     known = set(re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", text))
-    known |= set(re.findall(r"add_argument\(\s*\"--(\w+)\"", text)) | {"config", "help"}
+    known |= set(re.findall(r"add_argument\(\s*\"--(\w+)\"", text)) | {
+        "config",
+        "help",
+        "init_from",
+    }
     for flag in re.findall(r"(?<=[ `])--(\w+)", EVERYTHING):
         assert flag in known, flag
 

@@ -1,6 +1,7 @@
 """An experiment: the typed configuration that `configs/` fills in and a run directory stores."""
 
 import dataclasses
+import itertools
 from typing import Any, Protocol
 
 from flax import nnx
@@ -54,6 +55,10 @@ class Experiment:
         suites: Evaluations of the last step, by their names in `evaluation/suites`.
         monitors: What is measured and drawn of validation images whenever they are looked at, by
             names of `training.monitors`; of a model without such output nothing is.
+        continued_at: Earlier numbers of steps of a run that was continued, rising: up to each, its
+            learning rates are those of a run that ends there (see `training.continuing`).
+        init_from: Folder of a run whose weights this one starts from (see `training.initial`);
+            empty for random ones.
     """
 
     model: Any
@@ -70,6 +75,8 @@ class Experiment:
     evaluation_batch_size: int = 250
     suites: tuple[str, ...] = ("clean",)
     monitors: tuple[str, ...] = monitors.DEFAULT
+    continued_at: tuple[int, ...] = ()
+    init_from: str = ""
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have, or that could not be stored."""
@@ -95,9 +102,19 @@ class Experiment:
         check_method("dataset", self.dataset, "generate", "key", "split", "chosen")
         check_named(self.dataset)
         monitors.check(self.monitors)
+        self._check_continued()
         for part in (self.dataset, self.optimizer):
             if hasattr(part, "check"):
                 part.check()
+
+    def _check_continued(self) -> None:
+        ends = (0, *self.continued_at, self.steps)
+        if any(first >= second for first, second in itertools.pairwise(ends)):
+            raise UserError(f"continued_at={self.continued_at}: must rise from 1 to below steps")
+        if self.continued_at and not hasattr(self.optimizer, "schedule"):
+            raise UserError(
+                f"continued_at={self.continued_at}: the optimizer has no field schedule"
+            )
 
 
 def from_json(stored: Any, known: Known = dict) -> Any:

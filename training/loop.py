@@ -17,15 +17,16 @@ from evaluation.metrics.classification import hits, predictions
 from evaluation.model import Predictor, predict_all
 from evaluation.results import provenance
 from evaluation.results.result import Result
-from evaluation.results.schema import SCHEMA, result_to_json
 from training import monitors
 from training.clock import per_second
-from training.experiment import Experiment, to_json
+from training.experiment import Experiment
 from training.guards import claim_for_all, within_memory
+from training.initial import describe_origin, from_run
 from training.interruption import Interrupted, StopRequest, stop_request
+from training.record import make_record
 from training.run.checkpoints import Checkpoints
-from training.run.damage import TRAIN_SECONDS, VALIDATION_ACCURACY, WINDOW
-from training.run.directory import RunDirectory
+from training.run.damage import ORIGIN, TRAIN_SECONDS, VALIDATION_ACCURACY, WINDOW
+from training.run.directory import Configurations, RunDirectory
 from training.run.logging import Reporter, say, say_results
 from training.run.metrics import MetricsWindow, NonFiniteError, constant_prediction
 from training.run.signature import Signature
@@ -39,7 +40,13 @@ _STEPS_BEFORE_DIAGNOSIS = 200
 
 
 def run(
-    experiment: Experiment, *, name: str, workdir: str, data_dir: str | None = None
+    experiment: Experiment,
+    *,
+    name: str,
+    workdir: str,
+    data_dir: str | None = None,
+    configurations: Configurations | None = None,
+    extend: bool = False,
 ) -> dict[str, Any]:
     """Trains an experiment from its newest checkpoint, or from the start, to its last step.
 
@@ -48,6 +55,10 @@ def run(
         name: Of the configuration, for records.
         workdir: The run's folder; the same one resumes.
         data_dir: See `data.sources.load.load`.
+        configurations: Of the run that this one is to start from; see
+            `inference.restore.restore_run`.
+        extend: Goes on with a run of the same experiment that was to have fewer steps; else that is
+            another one.
 
     Returns:
         The final record, with every suite's result at the last step.
@@ -60,9 +71,11 @@ def run(
         suites.load(suite)
     experiment.check()
     directory = RunDirectory(workdir)
+    if extend:
+        experiment = directory.extended(name, experiment, say)
     directory.check(name, experiment)
     record = directory.read_record()
-    if record is not None:
+    if record is not None and record["step"] >= experiment.steps:
         say(f"{directory.path} is complete; delete it to train again, or choose another --workdir")
         say_results(record)
         return record
@@ -75,7 +88,8 @@ def run(
         stop_request() as stop,
         within_memory(experiment),
     ):
-        record = _Training(setup, name, directory, stop).run()
+        source = {"data_dir": data_dir, "configurations": configurations}
+        record = _Training(setup, name, directory, stop, **source).run()
         stop.raise_if_asked()  # by a signal that came after the last look; no other run begins
     return record
 
@@ -83,7 +97,9 @@ def run(
 class _Training:
     """The state of one start of a run."""
 
-    def __init__(self, setup: Setup, name: str, directory: RunDirectory, stop: StopRequest):
+    def __init__(
+        self, setup: Setup, name: str, directory: RunDirectory, stop: StopRequest, **source: Any
+    ):
         self.setup = setup
         self.experiment = setup.experiment
         self.name = name
@@ -92,7 +108,8 @@ class _Training:
         self.speaks = jax.process_index() == 0
         self.diagnosed = False
         self.checkpoints = Checkpoints(directory.checkpoints, milestones=self.experiment.milestones)
-        self.state, facts = self._restore_or_create()
+        self.state, facts = self._restore_or_create(**source)
+        self.origin = facts.get(ORIGIN)
         self.step = self.saved_step = int(self.state.step)
         self.seconds_before = facts.get(TRAIN_SECONDS, 0.0)
         self.window = MetricsWindow(
@@ -121,12 +138,19 @@ class _Training:
             self.checkpoints.close()
         return self._finish(compile_seconds)
 
-    def _restore_or_create(self) -> tuple[TrainState, dict[str, Any]]:
+    def _restore_or_create(self, **source) -> tuple[TrainState, dict[str, Any]]:
         restored = self.checkpoints.restore_latest(self.setup.abstract_state())
-        if restored is None:
-            return self.setup.program.create_state(), {}
-        say(f"resuming {self.directory.path} at step {int(restored[0].step)}")
-        return restored
+        if restored is not None:
+            say(f"resuming {self.directory.path} at step {int(restored[0].step)}")
+            return restored
+        state = self.setup.program.create_state()
+        if not self.experiment.init_from:
+            return state, {}
+        state, origin = from_run(state, self.experiment.init_from, **source)
+        say(f"{self.name} {describe_origin(origin)}")
+        # So that the run is resumed from these weights, whatever becomes of the other one.
+        self.checkpoints.save(0, state, {ORIGIN: origin})
+        return state, {ORIGIN: origin}
 
     def _compile(self, split):
         say(
@@ -273,6 +297,8 @@ class _Training:
 
     def _save(self, **facts: float) -> None:
         known = {TRAIN_SECONDS: self._train_seconds(), WINDOW: self.window.begun()}
+        if self.origin is not None:
+            known[ORIGIN] = self.origin
         self.checkpoints.save(self.step, self.state, {**known, **facts})
         self.saved_step = self.step
 
@@ -288,22 +314,15 @@ class _Training:
             say(f"{self.name}: evaluating {name}")
             results += self._evaluate(name, predictor)
             self._stop_if_asked()
-        record = {
-            "schema": SCHEMA,
-            "name": self.name,
-            "dataset": self.setup.dataset.name,
-            "classes": list(self.setup.dataset.class_names),
-            "step": self.step,
-            "checkpoint": "last step",
-            "seed": self.experiment.seed,
-            "parameters": self.state.num_parameters,
-            "train_seconds": round(seconds, 1),
-            "compile_seconds": round(compile_seconds, 1),
-            "images_per_second": None if speed is None else round(speed, 1),
-            "environment": provenance.describe(),
-            "experiment": to_json(self.experiment),
-            "results": [result_to_json(result) for result in results],
-        }
+        record = make_record(
+            self.setup,
+            self.state,
+            results,
+            name=self.name,
+            seconds=(seconds, compile_seconds),
+            images_per_second=speed,
+            origin=self.origin,
+        )
         if self.speaks:
             self.directory.write_record(record)
             say_results(record)

@@ -21,6 +21,7 @@ from jaxtyping import Array, Int
 from cnn.output import in_mode, read
 from common.errors import UserError, first_line
 from data.batches import DeviceSplit, draw, epoch_order, steps_per_epoch
+from training.continuing import build_optimizer
 from training.experiment import Experiment
 
 DATA_AXIS = "data"
@@ -94,7 +95,7 @@ def make_program(
     Raises:
         ValueError: if the model cannot take such images, or the optimizer not such a model.
     """
-    optimizer = experiment.optimizer.build(experiment.steps)
+    optimizer = build_optimizer(experiment)
 
     def create_model():
         key = jax.random.fold_in(jax.random.key(experiment.seed), 0)

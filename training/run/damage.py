@@ -19,6 +19,7 @@ from common.errors import first_line
 VALIDATION_ACCURACY = "validation_accuracy"
 TRAIN_SECONDS = "train_seconds"
 WINDOW = "window"
+ORIGIN = "initial weights"
 CHECKSUM = "crc32"
 STEP = "step"
 # Reasons why a file cannot be written, as they are spelled in longer messages.

@@ -7,6 +7,7 @@ metrics.jsonl      one line per report, never past the checkpoint that a run res
 checkpoints/       the newest two, the best on validation, the first past each milestone
 figures/           what a model with spatial transformers did at each validation
 record.json        the final result, present when the run is complete
+record_N.json      that of step N, where the run was then continued
 run.lock           held by the process that trains; empty, and of no meaning once it ended
 
 A folder may come from a stranger, or be somebody's who means another one: what is read is checked,
@@ -21,21 +22,17 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from common.errors import UserError, first_line, printable
+from common.errors import UserError
 from common.files import PARTIAL, expand, write_json, write_text
-from common.stored import WRONG_CONTENT
-from evaluation.results.schema import results_from_json
 from training.config_types import Known, to_json, types_in
+from training.continuing import continued, describe
 from training.experiment import Experiment, differences, from_json
+from training.run.faults import config_fault, metrics_row, read_json, record_fault
 from training.run.locking import lock
 from training.run.signature import Signature
 from training.run.signature import from_json as signature_from_json
 
 Configurations = Callable[[str], Experiment]
-
-# Far above what a run writes; a longer file is not read into memory.
-_MAX_JSON_BYTES = 64 << 20
-_MAX_NAME = 200
 
 
 class RunDirectory:
@@ -54,6 +51,35 @@ class RunDirectory:
         self._metrics = self.path / "metrics.jsonl"
         self._record = self.path / "record.json"
         self._lock = self.path / "run.lock"
+        self._is_extended = False
+
+    def extended(self, name: str, experiment: Experiment, say: Callable[[str], None]) -> Experiment:
+        """What the run in this folder becomes by a request for more steps.
+
+        Afterwards `check` and `claim` accept it.
+
+        Args:
+            name: Of its configuration.
+            experiment: The request.
+            say: Takes a line on what more steps mean.
+
+        Returns:
+            The experiment in full (see `training.continuing`); the request itself if the folder
+            holds no such run.
+        """
+        if not (self._config.exists() and self._has_progress()):
+            return experiment
+        stored = self._read_config()
+        try:
+            earlier = _understand(stored, lambda: types_in(experiment))
+        except UserError:  # which `check` reports
+            return experiment
+        found = continued(earlier, experiment) if stored["name"] == name else None
+        if found is None or found.steps == earlier.steps:
+            return found or experiment
+        self._is_extended = True
+        say(f"{self.path} goes on to step {found.steps:,}; {describe(earlier, found)}")
+        return found
 
     def check(self, name: str, experiment: Experiment) -> None:
         """Makes sure that the folder is free, or this very experiment's.
@@ -72,6 +98,9 @@ class RunDirectory:
         stored = self._read_config()
         current, understood = _up_to_date(stored, lambda: types_in(experiment))
         found = differences(current, _stored(name, experiment))
+        if found and self._is_extended:
+            whole = continued(_understand(stored, lambda: types_in(experiment)), experiment)
+            found = found if whole is None else differences(to_json(whole), to_json(experiment))
         if found and (self._has_progress() or not understood):
             raise UserError(
                 f"--workdir={self.path} holds another experiment ({'; '.join(found)}); choose "
@@ -102,7 +131,15 @@ class RunDirectory:
             self._drop_links()
             with self._writing(self._config):
                 write_json(self._config, _stored(name, experiment))
+                self._set_record_aside(experiment.steps)
             yield
+
+    def _set_record_aside(self, steps: int) -> None:
+        """Keeps the record of fewer steps, beside which that of all will be."""
+        if self._record.exists():
+            step = read_json(self._record).get("step")
+            if type(step) is int and step < steps:
+                self._record.replace(self.path / f"record_{step}.json")
 
     def _drop_links(self) -> None:
         """Removes what would have this run write into a file elsewhere: a sent folder may."""
@@ -147,8 +184,8 @@ class RunDirectory:
         return name, experiment
 
     def _read_config(self) -> dict[str, Any]:
-        stored = _read_json(self._config)
-        fault = _config_fault(stored)
+        stored = read_json(self._config)
+        fault = config_fault(stored)
         if fault:
             raise UserError(
                 f"{self._config} is not the configuration of a run ({fault}); choose another folder"
@@ -169,14 +206,14 @@ class RunDirectory:
         if not self._signature.exists():
             return None
         try:
-            return signature_from_json(_read_json(self._signature))
+            return signature_from_json(read_json(self._signature))
         except UserError as error:
             raise UserError(f"{self._signature}: {error}") from error
 
     def add_environment(self, environment: dict[str, Any]) -> None:
         """Notes a start of the run beside the earlier ones."""
         try:
-            starts = _read_json(self._environment)
+            starts = read_json(self._environment)
         except UserError:  # the first start, or a damaged file, which no result depends on
             starts = []
         starts = starts if isinstance(starts, list) else []
@@ -193,7 +230,7 @@ class RunDirectory:
             return
         with self._writing(self._metrics):
             lines = self._metrics.read_text(encoding="utf-8", errors="replace").splitlines()
-        rows = [(row, line) for line in lines if (row := _metrics_row(line)) is not None]
+        rows = [(row, line) for line in lines if (row := metrics_row(line)) is not None]
         if any(line.strip() for line in lines[:-1]) and not rows:
             raise UserError(f"{self._metrics} holds no metrics of a run; move it away")
         kept = "".join(f"{line}\n" for row, line in rows if row["step"] <= step)
@@ -218,92 +255,22 @@ class RunDirectory:
             write_json(self._record, record)
 
     def read_record(self) -> dict[str, Any] | None:
-        """The final record, or None while the run is not complete.
+        """The final record, or None while the run is not complete, or no longer.
 
         Raises:
             UserError: if the file is there and is not this run's record.
         """
         if not self._record.exists():
             return None
-        record = _read_json(self._record)
-        fault = _record_fault(record, self._read_config())
+        record, config = read_json(self._record), self._read_config()
+        fault = record_fault(record, config)
         if fault:
             raise UserError(
                 f"{self._record} is not this run's record ({fault}); move it away, and the same "
                 "command measures the last checkpoint again"
             )
-        return record
-
-
-def _read_json(path: pathlib.Path) -> Any:
-    """Reads the content of a JSON file of a run, which may be anything.
-
-    Raises:
-        UserError: if it is no file, or holds no JSON.
-    """
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path} cannot be read (it is not a file)")
-    try:
-        if path.stat().st_size > _MAX_JSON_BYTES:
-            raise UserError(f"{path} cannot be read (it has over {_MAX_JSON_BYTES >> 20} MiB)")
-        return json.loads(path.read_text(encoding="utf-8"))
-    # ValueError: no JSON, or no UTF-8. RecursionError: brackets within brackets, thousands deep.
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"{path} cannot be read ({reason})") from error
-
-
-def _config_fault(stored: Any) -> str | None:
-    """Names what keeps a JSON file from being a run's configuration; None for nothing."""
-    if not isinstance(stored, dict):
-        return "it holds no JSON object"
-    name, experiment = stored.get("name"), stored.get("experiment")
-    if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or printable(name) != name:
-        return "it has no name"
-    if not isinstance(experiment, dict) or not isinstance(experiment.get("type"), str):
-        return "it has no experiment"
-    return None
-
-
-def _metrics_row(line: str) -> dict[str, Any] | None:
-    """A line of metrics; None if a kill cut it short, or it is something else."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) and type(row.get("step")) is int else None
-
-
-# What is printed of a record, and what it has to be.
-_NUMBER = (int, float)
-_RECORD: dict[str, Any] = {
-    **dict.fromkeys(("name", "dataset"), str),
-    **dict.fromkeys(("schema", "step"), int),
-    "results": list,
-}
-
-
-def _record_fault(record: Any, config: dict[str, Any]) -> str | None:
-    """Names what keeps a JSON file from being the record of a run; None for nothing."""
-    fault = _misses(record, _RECORD)
-    if fault:
-        return fault
-    if not isinstance(record.get("images_per_second"), (*_NUMBER, type(None))):
-        return "images_per_second is not a number"
-    if record["name"] != config["name"]:
-        return f"it is of {record['name']}, not {config['name']}"
-    try:
-        results_from_json(record)
-    except WRONG_CONTENT as error:
-        return f"a result is damaged ({first_line(error)})"
-    return None
-
-
-def _misses(stored: Any, wanted: dict[str, Any]) -> str | None:
-    if not isinstance(stored, dict):
-        return "a JSON object is missing"
-    lacks = [key for key, kind in wanted.items() if not isinstance(stored.get(key), kind)]
-    return f"it has no {', '.join(lacks)}" if lacks else None
+        steps = config["experiment"].get("steps")
+        return None if type(steps) is int and record["step"] < steps else record
 
 
 def _understand(stored: dict[str, Any], known: Known) -> Experiment:
