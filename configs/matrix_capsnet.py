@@ -2,7 +2,10 @@
 
 Paper: Hinton, Sabour and Frosst, "Matrix capsules with EM routing" (2018); its layers, routing and
 spread loss, with fewer types of capsules than its smaller network (`small` in
-`capsnet/networks/matrix.py`), and a margin that grows over this run instead of 700,000 steps.
+`capsnet/networks/matrix.py`), and a margin that grows over this run instead of 700,000 steps. Of
+the routing two iterations in place of three, a wider narrowest Gaussian and a higher inverse
+temperature: with the paper's, most of MNIST's votes are of its blank ground, agree without saying
+anything, and nothing is learned in hundreds of steps.
 
     python train.py --config matrix_capsnet
 
@@ -10,17 +13,28 @@ Expected: no run of it is recorded here.
 Cost: 82,000 images; about a second of processor time for each of 1,287 steps.
 """
 
+import math
+
 import capsnet
+from capsnet.routing import ExpectationMaximisationRouting
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule
 
 
 def get_config() -> Experiment:
     """Three times 429 steps of half the usual batch."""
-    steps = 3 * 429
+    steps, min_variance = 3 * 429, 0.25
+    routing = ExpectationMaximisationRouting(
+        iterations=2,
+        final_beta=3.0,
+        min_variance=min_variance,
+        initial_cost=-math.log(min_variance) / 2.0,
+    )
     return Experiment(
-        model=capsnet.MatrixCapsNetConfig(32, 4, (8, 8), margin_period=steps // 8),
+        model=capsnet.MatrixCapsNetConfig(32, 8, (8, 8), margin_period=steps // 8, routing=routing),
         steps=steps,
         batch_size=64,
         optimizer=AdamConfig(learning_rate=1e-2, schedule=CosineSchedule(warmup_steps=50)),
+        validate_every=143,
+        checkpoint_every=143,
     )

@@ -40,6 +40,10 @@ class ExpectationMaximisationRouting(Routing):
         final_beta: The inverse temperature, lambda in the paper, after many iterations; in
             iteration t, counted from 1, it is this times 1 - 0.95^t.
         min_variance: Added to every variance, in squared units of a pose.
+        initial_cost: Of describing a component, beta_u in the paper, before it is learned: what a
+            Gaussian of unit variance costs, in nats. With -ln(min_variance) / 2 the narrowest
+            costs nothing. If narrow ones cost less than nothing, they are the most active at first:
+            in images with a blank ground those of its votes, which agree but say nothing.
     """
 
     over_places = True
@@ -47,6 +51,7 @@ class ExpectationMaximisationRouting(Routing):
     iterations: int = 3
     final_beta: float = 1.0
     min_variance: float = 5e-4
+    initial_cost: float = UNIT_ENTROPY
 
     def check(self) -> None:
         """Raises a `ValueError` for a field that no routing can have."""
@@ -56,6 +61,7 @@ class ExpectationMaximisationRouting(Routing):
             iterations=validation.whole(most=validation.MAX_UNROLLED),
             final_beta=positive,
             min_variance=positive,
+            initial_cost=validation.number(-validation.MAX_WEIGHT, validation.MAX_WEIGHT),
         )
 
     def build(self, sizes: Sizes, rngs: nnx.Rngs) -> "ExpectationMaximisation":
@@ -88,8 +94,7 @@ class ExpectationMaximisation(nnx.Module):
 
     def __init__(self, config: ExpectationMaximisationRouting, out_capsules: int):
         self.config = config
-        # The cost of description is then the entropy of the Gaussian, at first.
-        self.beta_u = nnx.Param(jnp.full(out_capsules, UNIT_ENTROPY, jnp.float32))
+        self.beta_u = nnx.Param(jnp.full(out_capsules, config.initial_cost, jnp.float32))
         self.beta_a = nnx.Param(jnp.zeros(out_capsules, jnp.float32))
 
     def __call__(
