@@ -18,8 +18,10 @@ from training.optimizers import AdamConfig, CosineSchedule
 def get_config() -> Experiment:
     """Three times 429 steps of half the usual batch."""
     return Experiment(
-        model=capsnet.VariationalCapsNetConfig(32, 4, (8, 8)),
+        model=capsnet.VariationalCapsNetConfig(32, 8, (8, 8)),
         steps=3 * 429,
         batch_size=64,
-        optimizer=AdamConfig(learning_rate=5e-3, schedule=CosineSchedule(warmup_steps=50)),
+        optimizer=AdamConfig(learning_rate=1.5e-2, schedule=CosineSchedule(warmup_steps=50)),
+        validate_every=143,
+        checkpoint_every=143,
     )
