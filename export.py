@@ -30,6 +30,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--checkpoint", help="the last step, or the best on validation", **chose)
     own = "file or module of your own that the run was trained from; may be given several times"
     parser.add_argument("--code", action="append", default=[], help=own)
+    parser.add_argument("--onnx", action="store_true", help="write an ONNX model too (jax2onnx)")
     parser.add_argument("--data_dir", help="folder of prepared data; else TFDS_DATA_DIR")
     chosen = parser.parse_args(arguments[1:])
     folder = check_folder(chosen.out)
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str]) -> None:
         data_dir=None if chosen.data_dir is None else str(expand(chosen.data_dir, "--data_dir")),
         configurations=functools.partial(configs.load, code=configs.import_code(chosen.code)),
     )
-    for file in export_run(run, RunDirectory(chosen.run).read_record(), folder):
+    record = RunDirectory(chosen.run).read_record()
+    for file in export_run(run, record, folder, onnx=chosen.onnx):
         print(printable(f"wrote {file}"))
 
 

@@ -4,6 +4,7 @@ weights.safetensors   parameters that evaluations use, and batch statistics, by 
 forward.stablehlo     the forward pass with these weights, as `jax.export` serialises it
 config.json           the experiment, and the names, shapes and ranges of inputs and outputs
 README.md             a model card
+model.onnx            the forward pass as an ONNX model, where it is asked for
 """
 
 import json
@@ -20,14 +21,16 @@ from common.files import PARTIAL, expand, writable_folder
 from common.stored import read_object
 from inference.forward import forward, lower, named_weights, output_shapes, trained_network
 from inference.model_card import Exported, model_card
+from inference.onnx import to_onnx
 from inference.restore import RestoredRun
 from training.config_types import to_json
 
-WEIGHTS, PROGRAM, CONFIG, CARD = (
+WEIGHTS, PROGRAM, CONFIG, CARD, ONNX = (
     "weights.safetensors",
     "forward.stablehlo",
     "config.json",
     "README.md",
+    "model.onnx",
 )
 FORMAT = "capsnet-stn export 1"
 """The value of "format" in the config.json of an export, by which a folder is known as one."""
@@ -59,7 +62,11 @@ def _is_export(folder: pathlib.Path) -> bool:
 
 
 def export_run(
-    run: RestoredRun, record: Mapping[str, Any] | None, folder: pathlib.Path
+    run: RestoredRun,
+    record: Mapping[str, Any] | None,
+    folder: pathlib.Path,
+    *,
+    onnx: bool = False,
 ) -> list[pathlib.Path]:
     """Writes the files of a run, all of which are made before the first one is written.
 
@@ -67,24 +74,31 @@ def export_run(
         run: At the checkpoint to export.
         record: The run's final record; None while it is not complete.
         folder: See `check_folder`; an earlier export in it is replaced.
+        onnx: Whether there is to be an ONNX model; else one of an earlier export is removed.
 
     Returns:
         The files.
 
     Raises:
-        UserError: if the network cannot be lowered, or the folder not be written.
+        UserError: if the network cannot be lowered or converted, or the folder not be written.
     """
-    network = trained_network(run)
-    lowered = lower(forward(network), run.setup.dataset.image_shape)
+    network, image_shape = trained_network(run), run.setup.dataset.image_shape
+    outputs = forward(network)
+    lowered = lower(outputs, image_shape)
     weights = named_weights(network)
-    exported = Exported(run, record, output_shapes(lowered))
+    exported = Exported(run, record, output_shapes(lowered), onnx)
     files = {
         CONFIG: (json.dumps(_config(exported), indent=2) + "\n").encode(),
         WEIGHTS: safetensors.numpy.save(weights, {"format": FORMAT, "weights": run.weights}),
         PROGRAM: bytes(lowered.serialize()),
         CARD: model_card(exported, {name: each.shape for name, each in weights.items()}).encode(),
     }
-    return _write(files, writable_folder(folder, "OUT"))
+    if onnx:
+        files[ONNX] = to_onnx(outputs, image_shape)
+    found = _write(files, writable_folder(folder, "OUT"))
+    if not onnx:
+        (folder / ONNX).unlink(missing_ok=True)  # of other weights
+    return found
 
 
 def _config(exported: Exported) -> dict[str, Any]:

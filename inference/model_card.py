@@ -49,6 +49,18 @@ outputs = forward.call(images)  # a dictionary by the names above
 Such files are promised to load for about six months; this one was written by jax {version}. After
 that, export the run once more, or build the network of `config.json` and load its weights."""
 
+_LOADING_ONNX = """
+
+`model.onnx` is the same forward pass for `pip install onnxruntime` and others that read ONNX:
+
+```python
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+names = [each.name for each in session.get_outputs()]
+outputs = dict(zip(names, session.run(None, {"images": images})))
+```"""
+
 _NOT_TOLD = """\
 - Nothing above was measured on images of another kind, on distorted or shifted ones, or under
   attack; `evaluate.py` measures these on the run itself.
@@ -67,11 +79,13 @@ class Exported:
         run: At the checkpoint that is exported.
         record: The run's final record; None while it is not complete.
         outputs: Shapes of the outputs, by name; the first size is "batch".
+        onnx: Whether there is an ONNX model.
     """
 
     run: RestoredRun
     record: Mapping[str, Any] | None
     outputs: Mapping[str, tuple[str | int, ...]]
+    onnx: bool = False
 
 
 def model_card(exported: Exported, weights: Mapping[str, Sequence[int]]) -> str:
@@ -88,7 +102,7 @@ def model_card(exported: Exported, weights: Mapping[str, Sequence[int]]) -> str:
         "## Accuracy": "\n\n".join(_accuracy(exported)),
         "## Images": "\n\n".join(_images(exported)),
         "## Outputs": markdown_table(list(_outputs(exported))),
-        "## Files": _LOADING.format(version=jax.__version__),
+        "## Files": _LOADING.format(version=jax.__version__) + _LOADING_ONNX * exported.onnx,
         "## Weights": markdown_table(
             [{"name": code(name), "shape": _shape(shape)} for name, shape in weights.items()]
         ),

@@ -49,7 +49,7 @@ def test_a_library_user_installs_little():
 def test_the_commands_need_what_their_extra_brings():
     used = imported(["common", "configs", "data", "evaluation", "inference", "training"])
     used |= imported(path.name for path in ROOT.glob("*.py"))
-    optional = {"tensorboardX", "tensorflow"}
+    optional = {"jax2onnx", "tensorboardX", "tensorflow"}
     assert used - optional <= named(LIBRARY | COMMANDS)
     unseen = {"array_record", "importlib_resources", "flatbuffers"}  # TFDS and JAX import them
     assert named(COMMANDS) - unseen <= used
