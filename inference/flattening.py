@@ -72,7 +72,8 @@ def _step(equation: Any, given: list[Any]) -> Sequence[Any]:
         low, values, high = given
         return [lax.min(lax.max(values, _like(low, values)), _like(high, values))]
     if primitive.name == "pad":
-        return [_pad(*given, parameters["padding_config"])]
+        values, filling = given
+        return [_pad(values, filling, parameters["padding_config"])]
     found = primitive.bind(*given, **primitive.get_bind_params(parameters))
     return found if primitive.multiple_results else [found]
 

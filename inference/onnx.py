@@ -36,13 +36,17 @@ def to_onnx(outputs: Forward, image_shape: tuple[int, ...]) -> bytes:
     flat = flatten(outputs, images)
     if any(each.aval.dtype == jnp.bfloat16 for step in flat.jaxpr.eqns for each in step.outvars):
         raise UserError("--onnx: the network computes in bfloat16, which ONNX Runtime does not")
-    run = jaxpr_as_fun(flat)
+    run, names = jaxpr_as_fun(flat), sorted(jax.eval_shape(outputs, images))
+    # The lengths of capsules, for one, may be their probabilities; the converter wants them once.
+    values = flat.jaxpr.outvars
+    firsts = [values.index(each) for each in values]
+    kept = sorted(set(firsts))
     try:
         model = converter.to_onnx(
-            lambda images: tuple(run(images)),
+            lambda images: tuple(run(images)[place] for place in kept),
             [images],
             input_names=["images"],
-            output_names=sorted(jax.eval_shape(outputs, images)),
+            output_names=[names[place] for place in kept],
             return_mode="proto",
         )
     except Exception as error:  # of many kinds, for networks that it was not tried with
@@ -51,7 +55,18 @@ def to_onnx(outputs: Forward, image_shape: tuple[int, ...]) -> bytes:
             f"--onnx: jax2onnx cannot convert the network ({kind}: {first_line(error)[:200]}); "
             "leave out --onnx"
         ) from error
+    for name, place in zip(names, firsts, strict=True):
+        if name != names[place]:
+            _repeat(model, names[place], name)
     return model.SerializeToString()
+
+
+def _repeat(model: Any, output: str, name: str) -> None:
+    """Adds an output that has the value of another."""
+    graph = model.graph
+    graph.node.add(op_type="Identity", input=[output], output=[name])
+    (kind,) = (each.type for each in graph.output if each.name == output)
+    graph.output.add(name=name, type=kind)
 
 
 def _jax2onnx() -> Any:
