@@ -70,9 +70,11 @@ def _repeat(model: Any, output: str, name: str) -> None:
 
 
 def _jax2onnx() -> Any:
+    # Its examples for other libraries are missed aloud, and shapes that it need not know.
+    for name in ("jax2onnx", "onnx_ir"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         import jax2onnx  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError(f"--onnx: {first_line(error)}; it needs {_INSTALL}") from error
-    logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # of shapes that it need not know
     return jax2onnx
