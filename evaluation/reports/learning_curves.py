@@ -29,7 +29,8 @@ from evaluation.results.result import Record, Result
 SUITE = "few_examples"
 # What may differ between the points of a curve; monitors only watch, and older runs name none.
 _VARIED = ("seed", "batch_size", "monitors")
-# Fields of an experiment's parts that older records do not have, as they then were.
+# Fields of an experiment, and of its parts, that older records do not have, as they then were.
+_ADDED_WHOLE = {"continued_at": [], "init_from": ""}
 _ADDED = {
     "dataset": {"fold": 0, "channels": 0, "split_seed": 0},
     "optimizer": {"weight_decay": 0.0},
@@ -108,7 +109,8 @@ def identity(experiment: Mapping[str, Any]) -> str:
         experiment: As a record has it; older ones name types by their modules, newer ones by the
             room and the type alone.
     """
-    kept = {name: value for name, value in experiment.items() if name not in _VARIED}
+    whole = {**_ADDED_WHOLE, **experiment}
+    kept = {name: value for name, value in whole.items() if name not in _VARIED}
     dataset = {k: v for k, v in kept["dataset"].items() if k != "train_images"}
     kept |= {"dataset": _complete(dataset), "model": _flat(kept["model"])}
     parts = {
