@@ -309,7 +309,8 @@ def test_a_disk_that_becomes_full_ends_it_at_the_first_checkpoint_not_saved(
     assert "[6] are kept" in str(caught.value)
     assert "Traceback" not in caplog.text + capfd.readouterr().err
     assert metrics(tmp_path / "run")[-1]["step"] <= 12  # it did not train on for nothing
-    assert {path.name for path in folder.iterdir()} <= {"4", "6"}
+    # The next start removes what threads of the one that failed went on to write.
+    assert {path.name for path in folder.iterdir() if path.name.isdigit()} <= {"4", "6"}
     assert restore_run(tmp_path / "run", data_dir=data_dir, configurations=known).step == 6
 
 
