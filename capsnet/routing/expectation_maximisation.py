@@ -61,7 +61,7 @@ class ExpectationMaximisationRouting(Routing):
             iterations=validation.whole(most=validation.MAX_UNROLLED),
             final_beta=positive,
             min_variance=positive,
-            initial_cost=validation.number(-validation.MAX_WEIGHT, validation.MAX_WEIGHT),
+            initial_cost=validation.weight,
         )
 
     def build(self, sizes: Sizes, rngs: nnx.Rngs) -> "ExpectationMaximisation":

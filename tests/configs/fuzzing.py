@@ -37,7 +37,7 @@ STORED = {
 FACES = (48, 48, 2)
 # Fields that no program of a step depends on, but by a number, and values like no others.
 OUTSIDE = ("seed", "name", "train", "validation", "test", "train_images", "validation_images")
-OUTSIDE += ("test_images", "phase_stride", "milestones", "suites")
+OUTSIDE += ("test_images", "phase_stride", "milestones", "suites", "split_seed")
 SMALL = ("1e-30", "1e30")
 # Values that may be meant, and that another field may not go with.
 SENSIBLE = ("1", "65537")
@@ -177,7 +177,7 @@ def _made_once(make_program):
     return make_once
 
 
-def _open_blank(name, folder, size):
+def _open_blank(name, folder, size, **of_own_images):
     check_name(name)
     if name not in STORED:
         raise UserError(f"dataset.name={name!r}: there is no such dataset")
