@@ -105,7 +105,7 @@ class Dataset:
             check_range(getattr(self, role).labels, self.num_classes, self.name, role)
 
     def name_of(self, label: int) -> str:
-        """What people call a class."""
+        """The name of a class, which is its number where it has no other."""
         return self.class_names[label] if self.class_names else str(label)
 
     @property

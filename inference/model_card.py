@@ -73,7 +73,7 @@ _NOT_TOLD = """\
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """What an export is of.
+    """The run and the outputs of an export.
 
     Attributes:
         run: At the checkpoint that is exported.

@@ -56,7 +56,7 @@ def build_optimizer(experiment: Experiment) -> optax.GradientTransformation:
 
 
 def continued(stored: Experiment, asked: Experiment) -> Experiment | None:
-    """What a run becomes that is asked to have more steps, or was so before.
+    """The experiment of a run that is asked to have more steps, or was so before.
 
     Args:
         stored: What the run is.

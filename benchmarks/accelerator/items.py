@@ -36,7 +36,7 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """What is measured, and at what size.
+    """The items of a session and their sizes.
 
     Attributes:
         matrix: Side of the matrices whose product is timed.

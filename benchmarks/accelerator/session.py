@@ -22,7 +22,7 @@ _MARGIN = 1.5
 
 
 class Subject(NamedTuple):
-    """What an item is about.
+    """The subject of an item.
 
     Attributes:
         kind: "matrix rate", "correctness", "arithmetic", "network", "PyTorch" or "routing".

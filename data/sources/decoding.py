@@ -34,7 +34,7 @@ _MAX_WIDE = 2**16 - 1
 
 
 class Header(NamedTuple):
-    """What an image file says of itself, after its EXIF orientation."""
+    """The properties that an image file states, after its EXIF orientation."""
 
     height: int
     width: int

@@ -114,7 +114,7 @@ def open_source(
 
 
 def public_name(name: str) -> str:
-    """What records and messages call a dataset: without the folders that its own lies in."""
+    """The name of a dataset in records and messages: without the folders that its own lies in."""
     return f"{OWN}{pathlib.Path(name.removeprefix(OWN)).name}" if name.startswith(OWN) else name
 
 

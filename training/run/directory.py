@@ -54,7 +54,7 @@ class RunDirectory:
         self._is_extended = False
 
     def extended(self, name: str, experiment: Experiment, say: Callable[[str], None]) -> Experiment:
-        """What the run in this folder becomes by a request for more steps.
+        """The experiment that the run in this folder becomes by a request for more steps.
 
         Afterwards `check` and `claim` accept it.
 
@@ -198,7 +198,7 @@ class RunDirectory:
             write_json(self._signature, dataclasses.asdict(signature))
 
     def read_signature(self) -> Signature | None:
-        """What the network takes and tells apart; None of a run that is older than such notes.
+        """The images and the classes of the network; None of a run older than such notes.
 
         Raises:
             UserError: if the file is there and holds something else.

@@ -41,7 +41,7 @@ class Signature:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What people call the classes: their names, or else their numbers."""
+        """The names of the classes, or else their numbers."""
         return self.class_names or tuple(map(str, range(self.num_classes)))
 
 
