@@ -71,7 +71,7 @@ class MatrixCapsNet(MatrixLayers):
         *,
         rngs: nnx.Rngs,
     ):
-        super().__init__(config, image_shape, num_classes, batch_norm=False, rngs=rngs)
+        super().__init__(config, image_shape, num_classes, rngs=rngs)
         self.margin_period = config.margin_period
         self.steps_done = nnx.Variable(jnp.zeros((), jnp.int32))
 

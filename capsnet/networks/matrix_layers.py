@@ -89,11 +89,13 @@ class MatrixLayers(nnx.Module):
 
     A subclass adds the loss.
 
+    Attributes:
+        batch_norm: Whether the convolution and the primary capsules are batch-normalised.
+
     Args:
         config: The architecture.
         image_shape: Height, width and channels of the images.
         num_classes: Number of class capsules.
-        batch_norm: Whether the convolution and the primary capsules are batch-normalised.
         rngs: Source of the initial values.
 
     Raises:
@@ -101,13 +103,14 @@ class MatrixLayers(nnx.Module):
             network can have.
     """
 
+    batch_norm = False
+
     def __init__(
         self,
         config: MatrixLayersConfig,
         image_shape: tuple[int, int, int],
         num_classes: int,
         *,
-        batch_norm: bool,
         rngs: nnx.Rngs,
     ):
         config.check()
@@ -125,16 +128,16 @@ class MatrixLayers(nnx.Module):
             channels,
             KERNEL_SIZE,
             strides=STRIDE,
-            use_bias=not batch_norm,
+            use_bias=not self.batch_norm,
             dtype=config.dtype,
             rngs=rngs,
         )
-        self.norm = nnx.BatchNorm(channels, momentum=0.9, rngs=rngs) if batch_norm else None
+        self.norm = nnx.BatchNorm(channels, momentum=0.9, rngs=rngs) if self.batch_norm else None
         self.primary_capsules = MatrixPrimaryCapsules(
             channels,
             config.primary_types,
             dim,
-            batch_norm=batch_norm,
+            batch_norm=self.batch_norm,
             dtype=config.dtype,
             rngs=rngs,
         )

@@ -48,15 +48,7 @@ class VariationalCapsNet(MatrixLayers):
             network can have.
     """
 
-    def __init__(
-        self,
-        config: VariationalCapsNetConfig,
-        image_shape: tuple[int, int, int],
-        num_classes: int,
-        *,
-        rngs: nnx.Rngs,
-    ):
-        super().__init__(config, image_shape, num_classes, batch_norm=True, rngs=rngs)
+    batch_norm = True
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Cross-entropy of a batch, of activations that are scaled to add up to one.

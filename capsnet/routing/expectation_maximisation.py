@@ -11,13 +11,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float
 
-from capsnet.routing.base import Capsules, Routed, Routing, Sizes
-from capsnet.routing.competition import Softmax, equal_shares, softmax_over_out
+from capsnet.routing.base import Routed, Routing, Sizes
+from capsnet.routing.mixtures import Mixture
 from cnn import validation
-from cnn.arrays import alike, check_axes
 
 # An output capsule with less data than this, of a share of about one, has no mean.
 MIN_DATA = 1e-6
@@ -84,7 +82,7 @@ class Gaussians(NamedTuple):
     data: Float[Array, "batch out"]
 
 
-class ExpectationMaximisation(nnx.Module):
+class ExpectationMaximisation(Mixture):
     """EM routing with a cost of description and a benefit of activation for each output capsule.
 
     Args:
@@ -94,54 +92,29 @@ class ExpectationMaximisation(nnx.Module):
 
     def __init__(self, config: ExpectationMaximisationRouting, out_capsules: int):
         self.config = config
+        self.iterations = config.iterations
         self.beta_u = nnx.Param(jnp.full(out_capsules, config.initial_cost, jnp.float32))
         self.beta_a = nnx.Param(jnp.zeros(out_capsules, jnp.float32))
 
-    def __call__(
-        self,
-        votes: Num[ArrayLike, "batch in out dim"],
-        capsules: Capsules,
-        *,
-        softmax: Softmax | None = None,
-    ) -> Routed:
-        """Routes votes; gradients flow through all iterations.
-
-        Args:
-            votes: Predictions of every input capsule for every output capsule.
-            capsules: The input capsules, of which only the activations matter.
-            softmax: Over all output capsules that compete for an input capsule; None is that over
-                `out`.
-
-        Returns:
-            Poses, the assignments of the last M step, and activations, in float32 or wider.
-        """
-        votes, activations = alike(votes, capsules.activations)
-        check_axes("votes", votes, "batch in out dim")
-        softmax = softmax or softmax_over_out
-        # Output capsules first: sums over votes are products of matrices as they lie.
-        assignments, votes = equal_shares(votes, softmax), jnp.swapaxes(votes, 1, 2)
-        equal_data = jnp.sum(assignments, axis=1)
-        gaussians, logits = self._maximise(votes, assignments, activations, equal_data, 1)
-        for iteration in range(2, self.config.iterations + 1):
-            evidence = jax.nn.log_sigmoid(logits)[..., None] + log_densities(votes, gaussians)
-            assignments = softmax(jnp.swapaxes(evidence, 1, 2))
-            gaussians, logits = self._maximise(
-                votes, assignments, activations, equal_data, iteration
-            )
-        return Routed(gaussians.mean, assignments, jax.nn.sigmoid(logits))
-
-    def _maximise(self, votes, assignments, activations, equal_data, iteration):
+    def _fit(self, votes, weights, equal_data, iteration):
         """The M step: Gaussians, and the logits of their capsules' activations.
 
         lambda (beta_a - sum_h (beta_u + log sigma_h) sum_i R_i a_i).
         """
-        weights = jnp.swapaxes(assignments * activations[..., None], 1, 2)
         gaussians = fit(votes, weights, self.config.min_variance)
         beta_u, beta_a = (beta[...].astype(votes.dtype) for beta in (self.beta_u, self.beta_a))
         log_deviations = 0.5 * jnp.sum(jnp.log(gaussians.variance), axis=2)
         cost = (votes.shape[3] * beta_u + log_deviations) * gaussians.data / equal_data
         inverse_temperature = self.config.final_beta * (1.0 - 0.95**iteration)
         return gaussians, inverse_temperature * (beta_a - cost)
+
+    def _evidence(self, votes, densities):
+        gaussians, logits = densities
+        return jax.nn.log_sigmoid(logits)[..., None] + log_densities(votes, gaussians)
+
+    def _routed(self, densities, assignments):
+        gaussians, logits = densities
+        return Routed(gaussians.mean, assignments, jax.nn.sigmoid(logits))
 
 
 def fit(

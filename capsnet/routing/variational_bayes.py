@@ -15,13 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.scipy.special import digamma
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float
 
-from capsnet.routing.base import Capsules, Routed, Routing, Sizes
-from capsnet.routing.competition import Softmax, equal_shares, softmax_over_out
+from capsnet.routing.base import Routed, Routing, Sizes
+from capsnet.routing.mixtures import Mixture
 from cnn import validation
-from cnn.arrays import alike, check_axes
 
 # Of the Dirichlet, alpha_0, and of the mean, kappa_0 (m_0 is the zero vector); the inverse of the
 # scale matrix, Psi_0, is the identity, and the degrees of freedom nu_0 are those of a pose and 1.
@@ -79,7 +77,7 @@ class Posterior(NamedTuple):
     degrees: Float[Array, "batch out"]
 
 
-class VariationalBayes(nnx.Module):
+class VariationalBayes(Mixture):
     """Variational Bayes routing with learned constants of each output capsule's activation.
 
     Args:
@@ -95,37 +93,16 @@ class VariationalBayes(nnx.Module):
         self.beta_a = None if normalised else nnx.Param(jnp.zeros(shape, jnp.float32))
         self.beta_u = None if normalised else nnx.Param(jnp.zeros(shape, jnp.float32))
 
-    def __call__(
-        self,
-        votes: Num[ArrayLike, "batch in out dim"],
-        capsules: Capsules,
-        *,
-        softmax: Softmax | None = None,
-    ) -> Routed:
-        """Routes votes; gradients flow through all iterations.
+    def _fit(self, votes, weights, equal_data, iteration):
+        del equal_data, iteration  # the posterior follows from the weighted votes alone
+        return update(votes, weights)
 
-        Args:
-            votes: Predictions of every input capsule for every output capsule.
-            capsules: The input capsules, of which only the activations matter.
-            softmax: Over all output capsules that compete for an input capsule; None is that over
-                `out`.
+    def _evidence(self, votes, densities):
+        return expected_log_densities(votes, densities)
 
-        Returns:
-            The posterior means, the assignments of the last update, and activations, in float32 or
-            wider.
-        """
-        votes, activations = alike(votes, capsules.activations)
-        check_axes("votes", votes, "batch in out dim")
-        softmax = softmax or softmax_over_out
-        # Output capsules first: sums over votes are products of matrices as they lie.
-        assignments, votes = equal_shares(votes, softmax), jnp.swapaxes(votes, 1, 2)
-        posterior = _given(votes, assignments, activations)
-        for _ in range(self.iterations - 1):
-            evidence = expected_log_densities(votes, posterior)
-            assignments = softmax(jnp.swapaxes(evidence, 1, 2))
-            posterior = _given(votes, assignments, activations)
-        activations = jax.nn.sigmoid(self._activation_logits(posterior))
-        return Routed(posterior.mean, assignments, activations)
+    def _routed(self, densities, assignments):
+        activations = jax.nn.sigmoid(self._activation_logits(densities))
+        return Routed(densities.mean, assignments, activations)
 
     def _activation_logits(self, posterior):
         """beta_a - (exp(E[ln pi]) H + beta_u), with the entropy H of a Gaussian; or normalised."""
@@ -138,10 +115,6 @@ class VariationalBayes(nnx.Module):
         assert self.beta_u is not None
         beta_a, beta_u = (beta[...].astype(evidence.dtype) for beta in (self.beta_a, self.beta_u))
         return beta_a + (evidence - beta_u)
-
-
-def _given(votes, assignments, activations):
-    return update(votes, jnp.swapaxes(assignments * activations[..., None], 1, 2))
 
 
 def update(
