@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import configs
 from common.errors import printable
-from common.files import expand
+from common.files import expand_given
 from inference.export import check_folder, export_run
 from inference.restore import restore_run
 from training import process
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("out", help="a folder that is empty, or not there, or an earlier export")
     chose = {"choices": ["last", "best"], "default": "last"}
     parser.add_argument("--checkpoint", help="the last step, or the best on validation", **chose)
-    own = "file or module of your own that the run was trained from; may be given several times"
+    own = "your file or module that the run was trained from; may be given several times"
     parser.add_argument("--code", action="append", default=[], help=own)
     parser.add_argument("--onnx", action="store_true", help="write an ONNX model too (jax2onnx)")
     parser.add_argument("--data_dir", help="folder of prepared data; else TFDS_DATA_DIR")
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
     run = restore_run(
         chosen.run,
         checkpoint=chosen.checkpoint,
-        data_dir=None if chosen.data_dir is None else str(expand(chosen.data_dir, "--data_dir")),
+        data_dir=expand_given(chosen.data_dir, "--data_dir"),
         configurations=functools.partial(configs.load, code=configs.import_code(chosen.code)),
     )
     record = RunDirectory(chosen.run).read_record()

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import configs
 import studies
-from common.files import expand, writable_folder
+from common.files import expand_given, writable_folder
 from common.tables import markdown_table
 from inference.studies.cells import StudyFolder, parse_shard
 from inference.studies.work import Work
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     process.set_up()
     study, shard = studies.load(chosen.name), parse_shard(chosen.shard)
-    data_dir = None if chosen.data_dir is None else str(expand(chosen.data_dir, "--data_dir"))
+    data_dir = expand_given(chosen.data_dir, "--data_dir")
     path = writable_folder(chosen.workdir or f"runs/studies/{chosen.name}", "--workdir")
     work = Work(study, StudyFolder(path), configs.load, data_dir, shard)
     print(f"{study.question}\n{work.left()}")

@@ -23,7 +23,7 @@ from absl import flags
 
 import configs
 from common.errors import printable
-from common.files import expand
+from common.files import expand_given
 from training import loop, process, seeds
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; runs/NAME by default.")
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     chosen = configs.parse_flags(arguments)
     name, workdir = chosen.name, chosen.workdir if _WORKDIR.value is None else _WORKDIR.value
     runs = seeds.plan(chosen.experiment, workdir, _SEEDS.value)
-    data_dir = None if _DATA_DIR.value is None else str(expand(_DATA_DIR.value, "--data_dir"))
+    data_dir = expand_given(_DATA_DIR.value, "--data_dir")
     known = {"data_dir": data_dir, "configurations": chosen.load}
     process.join_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
     try:

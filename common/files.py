@@ -34,6 +34,11 @@ def expand(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
     return expanded
 
 
+def expand_given(path: str | None, flag: str) -> str | None:
+    """What `expand` makes of a path; None of one that the user left out."""
+    return None if path is None else str(expand(path, flag))
+
+
 def writable_folder(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
     """A folder that exists, made if need be, and takes files.
 

@@ -16,7 +16,7 @@ from training.experiment import Experiment
 
 _HELP = ("help", "h", "?", "helpshort", "helpfull", "helpxml")
 _CONFIG = {
-    "config=NAME": "Name of a file in configs/, a file of your own (path/to/file.py), or a module "
+    "config=NAME": "Name of a file in configs/, your own file (path/to/file.py), or a module "
     "(package.module); what has get_config(argument) takes NAME:ARGUMENT.",
     f"config={LIST}": "Lists the names, and ends.",
     "init_from=RUN": "Starts from the weights of a run, as far as they fit; stored as a field.",

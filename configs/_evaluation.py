@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from common.errors import UserError
-from common.files import expand, writable_folder
+from common.files import expand_given, writable_folder
 from configs import _flags
 from configs._catalogue import describe, load
 from configs._outside import import_code
@@ -23,13 +23,7 @@ _SUITES = flags.DEFINE_list(
     "Suites to run, separated by commas; 'all' for all that apply, a quick set by default.",
     flag_values=_GIVEN,
 )
-_CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint",
-    "last",
-    ["last", "best"],
-    "The last step, or the best on validation.",
-    flag_values=_GIVEN,
-)
+_CHECKPOINT = _flags.define_checkpoint(_GIVEN)
 _MATCH_ACCURACY = flags.DEFINE_float(
     "match_accuracy",
     None,
@@ -57,13 +51,7 @@ _MODELS = flags.DEFINE_multi_string(
 _DATA = flags.DEFINE_string(
     "data", "mnist", "Configuration whose dataset --model is evaluated on.", flag_values=_GIVEN
 )
-_CODE = flags.DEFINE_multi_string(
-    "code",
-    [],
-    "File or module of your own that runs were trained from, which is imported; may be given "
-    "several times.",
-    flag_values=_GIVEN,
-)
+_CODE = _flags.define_code(_GIVEN)
 _TEST_DATA = flags.DEFINE_string(
     "test_data",
     None,
@@ -137,7 +125,6 @@ def parse_evaluation(arguments: Sequence[str], documentation: str) -> Request:
         sys.exit(0)
     _check(words)
     accuracy, out = _MATCH_ACCURACY.value, _OUT.value
-    data_dir = _DATA_DIR.value
     return Request(
         runs=tuple(words),
         models=tuple(dict.fromkeys(_MODELS.value)),
@@ -150,7 +137,7 @@ def parse_evaluation(arguments: Sequence[str], documentation: str) -> Request:
         data=_DATA.value,
         code=import_code(_CODE.value),
         test_data=_TEST_DATA.value,
-        data_dir=None if data_dir is None else str(expand(data_dir, "--data_dir")),
+        data_dir=expand_given(_DATA_DIR.value, "--data_dir"),
     )
 
 

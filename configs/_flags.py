@@ -11,6 +11,28 @@ from common.errors import UserError, first_line
 _HELP = ("h", "help", "helpfull", "helpshort")
 
 
+def define_checkpoint(given: flags.FlagValues) -> flags.FlagHolder[str]:
+    """Defines which checkpoint of a run is taken."""
+    return flags.DEFINE_enum(
+        "checkpoint",
+        "last",
+        ["last", "best"],
+        "The last step, or the best on validation.",
+        flag_values=given,
+    )
+
+
+def define_code(given: flags.FlagValues) -> flags.FlagHolder[list[str]]:
+    """Defines the user's code; see `configs._outside.import_code`."""
+    return flags.DEFINE_multi_string(
+        "code",
+        [],
+        "Your file or module that a run was trained from, which is imported; may be given "
+        "several times.",
+        flag_values=given,
+    )
+
+
 def parse(
     given: flags.FlagValues, names: Sequence[str], arguments: Sequence[str], documentation: str
 ) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from common.errors import UserError
-from common.files import expand, writable_file
+from common.files import expand_given, writable_file
 from configs import _flags
 from configs._catalogue import load
 from configs._outside import import_code
@@ -24,20 +24,8 @@ _PICTURE = flags.DEFINE_string(
     "and couplings.",
     flag_values=_GIVEN,
 )
-_CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint",
-    "last",
-    ["last", "best"],
-    "The last step, or the best on validation.",
-    flag_values=_GIVEN,
-)
-_CODE = flags.DEFINE_multi_string(
-    "code",
-    [],
-    "File or module of your own that the run was trained from, which is imported; may be given "
-    "several times.",
-    flag_values=_GIVEN,
-)
+_CHECKPOINT = _flags.define_checkpoint(_GIVEN)
+_CODE = _flags.define_code(_GIVEN)
 _DATA_DIR = flags.DEFINE_string(
     "data_dir",
     None,
@@ -89,7 +77,7 @@ def parse_prediction(arguments: Sequence[str], documentation: str) -> Prediction
         raise UserError(
             "name a run and at least one image, as in: python predict.py runs/capsnet_mnist 3.png"
         )
-    picture, data_dir = _PICTURE.value, _DATA_DIR.value
+    picture = _PICTURE.value
     if picture is not None and pathlib.Path(picture).suffix.lower() != ".png":
         raise UserError(f"--picture={picture}: is written as PNG; name a file that ends in .png")
     return Prediction(
@@ -99,5 +87,5 @@ def parse_prediction(arguments: Sequence[str], documentation: str) -> Prediction
         picture=None if picture is None else writable_file(picture, "--picture"),
         checkpoint=_CHECKPOINT.value,
         code=import_code(_CODE.value),
-        data_dir=None if data_dir is None else str(expand(data_dir, "--data_dir")),
+        data_dir=expand_given(_DATA_DIR.value, "--data_dir"),
     )
