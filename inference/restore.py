@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import pathlib
 
-from common.errors import UserError
 from evaluation.model import Predictor
 from evaluation.results.provenance import checksum
 from inference.cost import measure
@@ -72,8 +71,7 @@ def restore_run(
     """
     directory = RunDirectory(workdir)
     name, experiment = directory.load(configurations)
-    if not directory.checkpoints.is_dir():
-        raise UserError(f"{workdir} has no checkpoint yet")
+    directory.check_trained()
     setup = prepare(experiment, data_dir)
     if match_accuracy is None:
         state, step = read_state(directory, checkpoint, setup.abstract_state())

@@ -3,20 +3,17 @@
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 import pytest
-from jax.sharding import AxisType
 
-from data.batches import DeviceSplit
 from data.distortions import AffineDistortion, Placement
 from data.sources.load import DatasetConfig
 from data.tasks.addition import AdditionConfig
 from data.tasks.distorted import DistortedConfig
 from tests.configs.test_command_line import parsed
 from tests.test_commands import assert_one_line
-from training.step import make_program
+from training import setup
 
 COUNTS = {"Käfer": 40, "bird": 10}
 SIZES = ((33, 29), (33, 29), (31, 40))  # height and width
@@ -67,13 +64,11 @@ def test_a_network_is_trained_on_a_folder_of_images(command, tmp_path, beetles):
 @pytest.mark.parametrize("name", ["capsnet_mnist_tiny", "mnist:st_cnn"])
 def test_other_networks_take_its_sizes_channels_and_classes(beetles, name):
     experiment = parsed(*flags_of(name, beetles)).experiment
-    dataset = experiment.dataset.load(None)
+    prepared = setup.prepare(experiment, None)
+    dataset, program = prepared.dataset, prepared.program
     assert (dataset.image_shape, dataset.num_classes) == ((33, 29, 3), 2)
-    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
-    program = make_program(experiment, dataset.image_shape, dataset.num_classes, mesh)
-    split = DeviceSplit(jnp.asarray(dataset.train.images), jnp.asarray(dataset.train.labels))
     state = jax.eval_shape(program.create_state)
-    _, history = jax.eval_shape(program.train_steps, state, split, np.int32(2))
+    _, history = jax.eval_shape(program.train_steps, state, prepared.training_split(), np.int32(2))
     assert "loss" in history
     images = dataset.test.images / np.float32(255.0)
     found = program.outputs.eval_shape(state.params, state.other, images, ("logits",))

@@ -57,6 +57,7 @@ def read_run(
     """
     directory = RunDirectory(workdir)
     name, experiment = directory.load(configurations)
+    directory.check_trained()
     signature = directory.read_signature() or Signature.of(experiment.dataset.load(data_dir))
     mesh = make_mesh()
     try:
@@ -78,8 +79,6 @@ def read_state(directory: RunDirectory, checkpoint: str, like: Any) -> tuple[Tra
     Raises:
         UserError: if there is no whole checkpoint.
     """
-    if not directory.checkpoints.is_dir():
-        raise UserError(f"{directory.path} has no checkpoint yet")
     checkpoints = Checkpoints(directory.checkpoints, writing=False)
     try:
         best = checkpoint == "best"

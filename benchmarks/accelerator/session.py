@@ -48,7 +48,7 @@ class Session:
     Args:
         minutes: Length of the session.
         folder: That keeps the findings; it exists.
-        about: What every finding says of itself: device and revision. Findings that say the same
+        about: What every finding states: device and revision. Findings that say the same
             are not measured again.
 
     Raises:

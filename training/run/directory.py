@@ -159,11 +159,16 @@ class RunDirectory:
                 "command again, which goes on from the last checkpoint"
             ) from error
 
+    def check_trained(self) -> None:
+        """Raises a `UserError` while no checkpoint has been begun."""
+        if not self.checkpoints.is_dir():
+            raise UserError(f"{self.path} has no checkpoint yet")
+
     def load(self, configurations: Configurations | None = None) -> tuple[str, Experiment]:
         """The name and configuration of the run in this folder.
 
         Args:
-            configurations: See `restoring.restore_run`.
+            configurations: See `inference.restore.restore_run`.
 
         Raises:
             UserError: if there is no run, or it cannot be understood.
