@@ -61,10 +61,13 @@ def session_folder(tmp_path_factory, worker_id):
 
 @pytest.fixture(scope="session")
 def data_dir(session_folder):
-    """Prepared MNIST. One process prepares it, and the others wait for that."""
+    """Prepared MNIST. One process prepares it, and the others wait for that.
+
+    In `TESTS_DATA_DIR` where that is set, for sessions that follow one another.
+    """
     from data.sources.load import DatasetConfig, load
 
-    folder = str(session_folder / "tensorflow_datasets")
+    folder = os.environ.get("TESTS_DATA_DIR") or str(session_folder / "tensorflow_datasets")
     with open(session_folder / "preparing", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         load(DatasetConfig(), folder)

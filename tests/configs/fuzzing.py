@@ -140,6 +140,7 @@ def install(patch):
     patch.setattr("data.sources.load.open_source", _open_blank)
     patch.setattr("data.tasks.rendering.render_split", _render_blank)
     patch.setattr("data.tasks.colocalisation.render_split", _render_blank)
+    patch.setattr("data.tasks.multimnist.render_chosen", _render_chosen_blank)
     patch.setattr("data.faces.tasks.in_chunks", _blank_chunks)
     patch.setattr("data.faces.photographed.in_chunks", _blank_chunks)
     patch.setattr("data.faces.photographs.read_photographs", _blank_photographs)
@@ -204,6 +205,11 @@ def _render_blank(generate, split, key, *, chunk=500):
         len(split), jax.eval_shape(generate, key, stored, np.zeros(chunk, np.int32))
     )
     return Split(images.astype(np.uint8), split.labels, poses)
+
+
+def _render_chosen_blank(render, split, key, chosen):
+    stored = DeviceSplit(split.images, split.labels)
+    return _blank(len(chosen), jax.eval_shape(render, key, stored, chosen))
 
 
 def _blank_chunks(function, *arrays):

@@ -22,17 +22,11 @@ from inference.restore import restore_run
 from tests import pages
 from tests.conftest import ROOT
 from tests.test_commands import assert_one_line
-from tests.test_modes import NETWORKS, filled
+from tests.test_modes import EXPORTED, NETWORKS, filled
 from training import loop
 
 # What no program that loads an export has.
 FOREIGN = ("flax", "optax", "orbax", "capsnet", "cnn", "stn", "common", "inference", "training")
-# One of each family; the custom gradients of routing, convolution and sampling are among them.
-FAMILIES = (
-    *("capsnet", "capsnet, sabour_code", "efficient capsnet", "self-routing", "matrix capsules"),
-    *("variational capsules", "inverted attention", "trunk and head", "cnn", "pooling"),
-    *("reconstructing", "st_cnn", "st_fcn, tps", "house numbers", "volumes"),
-)
 ALONE = f"""
 import pathlib, sys
 
@@ -91,7 +85,7 @@ def families(tmp_path_factory):
     """What each network has for images, and what its program had in another process."""
     folder = tmp_path_factory.mktemp("families")
     networks = {}
-    for name in FAMILIES:
+    for name in EXPORTED:
         network, images = network_of(name)
         place = folder / "exports" / name
         place.mkdir(parents=True)
@@ -113,7 +107,7 @@ def close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_a_program_computes_elsewhere_what_the_network_does_here(families, name):
     expected, found = families[name]
     assert np.ptp(found["logits"], axis=0).max() > 1e-4  # the images differ, and are seen

@@ -152,6 +152,9 @@ def test_an_undefended_cnn_falls_where_clean_images_do_not(
         "train.py",
         "--config=mnist:cnn",
         "--config.steps=100",
+        "--config.optimizer.learning_rate=0.005",
+        "--config.model.channels=(8,16)",
+        "--config.model.dense=(32,)",
         "--config.dataset.train=train[:6400]",
         "--config.dataset.validation=train[6400:6500]",
         "--config.dataset.test=test[:500]",
@@ -159,7 +162,7 @@ def test_an_undefended_cnn_falls_where_clean_images_do_not(
         f"--workdir={run}",
         check=True,
     )
-    monkeypatch.setattr(ensemble, "STEPS", 40)
+    monkeypatch.setattr(ensemble, "STEPS", 20)
     restored = restore_run(run, data_dir=data_dir)
     model, few = restored.predictor.differentiable, restored.setup.dataset.test.sample(50)
 
