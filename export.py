@@ -1,7 +1,8 @@
 """Exports a trained run: `python export.py runs/capsnet_mnist exported/capsnet`.
 
 Writes into a folder what other programs can load: the weights (`weights.safetensors`), the forward
-pass (`forward.stablehlo`), the experiment (`config.json`) and a model card (`README.md`).
+pass (`forward.stablehlo`), the experiment (`config.json`), the run's final record (`record.json`)
+and a model card (`README.md`). Every command takes such a folder as it takes a run.
 """
 
 from common import commands
@@ -30,7 +31,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--checkpoint", help="the last step, or the best on validation", **chose)
     own = "your file or module that the run was trained from; may be given several times"
     parser.add_argument("--code", action="append", default=[], help=own)
-    parser.add_argument("--onnx", action="store_true", help="write an ONNX model too (jax2onnx)")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--onnx", action="store_true", help="write an ONNX model too (jax2onnx)")
+    forms.add_argument("--weights_only", action="store_true", help="write no forward pass")
     parser.add_argument("--data_dir", help="folder of prepared data; else TFDS_DATA_DIR")
     chosen = parser.parse_args(arguments[1:])
     folder = check_folder(chosen.out)
@@ -42,7 +45,8 @@ def main(arguments: Sequence[str]) -> None:
         configurations=functools.partial(configs.load, code=configs.import_code(chosen.code)),
     )
     record = RunDirectory(chosen.run).read_record()
-    for file in export_run(run, record, folder, onnx=chosen.onnx):
+    forms = {"program": not chosen.weights_only, "onnx": chosen.onnx}
+    for file in export_run(run, record, folder, **forms):
         print(printable(f"wrote {file}"))
 
 

@@ -17,11 +17,11 @@ if __name__ == "__main__":
 from collections.abc import Sequence
 
 import configs
-from common.files import expand
 from evaluation.runner import say
 from inference import load_model
 from inference.predict import predict_files
 from training import process
+from training.run.finding import locate
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> None:
     request = configs.parse_prediction(arguments, __doc__ or "")
     say(f"{request.run}: reading its checkpoint, to predict {len(request.images)} images")
     model = load_model(
-        expand(request.run, "RUN"),
+        locate(request.run, "RUN"),
         checkpoint=request.checkpoint,
         data_dir=request.data_dir,
         configurations=request.load,

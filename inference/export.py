@@ -3,10 +3,14 @@
 weights.safetensors   parameters that evaluations use, and batch statistics, by name
 forward.stablehlo     the forward pass with these weights, as `jax.export` serialises it
 config.json           the experiment, and the names, shapes and ranges of inputs and outputs
+record.json           the final record of a run that is complete
 README.md             a model card
 model.onnx            the forward pass as an ONNX model, where it is asked for
+
+The folder is also one of a run whose weights are all that is left (see `training.run.directory`).
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -24,14 +28,18 @@ from inference.model_card import Exported, model_card
 from inference.onnx import to_onnx
 from inference.restore import RestoredRun
 from training.config_types import to_json
+from training.run.directory import WEIGHTS
+from training.run.signature import Signature
 
-WEIGHTS, PROGRAM, CONFIG, CARD, ONNX = (
-    "weights.safetensors",
+PROGRAM, CONFIG, RECORD, CARD, ONNX = (
     "forward.stablehlo",
     "config.json",
+    "record.json",
     "README.md",
     "model.onnx",
 )
+# Which an export does not always have; one of an earlier export would be of other weights.
+_OPTIONAL = (PROGRAM, RECORD, ONNX)
 FORMAT = "capsnet-stn export 1"
 """The value of "format" in the config.json of an export, by which a folder is known as one."""
 
@@ -66,6 +74,7 @@ def export_run(
     record: Mapping[str, Any] | None,
     folder: pathlib.Path,
     *,
+    program: bool = True,
     onnx: bool = False,
 ) -> list[pathlib.Path]:
     """Writes the files of a run, all of which are made before the first one is written.
@@ -74,7 +83,8 @@ def export_run(
         run: At the checkpoint to export.
         record: The run's final record; None while it is not complete.
         folder: See `check_folder`; an earlier export in it is replaced.
-        onnx: Whether there is to be an ONNX model; else one of an earlier export is removed.
+        program: Whether there is to be the forward pass.
+        onnx: Whether there is to be an ONNX model.
 
     Returns:
         The files.
@@ -86,18 +96,21 @@ def export_run(
     outputs = forward(network)
     lowered = lower(outputs, image_shape)
     weights = named_weights(network)
-    exported = Exported(run, record, output_shapes(lowered), onnx)
+    exported = Exported(run, record, output_shapes(lowered), program, onnx)
     files = {
         CONFIG: (json.dumps(_config(exported), indent=2) + "\n").encode(),
         WEIGHTS: safetensors.numpy.save(weights, {"format": FORMAT, "weights": run.weights}),
-        PROGRAM: bytes(lowered.serialize()),
         CARD: model_card(exported, {name: each.shape for name, each in weights.items()}).encode(),
     }
+    if record is not None:
+        files[RECORD] = (json.dumps(record, indent=2) + "\n").encode()
+    if program:
+        files[PROGRAM] = bytes(lowered.serialize())
     if onnx:
         files[ONNX] = to_onnx(outputs, image_shape)
     found = _write(files, writable_folder(folder, "OUT"))
-    if not onnx:
-        (folder / ONNX).unlink(missing_ok=True)  # of other weights
+    for name in set(_OPTIONAL) - files.keys():
+        (folder / name).unlink(missing_ok=True)
     return found
 
 
@@ -110,10 +123,8 @@ def _config(exported: Exported) -> dict[str, Any]:
         "step": run.step,
         "weights": run.weights,
         "dataset": dataset.name,
-        "image_shape": list(dataset.image_shape),
+        "signature": dataclasses.asdict(Signature.of(dataset)),
         "image_range": [0.0, 1.0],
-        "num_classes": dataset.num_classes,
-        "class_names": list(dataset.class_names),
         "outputs": {name: list(shape) for name, shape in exported.outputs.items()},
         "jax": jax.__version__,
         "experiment": to_json(experiment),

@@ -35,6 +35,11 @@ from safetensors.numpy import load_file
 weights = load_file("weights.safetensors")
 ```
 
+In a checkout of the project this folder takes the place of a run: `python predict.py FOLDER IMAGE`,
+`python evaluate.py FOLDER`, `python train.py --config NAME --init_from=FOLDER`."""
+
+_LOADING_PROGRAM = """
+
 `forward.stablehlo` is the forward pass with these weights, for any number of images, lowered for
 CPUs, NVIDIA GPUs and TPUs. It needs `pip install jax flatbuffers` and no code of the project:
 
@@ -79,12 +84,14 @@ class Exported:
         run: At the checkpoint that is exported.
         record: The run's final record; None while it is not complete.
         outputs: Shapes of the outputs, by name; the first size is "batch".
+        program: Whether there is the forward pass.
         onnx: Whether there is an ONNX model.
     """
 
     run: RestoredRun
     record: Mapping[str, Any] | None
     outputs: Mapping[str, tuple[str | int, ...]]
+    program: bool = True
     onnx: bool = False
 
 
@@ -102,7 +109,7 @@ def model_card(exported: Exported, weights: Mapping[str, Sequence[int]]) -> str:
         "## Accuracy": "\n\n".join(_accuracy(exported)),
         "## Images": "\n\n".join(_images(exported)),
         "## Outputs": markdown_table(list(_outputs(exported))),
-        "## Files": _LOADING.format(version=jax.__version__) + _LOADING_ONNX * exported.onnx,
+        "## Files": _files(exported),
         "## Weights": markdown_table(
             [{"name": code(name), "shape": _shape(shape)} for name, shape in weights.items()]
         ),
@@ -110,6 +117,11 @@ def model_card(exported: Exported, weights: Mapping[str, Sequence[int]]) -> str:
         "## Licence": _licence(run),
     }
     return "\n\n".join(f"{title}\n\n{text}" for title, text in sections.items()) + "\n"
+
+
+def _files(exported: Exported) -> str:
+    program = _LOADING_PROGRAM.format(version=jax.__version__)
+    return _LOADING + program * exported.program + _LOADING_ONNX * exported.onnx
 
 
 def _introduction(run: RestoredRun) -> Iterator[str]:

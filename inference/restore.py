@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import pathlib
 
+from common.errors import UserError
 from evaluation.model import Predictor
 from evaluation.results.provenance import checksum
 from inference.cost import measure
@@ -57,7 +58,7 @@ def restore_run(
     """Reads a run and one of its checkpoints, changing nothing on disk.
 
     Args:
-        workdir: The run's folder.
+        workdir: The folder of a run or an export, or "zoo:NAME".
         checkpoint: "last" (the newest that is whole) or "best" (on validation).
         match_accuracy: Takes, instead, weights within 0.1 points of this validation accuracy, in
             [0, 1]: the closest checkpoint, or what lies between two (see `inference.matching`).
@@ -72,6 +73,8 @@ def restore_run(
     directory = RunDirectory(workdir)
     name, experiment = directory.load(configurations)
     directory.check_trained()
+    if directory.is_export and match_accuracy is not None:
+        raise UserError(f"{directory.path} is an export of one step; leave --match_accuracy out")
     setup = prepare(experiment, data_dir)
     if match_accuracy is None:
         state, step = read_state(directory, checkpoint, setup.abstract_state())

@@ -167,7 +167,7 @@ def load_model(
     """Reads the model of a run, without the images that it learnt from.
 
     Args:
-        workdir: The run's folder.
+        workdir: The folder of a run or an export, or "zoo:NAME" of a model of the project.
         checkpoint: "last" (the newest that is whole) or "best" (on validation).
         data_dir: Of prepared data, where the images of a run that is older than its own notes of
             their shape have to be read after all; see `data.sources.load.load`.

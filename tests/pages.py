@@ -10,11 +10,14 @@ import json
 import re
 
 from benchmarks import networks, routing, scaling
+from common.tables import code, markdown_table
 from configs.__main__ import page
 from evaluation import suites
 from evaluation.reports.learning_curves import summarise_learning_curves
 from evaluation.reports.markdown import summarise_headlines, summarise_shifts
 from evaluation.reports.trainings import summarise, summarise_budgets
+from evaluation.results.result import show_interval, show_value
+from evaluation.results.schema import results_from_json
 from tests.conftest import ROOT
 from tests.test_rooms import ARROWS
 
@@ -52,6 +55,25 @@ def _headlines(folder, suites=(), metrics=()):
     return functools.partial(summarise_headlines, _RESULTS / folder, suites, metrics)
 
 
+def _zoo():
+    rows = []
+    for file in sorted((ROOT / "zoo").glob("*/record.json")):
+        record = json.loads(file.read_text(encoding="utf-8"))
+        (clean,) = results_from_json(record)
+        size = sum(each.stat().st_size for each in file.parent.iterdir())
+        rows.append(
+            {
+                "model": code(f"zoo:{file.parent.name}"),
+                "configuration": code(record["name"]),
+                "parameters": f"{record['parameters']:,}",
+                "test accuracy": show_value(clean.value, clean.metric.unit),
+                clean.interval_method: show_interval(clean.interval, clean.metric.unit),
+                "size": f"{size / 1e6:.2f} MB",
+            }
+        )
+    return markdown_table(rows)
+
+
 TABLES = {
     "headlines": _headlines("robustness", ("clean", *_MAPS)),
     "results": functools.partial(summarise, _RESULTS / "single_runs"),
@@ -71,6 +93,7 @@ TABLES = {
     "networks": functools.partial(_speed, networks),
     "routing": functools.partial(_speed, routing),
     "scaling": functools.partial(_speed, scaling),
+    "zoo": _zoo,
     "suites": _suites,
     "arrows": _arrows,
 }

@@ -26,6 +26,7 @@ from tests import pages
 from tests.conftest import ROOT
 from tests.evaluation import made_up
 from tests.test_commands import QUICK
+from training.run.directory import RunDirectory
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EVERYTHING = "\n".join(path.read_text(encoding="utf-8") for path in pages.PAGES)
@@ -94,7 +95,7 @@ def test_the_page_of_configurations_is_that_of_their_docstrings():
 
 
 def test_every_room_is_in_the_readme_and_on_the_page_of_rooms():
-    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"results", "docs"}
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"results", "docs", "zoo"}
     described = (ROOT / "docs" / "rooms.md").read_text(encoding="utf-8")
     for room in rooms:
         assert f"    {room}/ " in README, room
@@ -166,7 +167,8 @@ def test_commands_are_understood(line):
         assert len([word for word in words if not word.startswith("-")]) == 2, line
         return
     if script == "predict.py":
-        assert configs.parse_prediction([script, *words], "").run.startswith("runs/"), line
+        run = configs.parse_prediction([script, *words], "").run
+        assert run.startswith("runs/") or RunDirectory(run).is_export, line
         return
     if script == "study.py":
         assert words[0] in ("list", *studies.names()), line

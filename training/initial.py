@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from common.errors import UserError
-from common.files import expand
 from training.run.directory import Configurations
+from training.run.finding import locate
+from training.run.weights import name_of
 from training.step import TrainState
 from training.trained import read_run
 
@@ -50,7 +51,7 @@ def from_run(
 
     Args:
         state: At step 0.
-        word: The run's folder, as the user typed it.
+        word: The run's or export's folder, as the user typed it.
         data_dir: See `training.trained.read_run`.
         configurations: See there.
 
@@ -63,7 +64,7 @@ def from_run(
     flag = f"--init_from={word}"
     try:
         run = read_run(
-            expand(word, "--init_from"), data_dir=data_dir, configurations=configurations
+            locate(word, "--init_from"), data_dir=data_dir, configurations=configurations
         )
     except UserError as error:
         raise UserError(f"{flag}: {error}") from error
@@ -98,15 +99,15 @@ def transfer(source: Any, target: Any) -> tuple[Any, list[str], list[str]]:
         The new tree, and the names of the arrays of `target` that were taken over, and of those
         that were not.
     """
-    there: Mapping[str, Any] = {_name(path): leaf for path, leaf in _leaves(source)}
+    there: Mapping[str, Any] = {name_of(path): leaf for path, leaf in _leaves(source)}
     names: dict[bool, list[str]] = {True: [], False: []}
 
     def chosen(path, leaf):
-        found = there.get(_name(path))
+        found = there.get(name_of(path))
         if found is None or found.shape != leaf.shape:
-            names[False].append(_name(path))
+            names[False].append(name_of(path))
             return leaf
-        names[True].append(_name(path))
+        names[True].append(name_of(path))
         return jax.device_put(found.astype(leaf.dtype), leaf.sharding)
 
     return jax.tree.map_with_path(chosen, target), names[True], names[False]
@@ -116,13 +117,7 @@ def _leaves(tree: Any) -> list[tuple[Any, Any]]:
     return jax.tree.leaves_with_path(tree)
 
 
-def _name(path: tuple[Any, ...]) -> str:
-    """The name of an array as its model's attributes have it, "hidden.kernel"."""
-    # Below the keys of the state is the attribute of a variable that holds its array.
-    return ".".join(str(key.key) for key in path if hasattr(key, "key"))
-
-
 def _shapes(params: Any) -> str:
     """Names and shapes of the first arrays."""
-    first = [f"{_name(path)} {list(leaf.shape)}" for path, leaf in _leaves(params)[:3]]
+    first = [f"{name_of(path)} {list(leaf.shape)}" for path, leaf in _leaves(params)[:3]]
     return ", ".join(first) + ", ..." * (len(_leaves(params)) > len(first))

@@ -11,6 +11,7 @@ from training.run.checkpoints import Checkpoints
 from training.run.devices import make_mesh
 from training.run.directory import Configurations, RunDirectory
 from training.run.signature import Signature
+from training.run.weights import read_weights
 from training.setup import abstract_state
 from training.step import Program, TrainState, make_program
 
@@ -47,7 +48,7 @@ def read_run(
     The images that it learnt from are not needed, unless it is older than signatures.
 
     Args:
-        workdir: The run's folder.
+        workdir: The folder of a run or an export, or "zoo:NAME".
         checkpoint: "last" (the newest that is whole) or "best" (on validation).
         data_dir: Of prepared data, for older runs; see `data.sources.load.load`.
         configurations: See `inference.restore.restore_run`.
@@ -77,8 +78,14 @@ def read_state(directory: RunDirectory, checkpoint: str, like: Any) -> tuple[Tra
         like: Shapes, types and shardings of the state.
 
     Raises:
-        UserError: if there is no whole checkpoint.
+        UserError: if there is no whole checkpoint, or the weights of an export do not fit.
     """
+    if directory.is_export:
+        if checkpoint == "best":
+            raise UserError(
+                f"{directory.path} is an export of one step; leave --checkpoint=best out"
+            )
+        return read_weights(directory.path, like)
     checkpoints = Checkpoints(directory.checkpoints, writing=False)
     try:
         best = checkpoint == "best"

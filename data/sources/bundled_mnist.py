@@ -1,6 +1,7 @@
 """The bundled MNIST as a TFDS builder that needs neither TensorFlow nor a network."""
 
 import pathlib
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -23,7 +24,7 @@ class BundledMnist(tfds.core.GeneratorBasedBuilder):
     """
 
     VERSION = tfds.core.Version("1.1.0")
-    RELEASE_NOTES = {"1.1.0": "Pixels are stored as bytes, which takes half the time."}
+    RELEASE_NOTES: ClassVar = {"1.1.0": "Pixels are stored as bytes, which takes half the time."}
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(

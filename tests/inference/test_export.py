@@ -192,13 +192,14 @@ def test_a_run_is_exported_by_a_command(command, own_run, tmp_path):
     assert not out.exists()
     arguments = ["export.py", run, out, "--code", code]
     lines = command(*arguments, check=True).stdout.splitlines()
-    names = ["config.json", "weights.safetensors", "forward.stablehlo", "README.md"]
-    assert lines[-4:] == [f"wrote {out / name}" for name in names]
+    names = ["config.json", "weights.safetensors", "README.md", "record.json", "forward.stablehlo"]
+    assert lines[-5:] == [f"wrote {out / name}" for name in names]
     assert sorted(file.name for file in out.iterdir()) == sorted(names)
 
     config = json.loads((out / "config.json").read_text())
-    assert (config["step"], config["image_shape"], config["num_classes"]) == (3, [8, 8, 1], 2)
-    assert config["class_names"] == ["Käfer", "a|b"]
+    signature = config["signature"]
+    assert (config["step"], signature["image_shape"], signature["num_classes"]) == (3, [8, 8, 1], 2)
+    assert signature["class_names"] == ["Käfer", "a|b"]
     assert config["outputs"]["logits"] == ["batch", 2]
     restored = restore_run(run, configurations=lambda name: configs.load(name, [str(code)]))
     assert config["weights"] == restored.weights
@@ -233,6 +234,9 @@ def test_a_run_is_exported_by_a_command(command, own_run, tmp_path):
 
     command(*arguments, "--checkpoint=best", check=True)  # in place of the earlier export
     assert sorted(file.name for file in out.iterdir()) == sorted(names)
+    command(*arguments, "--weights_only", check=True)
+    assert sorted(file.name for file in out.iterdir()) == sorted(names[:-1])
+    assert "forward" not in (out / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ record.json        the final result, present when the run is complete
 record_N.json      that of step N, where the run was then continued
 run.lock           held by the process that trains; empty, and of no meaning once it ended
 
+An export is the folder of a run that no longer trains: a weights.safetensors stands in for what
+trained it, and its config.json has what is in a signature.
+
 A folder may come from a stranger, or be somebody's who means another one: what is read is checked,
 and nothing is written unless the folder is free or holds this very experiment.
 """
@@ -23,14 +26,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from common.errors import UserError
-from common.files import PARTIAL, expand, write_json, write_text
+from common.files import PARTIAL, write_json, write_text
 from training.config_types import Known, to_json, types_in
 from training.continuing import continued, describe
 from training.experiment import Experiment, differences, from_json
 from training.run.faults import config_fault, metrics_row, read_json, record_fault
+from training.run.finding import locate
 from training.run.locking import lock
 from training.run.signature import Signature
 from training.run.signature import from_json as signature_from_json
+
+WEIGHTS = "weights.safetensors"
+"""Of an export: parameters that evaluations use, and batch statistics, by name."""
 
 Configurations = Callable[[str], Experiment]
 
@@ -39,11 +46,11 @@ class RunDirectory:
     """The folder of one run.
 
     Args:
-        path: The folder; it need not exist yet.
+        path: The folder, which need not exist yet, or "zoo:NAME" (see `training.run.finding`).
     """
 
     def __init__(self, path: str | os.PathLike[str]):
-        self.path = expand(path, "--workdir")
+        self.path = locate(path, "--workdir")
         self.checkpoints = self.path / "checkpoints"
         self._config = self.path / "config.json"
         self._signature = self.path / "signature.json"
@@ -52,6 +59,11 @@ class RunDirectory:
         self._record = self.path / "record.json"
         self._lock = self.path / "run.lock"
         self._is_extended = False
+
+    @property
+    def is_export(self) -> bool:
+        """True where there are weights alone, and no state to go on training from."""
+        return (self.path / WEIGHTS).is_file()
 
     def extended(self, name: str, experiment: Experiment, say: Callable[[str], None]) -> Experiment:
         """The experiment that the run in this folder becomes by a request for more steps.
@@ -89,6 +101,11 @@ class RunDirectory:
         """
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"--workdir={self.path} is not a folder; choose another")
+        if self.is_export:
+            raise UserError(
+                f"--workdir={self.path} is an export, which cannot be trained on; start another "
+                f"run from its weights by --init_from={self.path}"
+            )
         if not self._config.exists():
             if self.path.is_dir() and any(map(self._is_foreign, self.path.iterdir())):
                 raise UserError(
@@ -161,7 +178,7 @@ class RunDirectory:
 
     def check_trained(self) -> None:
         """Raises a `UserError` while no checkpoint has been begun."""
-        if not self.checkpoints.is_dir():
+        if not self.is_export and not self.checkpoints.is_dir():
             raise UserError(f"{self.path} has no checkpoint yet")
 
     def load(self, configurations: Configurations | None = None) -> tuple[str, Experiment]:
@@ -208,12 +225,16 @@ class RunDirectory:
         Raises:
             UserError: if the file is there and holds something else.
         """
-        if not self._signature.exists():
+        file = self._config if self.is_export else self._signature
+        if not file.exists():
             return None
         try:
-            return signature_from_json(read_json(self._signature))
+            if self.is_export:
+                stored = self._read_config().get("signature")
+                return None if stored is None else signature_from_json(stored)
+            return signature_from_json(read_json(file))
         except UserError as error:
-            raise UserError(f"{self._signature}: {error}") from error
+            raise UserError(f"{file}: {error}") from error
 
     def add_environment(self, environment: dict[str, Any]) -> None:
         """Notes a start of the run beside the earlier ones."""

@@ -1,5 +1,6 @@
-"""Finished runs by the folders that a user names, and unique names for them."""
+"""Runs and exports by the folders that a user names, and unique names for them."""
 
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -7,19 +8,43 @@ from common.errors import UserError
 from common.files import expand
 from common.stored import read_object
 
+ZOO = pathlib.Path(__file__).parents[2] / "zoo"
+"""Trained models that come with the project: an export a folder."""
+_PREFIX = "zoo:"
+
+
+def locate(word: str | os.PathLike[str], flag: str) -> pathlib.Path:
+    """The folder of a run as a user types it, or of a model that comes with the project.
+
+    Args:
+        word: A folder, there or not, or "zoo:NAME".
+        flag: What it was typed after, for the error.
+
+    Raises:
+        UserError: if it can be no folder, or the project has no such model.
+    """
+    if not str(word).startswith(_PREFIX):
+        return expand(word, flag)
+    name, models = str(word).removeprefix(_PREFIX), sorted(ZOO.glob("*/config.json"))
+    for file in models:
+        if file.parent.name == name:
+            return file.parent
+    names = ", ".join(file.parent.name for file in models)
+    raise UserError(f"{flag}={word} is not in the zoo, which has {names or 'no models'}")
+
 
 def find_runs(words: Sequence[str]) -> list[pathlib.Path]:
     """Each named run once; in place of a folder of runs, those in it and in its folders.
 
     Args:
-        words: Folders as a user types them.
+        words: Folders as a user types them (see `locate`).
 
     Raises:
         UserError: if a folder is no run and has none.
     """
     found: dict[pathlib.Path, None] = {}
     for word in words:
-        path = expand(word, "RUN").resolve()
+        path = locate(word, "RUN").resolve()
         runs = [path] if (path / "config.json").is_file() else _inside(path)
         if not runs:
             raise UserError(
