@@ -65,6 +65,24 @@ def epoch_order(key: Key[Array, ""], epoch: Int[Array, ""], count: int) -> Int[A
     return jax.random.permutation(order_key, count)
 
 
+def draw_balanced(
+    key: Key[Array, ""], labels: Int[Array, "count"], wanted: int
+) -> Int[Array, "wanted"]:
+    """Numbers of images drawn so that every class is as likely, and within it every image.
+
+    With replacement: in expectation, an image counts as much as by a weight in the loss that is
+    inverse to the size of its class. Classes that no image has are not among them.
+    """
+    class_key, image_key = jax.random.split(key)
+    order = jnp.argsort(labels)
+    ordered = labels[order]
+    # Classes as they are there, numbered from 0.
+    numbers = jnp.cumsum(jnp.diff(ordered, prepend=ordered[:1]) != 0)
+    classes = jax.random.randint(class_key, (wanted,), 0, numbers[-1] + 1)
+    first, end = (jnp.searchsorted(numbers, classes, side) for side in ("left", "right"))
+    return order[jax.random.randint(image_key, (wanted,), first, end)]
+
+
 AnyBatch = TypeVar("AnyBatch", bound=tuple)
 """A `Batch`, or another named tuple with images and labels, for models that learn from more."""
 Generate = Callable[[Key[Array, ""], DeviceSplit, Int[Array, "batch"]], AnyBatch]

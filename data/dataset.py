@@ -132,7 +132,8 @@ class Dataset:
         most, fewest = int(counts.argmax()), int(counts.argmin())
         return (
             f"classes are unbalanced: {counts[most]:,} training images of {self.name_of(most)}, "
-            f"{counts[fewest]:,} of {self.name_of(fewest)}; see balanced accuracy"
+            f"{counts[fewest]:,} of {self.name_of(fewest)}; see balanced accuracy, and "
+            "--config.dataset.balanced=True draws all as often"
         )
 
     @property

@@ -15,7 +15,7 @@ from jaxtyping import Array, Int, Key
 from common.errors import UserError
 from common.limits import SEED, check_fields, shown
 from data.augmentation import random_phase, random_shift
-from data.batches import Batch, DeviceSplit, normalise
+from data.batches import Batch, DeviceSplit, draw_balanced, normalise
 from data.dataset import ROLES, Dataset, Split
 from data.distortions import check_distortion
 from data.labels import count_classes
@@ -49,6 +49,8 @@ class DatasetConfig:
         test: Split that only final figures come from.
         train_images: Learn from so many images of `train` only, nested and stratified (see
             `data.subsets`); 0 for all of them.
+        balanced: Training images are drawn with replacement so that every class is as likely, in
+            place of each image once an epoch.
         shift: Training images are shifted by up to this many pixels along each axis, within their
             frame; less than their height and width.
         phases: Training images are shifted, in place of `shift`, by one of so many of the
@@ -70,6 +72,7 @@ class DatasetConfig:
     validation: str = _VALIDATION
     test: str = "test"
     train_images: int = 0
+    balanced: bool = False
     shift: int = 2
     phases: int = 0
     phase_stride: int = 4
@@ -104,6 +107,8 @@ class DatasetConfig:
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]
     ) -> Batch:
         """The chosen images, each shifted and distorted on its own."""
+        if self.balanced:
+            chosen = draw_balanced(jax.random.fold_in(key, 2), split.labels, len(chosen))
         images = split.images[chosen]
         if self.phases:
             images = random_phase(key, images, self.phases, self.phase_stride)

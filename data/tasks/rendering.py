@@ -31,6 +31,8 @@ def check_source(source: DatasetConfig) -> None:
     """Raises a `UserError` for a value that no source of images can have."""
     with _naming_source():
         source.check()
+        if source.balanced:
+            raise UserError("dataset.balanced=True: images that are rendered are drawn as they are")
 
 
 def load_source(source: DatasetConfig, data_dir: str | None) -> Dataset:

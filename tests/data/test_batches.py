@@ -3,7 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data.batches import DeviceSplit, draw, epoch_order, normalise, steps_per_epoch
+from data.batches import (
+    DeviceSplit,
+    draw,
+    draw_balanced,
+    epoch_order,
+    normalise,
+    steps_per_epoch,
+)
 from data.distortions import AffineDistortion
 from data.sources.load import DatasetConfig
 
@@ -52,6 +59,25 @@ def test_augmentation_changes_with_the_step_and_not_without_being_asked():
     first, second = batch(0, shift=2), batch(6, shift=2)
     assert not np.array_equal(first.images == 0, second.images == 0)
     assert np.all((batch(0).images > 0) | (batch(0).labels == 0)[:, None, None, None])
+
+
+def test_classes_may_be_drawn_as_often():
+    sizes = {3: 1, 7: 10, 40: 30}  # of classes, far apart
+    labels = np.random.default_rng(0).permutation(np.repeat(list(sizes), list(sizes.values())))
+    count = 30_000
+    drawn = np.asarray(draw_balanced(KEY, jnp.asarray(labels, jnp.int32), count))
+    images = np.bincount(drawn, minlength=len(labels))
+    for label, size in sizes.items():
+        expected = count / len(sizes) / size
+        # Of a chi-squared distribution with as many degrees of freedom, or fewer.
+        distance = np.sum((images[labels == label] - expected) ** 2) / expected
+        assert distance < size + 6.0 * np.sqrt(2.0 * size)
+    split = DeviceSplit(SPLIT.images[: len(labels)], jnp.asarray(labels, jnp.int32))
+    generate = DatasetConfig(shift=0, balanced=True).generate
+    batch = jax.jit(generate)(KEY, split, jnp.arange(16))
+    numbers = np.rint(np.asarray(batch.images[:, 0, 0, 0]) * 255).astype(int)
+    np.testing.assert_array_equal(batch.labels, labels[numbers])  # of the images that they show
+    assert np.mean(batch.labels == 3) > 0.1  # of one image in 41
 
 
 def test_training_images_may_be_distorted():

@@ -119,7 +119,8 @@ def test_an_imbalance_is_a_sentence():
     split = Split(np.zeros((100, 4, 4, 1), np.uint8), LABELS)
     dataset = Dataset("pets", 3, split, split, split, class_names=("cat", "dog", "emu"))
     assert dataset.imbalance == (
-        "classes are unbalanced: 60 training images of cat, 10 of dog; see balanced accuracy"
+        "classes are unbalanced: 60 training images of cat, 10 of dog; see balanced accuracy, "
+        "and --config.dataset.balanced=True draws all as often"
     )
     even = Split(split.images[:99], (np.arange(99) % 3).astype(np.int32))
     for train, test in ((even, even), (even, split), (split, even)):
