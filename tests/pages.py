@@ -13,9 +13,17 @@ from benchmarks import networks, routing, scaling
 from common.tables import code, markdown_table
 from configs.__main__ import page
 from evaluation import suites
+from evaluation.comparison.study import read_study
+from evaluation.comparison.tables import tabulate
 from evaluation.reports.learning_curves import summarise_learning_curves
-from evaluation.reports.markdown import summarise_headlines, summarise_shifts
+from evaluation.reports.markdown import (
+    answer,
+    summarise_headlines,
+    summarise_shifts,
+    verdict_table,
+)
 from evaluation.reports.trainings import summarise, summarise_budgets
+from evaluation.results.pack import read_records
 from evaluation.results.result import show_interval, show_value
 from evaluation.results.schema import results_from_json
 from tests.conftest import ROOT
@@ -55,6 +63,16 @@ def _headlines(folder, suites=(), metrics=()):
     return functools.partial(summarise_headlines, _RESULTS / folder, suites, metrics)
 
 
+def _study(name, *, in_short=False):
+    """What came out of a study, in words, and its verdicts."""
+    folder = _RESULTS / name
+    study = read_study(folder)
+    tables = tabulate(read_records(folder), study.stated)
+    if in_short:
+        return " ".join([f"*{study.question}*", *map(answer, tables)])
+    return "\n\n".join(part for table in tables for part in (answer(table), verdict_table(table)))
+
+
 def _zoo():
     rows = []
     for file in sorted((ROOT / "zoo").glob("*/record.json")):
@@ -84,6 +102,8 @@ TABLES = {
     "cost": _headlines("cost"),
     "matched": _headlines("matched", ("clean", "affine")),
     "faces": _headlines("faces", metrics=("accuracy", "false-positive rate", "AUROC")),
+    "filters": functools.partial(_study, "small_shifts"),
+    "filters_in_short": functools.partial(_study, "small_shifts", in_short=True),
     "pooling": functools.partial(summarise_shifts, _RESULTS / "pooling"),
     "depth_and_stride": functools.partial(summarise_shifts, _RESULTS / "depth_and_stride"),
     "small_shifts": functools.partial(summarise_shifts, _RESULTS / "robustness"),

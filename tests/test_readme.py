@@ -62,7 +62,6 @@ COMPARING = re.compile(
 )
 # What else is said with these words, of pages with results.
 SAID_OTHERWISE = {
-    "docs/results/pooling.md": ["makes predictions more stable"],  # the question of a study
     "docs/results/robustness.md": ["matched no better than to"],
 }
 
