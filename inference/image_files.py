@@ -46,9 +46,18 @@ def read(path: pathlib.Path, model: TrainedModel) -> np.ndarray:
     """
     if not path.exists():
         raise UserError(f"{path}: there is no such file")
-    height, width, channels = model.signature.image_shape
     with decoder_warnings():
-        image = read_image(path, channels)
+        return fit(read_image(path, model.signature.image_shape[-1]), model)
+
+
+def fit(image: np.ndarray, model: TrainedModel) -> np.ndarray:
+    """An image brought to a model's size, as `read` does; it has the model's channels.
+
+    Args:
+        image: `[height, width, channels]`, uint8.
+        model: The model.
+    """
+    height, width, _ = model.signature.image_shape
     pad = getattr(model.experiment.dataset, "pad", 0)
     if image.shape[:2] == (height, width) or min(height, width) <= 2 * pad:
         pad = 0

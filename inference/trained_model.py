@@ -19,7 +19,7 @@ from training.experiment import Experiment
 from training.run.directory import Configurations
 from training.run.signature import Signature
 from training.setup import predictor_of
-from training.trained import read_run
+from training.trained import TrainedRun, read_run
 
 MAX_BATCH = 256
 """The most images that one call of a network takes."""
@@ -177,6 +177,12 @@ def load_model(
     Raises:
         UserError: if there is no run, or no whole checkpoint.
     """
-    run = read_run(workdir, checkpoint=checkpoint, data_dir=data_dir, configurations=configurations)
+    return model_of(
+        read_run(workdir, checkpoint=checkpoint, data_dir=data_dir, configurations=configurations)
+    )
+
+
+def model_of(run: TrainedRun) -> TrainedModel:
+    """The model of a run that has been read."""
     predictor = predictor_of(run.program, run.state)
     return TrainedModel(run.name, run.experiment, run.step, run.signature, predictor)

@@ -185,7 +185,7 @@ def test_commands_are_understood(line):
 
 
 def test_flags_exist():
-    rooms = ("benchmarks", "configs", "evaluation", "training")
+    rooms = ("benchmarks", "configs", "evaluation", "playground", "training")
     sources = [
         *ROOT.glob("*.py"),
         *(path for room in rooms for path in (ROOT / room).rglob("*.py")),

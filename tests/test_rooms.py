@@ -26,7 +26,7 @@ ARROWS = {
     "stn": ["cnn"],
     "studies": ["common", "evaluation.comparison"],
 }
-ROOMS = {*ARROWS, "configs", "benchmarks", "tests"}
+ROOMS = {*ARROWS, "configs", "benchmarks", "playground", "tests"}
 
 
 def imports(path):
@@ -53,7 +53,7 @@ def modules():
     """The modules of all rooms, by name, with the modules that each imports."""
     files = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-        for room in (*ARROWS, "configs")
+        for room in (*ARROWS, "configs", "playground")
         for path in (ROOT / room).rglob("*.py")
     }
 
