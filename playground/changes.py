@@ -24,7 +24,7 @@ RANGES = {
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """What is done to an image: it is cut up first, and then moved.
+    """Changes of an image, which is cut up first, and then moved.
 
     Attributes:
         angle: Of the turn, counter-clockwise, in degrees.

@@ -45,7 +45,7 @@ class Player:
     components: int
 
     def describe(self) -> dict[str, Any]:
-        """What the page has to know before it asks."""
+        """Describes it to the page, before that asks anything of it."""
         return {
             "name": self.name,
             "description": self.model.describe(),

@@ -56,7 +56,7 @@ class Answers:
         object.__setattr__(self, "_lock", threading.Lock())
 
     def of(self, path: str) -> Callable[[dict[str, Any]], Any] | None:
-        """What answers a path; None for what there is nothing at."""
+        """Finds the method that answers a path; None where there is none."""
         known = {
             "/models": self.models,
             "/example": self.example,
