@@ -54,7 +54,7 @@ def test_a_network_is_trained_on_a_folder_of_images(command, tmp_path, beetles):
     ) in lines
     assert (
         "cnn_mnist: classes are unbalanced: 28 training images of Käfer, 7 of bird; see balanced "
-        "accuracy"
+        "accuracy, and --config.dataset.balanced=True draws all as often"
     ) in lines
     assert lines[-1] == f"cnn_mnist: in {run}; evaluate by python evaluate.py {run}"
     record = json.loads((run / "record.json").read_text())
