@@ -2,7 +2,8 @@
 
 Writes into a folder what other programs can load: the weights (`weights.safetensors`), the forward
 pass (`forward.stablehlo`), the experiment (`config.json`), the run's final record (`record.json`)
-and a model card (`README.md`). Every command takes such a folder as it takes a run.
+and a model card (`README.md`). Commands take such a folder as they take a run; only training does
+not go on in it.
 """
 
 from common import commands

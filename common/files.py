@@ -35,7 +35,7 @@ def expand(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
 
 
 def expand_given(path: str | None, flag: str) -> str | None:
-    """What `expand` makes of a path; None of one that the user left out."""
+    """Expands a path as `expand` does; None of one that the user left out."""
     return None if path is None else str(expand(path, flag))
 
 

@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from cnn.output import Output, in_mode
+from inference.forward import abstract_network
 from training.trained import TrainedRun
 
 Decode = Callable[
@@ -25,18 +26,15 @@ def decoder_of(run: TrainedRun) -> Decode | None:
     """
     if not {"poses", "reconstruction"} <= set(run.program.fields):
         return None
-    model, signature = run.experiment.model, run.signature
-    abstract = nnx.eval_shape(
-        lambda: model.build(signature.image_shape, signature.num_classes, nnx.Rngs(0))
-    )
-    graph, _, _ = nnx.split(in_mode(abstract, training=False), nnx.Param, ...)
+    abstract = abstract_network(run.experiment.model, run.signature)
     if not hasattr(abstract, "reconstruct"):
         return None
+    graph, _, _ = nnx.split(in_mode(abstract, training=False), nnx.Param, ...)
 
     @jax.jit
     def decode(params, other, poses, labels):
         network: Any = nnx.merge(graph, params, other, copy=True)
-        logits = jnp.zeros((poses.shape[0], signature.num_classes))
+        logits = jnp.zeros(poses.shape[:2])
         return network.reconstruct(Output(logits, poses=poses), labels)
 
     return lambda poses, labels: decode(run.state.evaluated_params, run.state.other, poses, labels)

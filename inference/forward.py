@@ -1,6 +1,7 @@
 """The forward pass of a trained network: its weights by name, and one program of images alone."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jaxtyping import Array, Float
 from cnn.output import fields_of, in_mode
 from common.errors import UserError, first_line
 from inference.restore import RestoredRun
+from training.run.signature import Signature
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 """Backends that one program is lowered for, in JAX's words."""
@@ -23,13 +25,17 @@ Forward = Callable[[Float[Array, "batch *shape"]], dict[str, Array]]
 """Images in [0, 1] to the outputs of a network by name; see `forward`."""
 
 
+def abstract_network(model: Any, signature: Signature) -> nnx.Module:
+    """Builds the network of a model's configuration in shapes alone, without variables."""
+    return nnx.eval_shape(
+        lambda: model.build(signature.image_shape, signature.num_classes, nnx.Rngs(0))
+    )
+
+
 def trained_network(run: RestoredRun) -> nnx.Module:
     """Builds the network of a run with the variables of its checkpoint, on one device."""
-    setup, device = run.setup, jax.devices()[0]
-    dataset, model = setup.dataset, setup.experiment.model
-    abstract = nnx.eval_shape(
-        lambda: model.build(dataset.image_shape, dataset.num_classes, nnx.Rngs(0))
-    )
+    device, signature = jax.devices()[0], Signature.of(run.setup.dataset)
+    abstract = abstract_network(run.setup.experiment.model, signature)
     graph, _, _ = nnx.split(abstract, nnx.Param, ...)
     state = jax.device_put((run.state.evaluated_params, run.state.other), device)
     return nnx.merge(graph, *state)

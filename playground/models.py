@@ -2,7 +2,6 @@
 
 import base64
 import dataclasses
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,7 +70,7 @@ class Player:
             "scores": np.atleast_2d(found.probabilities[0]).tolist(),
             "capsules": found.lengths is not None,
         }
-        if self.decode is not None:
+        if self.decode is not None and any(offsets):
             poses = np.array(self.model.outputs(seen, "poses")["poses"])
             poses[:, label, : len(offsets)] += np.asarray(offsets, poses.dtype)
             shown["reconstruction"] = encode(np.asarray(self.decode(poses, np.array([label])))[0])
@@ -123,7 +122,7 @@ def load_players(
     Raises:
         UserError: if one cannot be read, or takes no images of files.
     """
-    folders = [pathlib.Path(locate(word, "RUN")) for word in words]
+    folders = [locate(word, "RUN") for word in words]
     players = []
     for folder, name in zip(folders, name_runs([each.resolve() for each in folders]), strict=True):
         run = read_run(folder, data_dir=data_dir, configurations=configurations)

@@ -35,7 +35,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-# Images whose accuracy a sweep measures, and of which examples are.
+# Images whose accuracy a sweep measures.
 SWEPT = 100
 
 
@@ -46,14 +46,12 @@ class Answers:
     Attributes:
         players: The models.
         test: Images to pick examples of, and to sweep over.
+        lock: Of computations, which go one at a time, for they share the machine.
     """
 
     players: Sequence[Player]
     test: Split
-
-    def __post_init__(self):
-        """Makes room for one computation at a time, for they share the machine."""
-        object.__setattr__(self, "_lock", threading.Lock())
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, repr=False)
 
     def of(self, path: str) -> Callable[[dict[str, Any]], Any] | None:
         """Finds the method that answers a path; None where there is none."""
@@ -85,7 +83,7 @@ class Answers:
         if not isinstance(offsets, list) or len(offsets) != len(self.players):
             raise ValueError("offsets are a list for each model")
         moved = [read_offsets(each) for each in offsets]
-        with self._lock:  # pyright: ignore[reportAttributeAccessIssue]
+        with self.lock:
             return [
                 player.answer(pixels, changes, each)
                 for player, each in zip(self.players, moved, strict=True)
@@ -94,7 +92,7 @@ class Answers:
     def sweep(self, given: dict[str, Any]) -> Any:
         """Measures accuracy along a slider."""
         changes = Changes.of(given.get("changes", {}))
-        with self._lock:  # pyright: ignore[reportAttributeAccessIssue]
+        with self.lock:
             return sweep(self.players, self.test.sample(SWEPT), changes, given.get("along"))
 
 
