@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Int, Key, Num
+from jaxtyping import Array, Float, Int, Key, Num
 
 _SEED = 0
 
@@ -107,3 +107,56 @@ def random_phase(
     offsets = jnp.asarray(phase_offsets(stride)[:count])
     chosen = jax.random.randint(key, (images.shape[0],), 0, count)
     return shift_images(images, offsets[chosen], limit=stride)
+
+
+def random_crop(
+    key: Key[Array, ""], images: Num[Array | np.ndarray, "batch height width channels"], size: int
+) -> Num[Array, "batch size size channels"]:
+    """Cuts a square out of each image at a place of its own, all equally likely.
+
+    Args:
+        key: Decides the places.
+        images: NHWC, of any type.
+        size: Height and width of the squares, in pixels; those of the images at most.
+    """
+    images = jnp.asarray(images)
+    count, height, width, channels = images.shape
+    room = jnp.array([height - size + 1, width - size + 1])
+    corners = jax.random.randint(key, (count, 2), 0, room)
+
+    def crop(image, corner):
+        return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (size, size, channels))
+
+    return jax.vmap(crop)(images, corners)
+
+
+def middle_crop(
+    images: Num[np.ndarray, "batch height width channels"], size: int
+) -> Num[np.ndarray, "batch size size channels"]:
+    """Cuts the square in the middle out of each image; an odd pixel more is cut off below."""
+    top, left = ((side - size) // 2 for side in images.shape[1:3])
+    return images[:, top : top + size, left : left + size]
+
+
+def random_brightness_and_contrast(
+    key: Key[Array, ""],
+    images: Float[Array, "batch height width channels"],
+    brightness: float,
+    contrast: float,
+) -> Float[Array, "batch height width channels"]:
+    """Adds a number to each image, and stretches it about the mean of each of its channels.
+
+    Args:
+        key: Decides both.
+        images: In [0, 1].
+        brightness: What is added is in [-brightness, brightness].
+        contrast: Differences from the mean are multiplied by a number in [1 - contrast, 1 +
+            contrast].
+
+    Returns:
+        Images in [0, 1]; what leaves this range is cut off.
+    """
+    numbers = jax.random.uniform(key, (2, len(images), 1, 1, 1), minval=-1.0, maxval=1.0)
+    mean = jnp.mean(images, axis=(1, 2), keepdims=True)
+    stretched = mean + (1.0 + contrast * numbers[1]) * (images - mean)
+    return jnp.clip(stretched + brightness * numbers[0], 0.0, 1.0)

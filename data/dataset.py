@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,15 @@ class Split:
         poses: `[count, objects, parameters]` of the transforms that rendered the images, or None.
         objects: `[count, objects, height, width, channels]`, uint8: each object of an image by
             itself, where the image is made of them, or None.
+        factors: `[count]` each, by name: what is known to vary from image to image, such as the
+            azimuth from which it was taken.
     """
 
     images: np.ndarray
     labels: np.ndarray
     poses: np.ndarray | None = None
     objects: np.ndarray | None = None
+    factors: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         """The number of images."""
@@ -43,7 +47,8 @@ class Split:
         """Some of the images, by their numbers, with all that is known of them."""
         known = {name: getattr(self, name) for name in ("poses", "objects")}
         known = {name: each[chosen] for name, each in known.items() if each is not None}
-        return Split(self.images[chosen], self.labels[chosen], **known)
+        factors = {name: each[chosen] for name, each in self.factors.items()}
+        return Split(self.images[chosen], self.labels[chosen], **known, factors=factors)
 
     def sample(self, count: int) -> "Split":
         """Draws so many of the images at random, the same ones every time, and keeps their order.
@@ -86,6 +91,8 @@ class Dataset:
             places under half a turn.
         class_names: In the order of the labels; empty where they are just numbers.
         notes: What was done to the images on the way, as sentences for people.
+        novel: Test images from beyond the range of the training images, such as those of novel
+            viewpoints, in the same form; None where there are none.
     """
 
     name: str
@@ -98,11 +105,13 @@ class Dataset:
     is_of_digits: bool = False
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    novel: Split | None = None
 
     def __post_init__(self) -> None:
         """Raises a `UserError` if a label is none of the classes."""
-        for role in ROLES:
-            check_range(getattr(self, role).labels, self.num_classes, self.name, role)
+        for role in (*ROLES, "novel"):
+            if getattr(self, role) is not None:
+                check_range(getattr(self, role).labels, self.num_classes, self.name, role)
 
     def name_of(self, label: int) -> str:
         """The name of a class, which is its number where it has no other."""

@@ -169,5 +169,6 @@ def elsewhere(subject: Subject, test_data: str | None, limit: int, data_dir: str
         except UserError as error:
             raise UserError(f"--test_data={test_data}: {error}") from error
     if limit:
-        dataset = dataclasses.replace(dataset, test=dataset.test.sample(limit))
+        few = None if dataset.novel is None else dataset.novel.sample(limit)
+        dataset = dataclasses.replace(dataset, test=dataset.test.sample(limit), novel=few)
     return subject.on(dataset, test_data=test_data, limit=limit)

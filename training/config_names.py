@@ -51,6 +51,7 @@ MODULES = {
     "data.PhotographedFacesConfig": "data.faces.photographed",
     "data.Placement": "data.distortions",
     "data.ProjectiveDistortion": "data.distortions",
+    "data.ViewpointsConfig": "data.tasks.viewpoints",
     "stn.CoLocaliserConfig": "stn.networks.colocalisation",
     "stn.HouseNumberConfig": "stn.networks.house_numbers",
     "stn.PartsConfig": "stn.networks.birds",

@@ -267,6 +267,7 @@ def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> 
         dataset,
         name=public_name(name),
         test=test,
+        novel=None,
         pose_transform=None,
         generator=None,
         is_of_digits=_is_of_digits(name),

@@ -141,6 +141,7 @@ def install(patch):
     patch.setattr("data.tasks.rendering.render_split", _render_blank)
     patch.setattr("data.tasks.colocalisation.render_split", _render_blank)
     patch.setattr("data.tasks.multimnist.render_chosen", _render_chosen_blank)
+    patch.setattr("data.tasks.viewpoints.render", _render_blank_views)
     patch.setattr("data.faces.tasks.in_chunks", _blank_chunks)
     patch.setattr("data.faces.photographed.in_chunks", _blank_chunks)
     patch.setattr("data.faces.photographs.read_photographs", _blank_photographs)
@@ -210,6 +211,10 @@ def _render_blank(generate, split, key, *, chunk=500):
 def _render_chosen_blank(render, split, key, chosen):
     stored = DeviceSplit(split.images, split.labels)
     return _blank(len(chosen), jax.eval_shape(render, key, stored, chosen))
+
+
+def _render_blank_views(toys, views, size, count):
+    return np.zeros((len(views.toy), size, size, count), np.uint8)
 
 
 def _blank_chunks(function, *arrays):

@@ -63,6 +63,7 @@ STORED = {
     "caltech_birds2011": (32, 32, 3),
     "lfw": (48, 48, 2),  # and what is left without the parts
     "faces configuration": (1, 1, 1),  # they are rendered from labels alone
+    "viewpoints": (48, 48, 2),
 }
 # Fields of experiments whose own sizes take minutes.
 SMALLER = {

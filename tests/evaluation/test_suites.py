@@ -93,6 +93,7 @@ def test_every_suite_can_be_loaded_and_evaluates():
         "pose_sweeps",
         "reconstructions",
         "sliding_window",
+        "viewpoints",
         "winning_paths",
     }
 
