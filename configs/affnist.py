@@ -2,16 +2,16 @@
 
     python train.py --config affnist:capsnet --seeds 0,1,2
     python train.py --config affnist:cnn --seeds 0,1,2
-    python evaluate.py runs/affnist_* --suites clean,affine --out reports/affnist
+    python evaluate.py runs/affnist_* --suites clean,affnist --out reports/affnist
 
 The argument is a network of `mnist`, with its learning rate and its three epochs. Images are
 MNIST's with a blank frame six pixels wide, and move by up to six pixels along each axis, which is
 the training set of Sabour et al. (2017), section 5.1; with `--match_accuracy=99.23` networks are
 compared as there, at equal accuracy on such images.
 
-The suite `affine` renders each test image once under a random map in affNIST's ranges. The
-original 32 maps of each are scored where their files lie in the folder of prepared data
-(`data/sources/affnist.py`):
+The suite `affnist` maps each test image 32 times in affNIST's ranges, as its test split has it,
+and `affine` once. affNIST's own 320,000 images are scored where their files lie in the folder of
+prepared data (`data/sources/affnist.py`):
 
     python evaluate.py runs/affnist_* --suites clean --test_data affnist --out reports/affnist
 

@@ -4,24 +4,24 @@
 
 By the protocol of Hinton, Sabour and Frosst (2018), section 5.1, on rendered toys: networks learn
 from a third of the azimuths and classify other toys from those, and from all others. Networks are
-slim, so that two CPU cores train them in minutes: a CNN, a CapsNet with dynamic routing, matrix
-capsules with EM routing, and self-routing capsules. The paper's comparison is at equal accuracy
-from familiar viewpoints; here both accuracies are stated contrasts at the last step, and a lead
-from novel viewpoints alone is read beside that from familiar ones.
+small, so that two CPU cores train them in minutes: a CNN, a CapsNet with dynamic routing, and
+self-routing capsules. Matrix capsules with EM routing, the paper's own, take more than ten times
+as long and are left to a GPU. The paper compares at equal accuracy from familiar viewpoints; here
+both accuracies are stated contrasts at the last step, and a lead from novel viewpoints is read
+beside that from familiar ones.
 """
 
 from evaluation.comparison.contrasts import Contrast
 from evaluation.comparison.study import Study
 
 _CONDITIONS = ("familiar viewpoints", "novel viewpoints")
-_CAPSULES = ("capsnet", "matrix_capsnet", "self_routing")
+_CAPSULES = ("capsnet", "self_routing")
 
 STUDY = Study(
     question="Do capsules recognise toys from novel azimuths better than a CNN does?",
     arms={
         "cnn": "viewpoints:cnn_slim",
         "capsnet": "viewpoints:capsnet_slim",
-        "matrix_capsnet": "viewpoints:matrix_capsnet_slim",
         "self_routing": "viewpoints:self_routing",
     },
     contrasts=tuple(
@@ -31,5 +31,5 @@ STUDY = Study(
     ),
     suites=("clean", "viewpoints"),
     seeds=tuple(range(3)),
-    minutes={"cnn": 3.0, "capsnet": 8.0, "matrix_capsnet": 8.0, "self_routing": 8.0},
+    minutes={"cnn": 3.0, "capsnet": 8.0, "self_routing": 9.0},
 )

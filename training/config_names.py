@@ -47,6 +47,7 @@ MODULES = {
     "data.ElasticDistortion": "data.distortions",
     "data.ExtrudedConfig": "data.tasks.extruded",
     "data.FacesConfig": "data.faces.tasks",
+    "data.FixedDistortedConfig": "data.tasks.fixed",
     "data.MultiMNISTConfig": "data.tasks.multimnist",
     "data.PhotographedFacesConfig": "data.faces.photographed",
     "data.Placement": "data.distortions",

@@ -44,7 +44,7 @@ class Solids(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """Where rays enter a unit solid.
+    """Entry of rays into a unit solid.
 
     Attributes:
         distance: In units of the rays' directions; infinity for rays that miss.

@@ -55,7 +55,7 @@ _CHUNK = 500
 
 
 class Views(NamedTuple):
-    """What images show: an entry for each.
+    """Viewpoints and contents of images, an entry for each.
 
     Attributes:
         category: Label.
