@@ -48,7 +48,8 @@ class Split:
         known = {name: getattr(self, name) for name in ("poses", "objects")}
         known = {name: each[chosen] for name, each in known.items() if each is not None}
         factors = {name: each[chosen] for name, each in self.factors.items()}
-        return Split(self.images[chosen], self.labels[chosen], **known, factors=factors)
+        poses, objects = known.get("poses"), known.get("objects")
+        return Split(self.images[chosen], self.labels[chosen], poses, objects, factors)
 
     def sample(self, count: int) -> "Split":
         """Draws so many of the images at random, the same ones every time, and keeps their order.

@@ -13,7 +13,7 @@ COUNT, SIDE = 6, 12
 
 
 @pytest.fixture(scope="module")
-def test_split():
+def marks():
     images = np.zeros((COUNT, SIDE, SIDE, 1), np.uint8)
     images[:, 3:9, 4:7] = np.random.default_rng(0).integers(50, 256, (COUNT, 6, 3, 1))
     return Split(images, np.arange(COUNT, dtype=np.int32) % 3)
@@ -37,34 +37,34 @@ def slow(image, number, which):
     return out
 
 
-def test_maps_are_those_of_a_slow_reference(test_split):
+def test_maps_are_those_of_a_slow_reference(marks):
     for which in (0, 31):
-        found = distort_all(SUITE.distort, test_split.images, float(which))
+        found = distort_all(SUITE.distort, marks.images, float(which))
         for number in range(2):
-            image = test_split.images[number] / np.float32(255)
+            image = marks.images[number] / np.float32(255)
             expected = 255.0 * slow(image, number, which)
             assert np.abs(found[number, ..., 0] - expected).max() <= 0.51
 
 
-def test_maps_differ_and_are_the_same_for_every_model(test_split):
-    images = [distort_all(SUITE.distort, test_split.images, float(k)) for k in (0, 1, 1)]
+def test_maps_differ_and_are_the_same_for_every_model(marks):
+    images = [distort_all(SUITE.distort, marks.images, float(k)) for k in (0, 1, 1)]
     assert np.all(np.any(images[0] != images[1], axis=(1, 2, 3)))
     np.testing.assert_array_equal(images[1], images[2])
 
 
-def test_an_image_counts_by_the_share_of_its_maps(test_split):
+def test_an_image_counts_by_the_share_of_its_maps(marks):
     """A model that is right for dark maps alone, which are found again by hand."""
-    level, labels = 20.0, test_split.labels
+    level, labels = 20.0, marks.labels
 
     def predict(images):
         dark = 255 * images.mean(axis=(1, 2, 3)) < level
         return np.eye(3)[np.where(dark, labels, 2 - labels)]
 
-    dataset = Dataset("marks", 3, test_split, test_split, test_split)
+    dataset = Dataset("marks", 3, marks, marks, marks)
     (result,) = suites.run(SUITE, predict, dataset, batch_size=COUNT)
     expected = np.zeros(COUNT)
     for number in range(SUITE.MAPS):
-        images = distort_all(SUITE.distort, test_split.images, float(number))
+        images = distort_all(SUITE.distort, marks.images, float(number))
         expected += (images.mean(axis=(1, 2, 3)) < level) | (labels == 1)
     np.testing.assert_allclose(result.outcomes, expected / 32)
     assert result.value == pytest.approx(expected.mean() / 32)
