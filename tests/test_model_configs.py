@@ -19,9 +19,11 @@ from capsnet import (
 )
 from cnn import ConvolutionalNetworkConfig, validation
 from cnn.networks.bag_of_parts import BagOfPartsConfig
+from cnn.networks.compact_transformer import CompactTransformerConfig
 from cnn.networks.multi_label import MultiLabelNetworkConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
+from cnn.networks.residual import ResidualNetworkConfig
 from stn.networks.birds import PartsConfig
 from stn.networks.colocalisation import CoLocaliserConfig
 from stn.networks.house_numbers import HouseNumberConfig
@@ -39,8 +41,10 @@ SMALLEST = {
     VariationalCapsNetConfig: 17,
     ConvolutionalNetworkConfig: 1,
     BagOfPartsConfig: 9,
+    CompactTransformerConfig: 1,
     PoolingNetworkConfig: 1,
     ReconstructingNetworkConfig: 4,
+    ResidualNetworkConfig: 1,
     MultiLabelNetworkConfig: 4,
     TransformerNetworkConfig: 28,
     CoLocaliserConfig: 13,
@@ -61,6 +65,8 @@ FREE = {
     "reconstruction_weight",
     "coordinate_scale",
     "dropout",
+    "attention_dropout",
+    "stochastic_depth",
     "downsamplings",
     "hidden_layers",
     "transformers",

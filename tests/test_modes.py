@@ -28,8 +28,10 @@ from capsnet.routing import (
 from cnn.convolution import layer_of, lowerings
 from cnn.decoder import Decoder, DeconvolutionDecoder, DenseDecoder
 from cnn.networks.bag_of_parts import BagOfPartsConfig
+from cnn.networks.compact_transformer import CompactTransformerConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
+from cnn.networks.residual import ResidualNetworkConfig
 from stn.networks.birds import PartsConfig
 from stn.networks.colocalisation import CoLocaliserConfig
 from stn.networks.house_numbers import HouseNumberConfig
@@ -92,6 +94,8 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
         ReconstructingNetworkConfig(PLAIN, class_dim=2, decoder=SMALL),
         (12, 12, 1),
     ),
+    "residual": (ResidualNetworkConfig((1, 1), 900), (9, 9, 1)),
+    "compact transformer": (CompactTransformerConfig((2,), 1, parameters=1000), (9, 9, 1)),
     "st_cnn": (TransformerNetworkConfig(parameters=20_000, coordinates=True), (28, 28, 1)),
     "st_fcn, tps": (
         TransformerNetworkConfig(

@@ -31,9 +31,11 @@ from cnn.decoder import DeconvolutionDecoder, DenseDecoder
 from cnn.downsampling import KINDS, downsample
 from cnn.losses import accuracy, multi_label_loss
 from cnn.networks.bag_of_parts import BagOfPartsConfig
+from cnn.networks.compact_transformer import CompactTransformerConfig
 from cnn.networks.multi_label import MultiLabelNetworkConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
+from cnn.networks.residual import ResidualNetworkConfig
 from cnn.output import in_mode
 from stn.networks.colocalisation import triplet_hinge
 from stn.networks.mnist import TRANSFORMS, TransformerNetworkConfig
@@ -210,6 +212,10 @@ CASES = {
     "cnn.MultiLabelNetwork": Case(network(MultiLabelNetworkConfig(PLAIN)), (IMAGES,)),
     "cnn.PoolingNetwork": Case(network(PoolingNetworkConfig(channels=2)), (IMAGES,)),
     "cnn.BagOfParts": Case(network(BagOfPartsConfig((2,)), (9, 9, 1)), (uniform(2, 9, 9, 1),)),
+    "cnn.ResidualNetwork": Case(network(ResidualNetworkConfig((1, 1), 900)), (IMAGES,)),
+    "cnn.CompactTransformer": Case(
+        network(CompactTransformerConfig((2,), 1, parameters=1000)), (IMAGES,), scales=(1e-30,)
+    ),
     "cnn.ReconstructingNetwork": Case(
         network(ReconstructingNetworkConfig(PLAIN, class_dim=2, decoder=DenseDecoder((4,)))),
         (IMAGES,),

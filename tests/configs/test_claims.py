@@ -67,7 +67,7 @@ def test_the_parameters_of_networks_of_overlapping_digits():
 
 
 def test_networks_of_400000_parameters():
-    for network in ("st_cnn", "cnn_400k"):
+    for network in ("st_cnn", "cnn_400k", "residual", "compact_transformer"):
         assert parameters(load(f"mnist:{network}").model) == pytest.approx(400_000, rel=0.02)
 
 
