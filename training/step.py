@@ -46,7 +46,7 @@ class TrainState(NamedTuple):
 
     @property
     def evaluated_params(self):
-        """The parameters that evaluations use: the average if there is one."""
+        """The parameters that evaluations use, which are the average if there is one."""
         return self.params if self.average is None else self.average
 
     @property
