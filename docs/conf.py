@@ -14,6 +14,10 @@ ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 # The kernels of notebooks run in their own folder, and find the rooms by this.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+# Most of a notebook's time goes into compiling what runs for milliseconds.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+)
 
 # jaxtyping then writes `Float[Array, "batch height"]` as the source does, without its modules.
 typing.GENERATING_DOCUMENTATION = "sphinx"  # pyright: ignore[reportAttributeAccessIssue]
@@ -85,7 +89,7 @@ napoleon_use_rtype = False
 # Notebooks are run anew whenever their page is built, and nothing of them is kept.
 nb_execution_mode = "auto"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 600  # seconds a cell, on machines with other work
 nb_merge_streams = True
 
 
