@@ -1,4 +1,4 @@
-"""Batches of a split that lies on the device, drawn inside jit.
+"""Batches of images that lie on the device, drawn inside jit.
 
 Batch k of a run is a function of (seed, k) alone: its epoch's order comes from the seed and the
 epoch's number, its augmentation from the seed and k. A resumed run therefore needs no iterator
@@ -89,6 +89,16 @@ Generate = Callable[[Key[Array, ""], DeviceSplit, Int[Array, "batch"]], AnyBatch
 """(key, split, numbers of the chosen images) -> the batch of them that a model receives."""
 
 
+def batch_key(key: Key[Array, ""], step: Int[Array, ""]) -> Key[Array, ""]:
+    """The key of all that is random in a batch of a run but the order of its images.
+
+    Args:
+        key: The run's data key.
+        step: Counted from 0 over the whole run.
+    """
+    return jax.random.fold_in(jax.random.fold_in(key, 1), step)
+
+
 def draw(
     split: DeviceSplit,
     order: Int[Array, "count"],
@@ -118,4 +128,4 @@ def draw(
         raise ValueError(f"an order of {order.size} images for a split of {split.labels.size}")
     start = (step % steps_per_epoch(order.size, batch_size)) * batch_size
     chosen = jax.lax.dynamic_slice(order, (start,), (batch_size,))
-    return generate(jax.random.fold_in(jax.random.fold_in(key, 1), step), split, chosen)
+    return generate(batch_key(key, step), split, chosen)

@@ -1,4 +1,4 @@
-"""Images in memory: a split of them, and the three splits of a run."""
+"""Images in memory or mapped into it: a split of them, and the three splits of a run."""
 
 import dataclasses
 import hashlib
@@ -18,7 +18,8 @@ class Split:
     """Images and what is known of them.
 
     Attributes:
-        images: `[count, height, width, channels]` or, volumes, with a depth before; uint8.
+        images: `[count, height, width, channels]` or, volumes, with a depth before; uint8. More
+            than fit into memory are a `numpy.memmap`, of which only what is looked at is read.
         labels: `[count]`, int32; or `[count, objects]` where every image shows that many objects,
             no two of one class.
         poses: `[count, objects, parameters]` of the transforms that rendered the images, or None.
@@ -37,6 +38,11 @@ class Split:
     def __len__(self) -> int:
         """The number of images."""
         return len(self.labels)
+
+    @property
+    def is_mapped(self) -> bool:
+        """True of images in a file, which need not fit into memory."""
+        return isinstance(self.images, np.memmap)
 
     @property
     def labels_per_image(self) -> int:
@@ -70,7 +76,7 @@ class Split:
     @property
     def checksum(self) -> str:
         """SHA-256 of the pixels and labels, in order."""
-        digest = hashlib.sha256(self.images.tobytes())
+        digest = hashlib.sha256(np.ascontiguousarray(self.images))  # no copy of a mapped file
         digest.update(self.labels.tobytes())
         return digest.hexdigest()
 
@@ -94,6 +100,8 @@ class Dataset:
         notes: What was done to the images on the way, as sentences for people.
         novel: Test images from beyond the range of the training images, such as those of novel
             viewpoints, in the same form; None where there are none.
+        fingerprint: A line that changes with the files that the images are of; empty where it is
+            not known.
     """
 
     name: str
@@ -107,6 +115,7 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     novel: Split | None = None
+    fingerprint: str = ""
 
     def __post_init__(self) -> None:
         """Raises a `UserError` if a label is none of the classes."""

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from data.streaming import Resident, Windows
 from evaluation import suites
 from evaluation.metrics.classification import hits, predictions
 from evaluation.model import Predictor, predict_all
@@ -24,6 +25,7 @@ from training.guards import claim_for_all, within_memory
 from training.initial import describe_origin, from_run
 from training.interruption import Interrupted, StopRequest, stop_request
 from training.record import make_record
+from training.run import images as run_images
 from training.run.checkpoints import Checkpoints
 from training.run.damage import ORIGIN, TRAIN_SECONDS, VALIDATION_ACCURACY, WINDOW
 from training.run.directory import Configurations, RunDirectory
@@ -118,12 +120,15 @@ class _Training:
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates the last step and writes the record."""
+        if self.step:
+            run_images.check_unchanged(self.directory.path, self.setup.dataset)
         if self.speaks:
+            run_images.note(self.directory.path, self.setup.dataset)
             self.directory.rewind_metrics(self.step)
             self.directory.add_environment(provenance.describe())
             self.directory.write_signature(Signature.of(self.setup.dataset))
-        split = self.setup.training_split()
-        train_steps, compile_seconds = self._compile(split)
+        images = self.setup.training_images()
+        train_steps, compile_seconds = self._compile(images.at(self.step))
         self.reporter = Reporter(
             self.directory if self.speaks else None,
             first_step=self.step,
@@ -131,9 +136,10 @@ class _Training:
             batch_size=self.experiment.batch_size,
         )
         try:
-            self._train(train_steps, split)
+            self._train(train_steps, images)
             self.checkpoints.wait()
         finally:
+            images.close()
             self.reporter.close()
             self.checkpoints.close()
         return self._finish(compile_seconds)
@@ -171,16 +177,17 @@ class _Training:
         )
         return compiled, seconds
 
-    def _train(self, train_steps, split) -> None:
+    def _train(self, train_steps, images: Resident | Windows) -> None:
         """Runs the remaining steps."""
         experiment = self.experiment
         count, seconds_per_step = 1, _SECONDS_PER_DISPATCH
         mark, pending = time.perf_counter(), None
         while self.step < experiment.steps:
             self.checkpoints.check()
-            count, stopping = self._next_block(seconds_per_step, count)
+            count, stopping = self._next_block(seconds_per_step, count, images.left(self.step))
             if stopping:
                 break
+            split = images.at(self.step)
             self.state, history = train_steps(self.state, split, np.int32(count))
             block, self.step = (self.step, count, history), self.step + count
             if pending is not None:
@@ -210,11 +217,12 @@ class _Training:
             )
             raise Interrupted(asked)
 
-    def _next_block(self, seconds_per_step: float, last: int) -> tuple[int, bool]:
+    def _next_block(self, seconds_per_step: float, last: int, there: int) -> tuple[int, bool]:
         """Number of steps to dispatch, and True to stop instead; the same on every process."""
         # At most twice the last: on a busy machine steps may seem to take no time at all.
         limit = min(
             2 * last,
+            there,
             self.setup.program.block_size,
             self.experiment.steps - self.step,
             self.experiment.validate_every - self.step % self.experiment.validate_every,

@@ -1,20 +1,23 @@
 """Set-up of a run from its configuration: data, mesh, program and a place for the state."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from common.errors import UserError, first_line
 from data.batches import DeviceSplit
 from data.dataset import Dataset
 from data.memory import physical
+from data.streaming import Resident, Windows
 from evaluation.model import Predictor
 from evaluation.modules import of_functions
 from training.experiment import Experiment
 from training.run.devices import make_mesh
-from training.step import Program, TrainState, make_program
+from training.step import Program, TrainState, data_key, make_program
 
 # A batch of evaluation may have so many images where there are fewer; they cost little.
 _MOST_BLANK = 1000
@@ -61,11 +64,26 @@ class Setup:
                 f"of {self.dataset.name}; take fewer, or a larger dataset.train"
             )
 
+    def training_images(self) -> Resident | Windows:
+        """The training images on every device, all of them or those of some steps at a time."""
+        train, experiment = self.dataset.train, self.experiment
+        if not is_windowed(experiment, self.dataset):
+            return Resident(self._on_devices(train.images, train.labels))
+        return Windows(
+            train,
+            experiment.dataset,
+            data_key(experiment),
+            batch_size=experiment.batch_size,
+            put=self._on_devices,
+        )
+
     def training_split(self) -> DeviceSplit:
-        """The training images on every device."""
-        train = self.dataset.train
-        images, labels = jax.device_put((train.images, train.labels), self.replicated)
-        return DeviceSplit(images, labels)
+        """The training images on every device, of the first steps at least."""
+        with contextlib.closing(self.training_images()) as images:
+            return images.at(0)
+
+    def _on_devices(self, images: np.ndarray, labels: np.ndarray) -> DeviceSplit:
+        return DeviceSplit(*jax.device_put((images, labels), self.replicated))
 
     def check_memory(self, compiled: jax.stages.Compiled) -> None:
         """Checks that the steps fit into this machine's memory, or the system would end them.
@@ -90,6 +108,14 @@ class Setup:
     def predictor(self, state: TrainState) -> Predictor:
         """The model at a state, as evaluations use it."""
         return predictor_of(self.program, state)
+
+
+def is_windowed(experiment: Experiment, dataset: Dataset) -> bool:
+    """True if training images come to the devices a window at a time (see `data.streaming`).
+
+    Not those of a dataset that renders batches of any images of the split.
+    """
+    return dataset.train.is_mapped and hasattr(experiment.dataset, "augment")
 
 
 def abstract_state(program: Program, mesh: Mesh) -> Any:
@@ -121,7 +147,13 @@ def prepare(experiment: Experiment, data_dir: str | None) -> Setup:
     mesh = make_mesh()
     dataset = experiment.dataset.load(data_dir)
     try:
-        program = make_program(experiment, dataset.image_shape, dataset.num_classes, mesh)
+        program = make_program(
+            experiment,
+            dataset.image_shape,
+            dataset.num_classes,
+            mesh,
+            windowed=is_windowed(experiment, dataset),
+        )
     except ValueError as error:
         message = first_line(error)
         raise UserError(f"the model cannot be built for {dataset.name}: {message}") from error

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, Key
 
 from cnn.output import in_mode, read
 from common.errors import UserError, first_line
@@ -89,8 +89,17 @@ def make_program(
     mesh: Mesh,
     *,
     block_size: int = 200,
+    windowed: bool = False,
 ) -> Program:
     """Builds an experiment's model once and returns the functions that train and evaluate it.
+
+    Args:
+        experiment: What is trained.
+        image_shape: Of the images that the model receives.
+        num_classes: Of their labels.
+        mesh: The devices.
+        block_size: See `Program`.
+        windowed: A split is the window of a step (see `data.streaming`), not whole.
 
     Raises:
         ValueError: if the model cannot take such images, or the optimizer not such a model.
@@ -112,7 +121,7 @@ def make_program(
         return TrainState(jnp.zeros((), jnp.int32), params, other, optimizer.init(params), average)
 
     step_once = _make_step(train_graph, optimizer, experiment.ema_decay)
-    train_steps = _make_train_steps(step_once, experiment, mesh, block_size)
+    train_steps = _make_train_steps(step_once, experiment, mesh, block_size, windowed)
 
     def over_devices(images):
         if images.shape[0] % mesh.size:
@@ -176,14 +185,26 @@ def _make_step(graph, optimizer: optax.GradientTransformation, ema_decay: float)
     return step_once
 
 
-def _make_train_steps(step_once, experiment: Experiment, mesh: Mesh, block_size: int):
-    key = jax.random.fold_in(jax.random.key(experiment.seed), 1)
+def data_key(experiment: Experiment) -> Key[Array, ""]:
+    """The key of the order and the augmentation of a run's images."""
+    return jax.random.fold_in(jax.random.key(experiment.seed), 1)
+
+
+def _make_train_steps(
+    step_once, experiment: Experiment, mesh: Mesh, block_size: int, windowed: bool
+):
+    key, dataset = data_key(experiment), experiment.dataset
+
+    def generate_chosen(key, split: DeviceSplit, chosen):
+        return dataset.augment(key, split.images[chosen], split.labels[chosen])
 
     def train_steps(state: TrainState, split: DeviceSplit, count):
         size = split.labels.shape[0]
         epoch_length = steps_per_epoch(size, experiment.batch_size)
 
         def order_at(step):
+            if windowed:
+                return jnp.arange(size)
             return epoch_order(key, step // epoch_length, size)
 
         def batch_at(order, step):
@@ -193,7 +214,7 @@ def _make_train_steps(step_once, experiment: Experiment, mesh: Mesh, block_size:
                 key,
                 step,
                 batch_size=experiment.batch_size,
-                generate=experiment.dataset.generate,
+                generate=generate_chosen if windowed else dataset.generate,
             )
             return jax.lax.with_sharding_constraint(batch, _over_devices(mesh))
 

@@ -3,17 +3,21 @@
 Only decoders of a few formats are used, for files may be a stranger's.
 """
 
+import collections
 import contextlib
+import os
 import pathlib
 import stat
 import warnings
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
 from jaxtyping import Integer, UInt8
+from tqdm import tqdm
 
 from common.errors import UserError, first_line
 
@@ -31,6 +35,10 @@ _GREY = ("1", "L", "LA", "La")
 # Of grey images of more than 8 bits; of 32 bits only those that 16 would hold.
 _WIDE = ("I", "I;16", "I;16L", "I;16B")
 _MAX_WIDE = 2**16 - 1
+# Files that are decoded ahead of the one whose turn it is, for each thread.
+_AHEAD = 8
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
 
 
 class Header(NamedTuple):
@@ -137,6 +145,38 @@ def decoder_warnings() -> Iterator[None]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
         yield
+
+
+def in_threads(
+    make: Callable[[_Item], _Made], items: Sequence[_Item], doing: str
+) -> Iterator[_Made]:
+    """Applies a function of files in as many threads as there are cores, with progress.
+
+    A few results are made ahead of the one that is asked for, so that all of them need not fit into
+    memory. The first error in the order of the items is raised.
+
+    Args:
+        make: From an item to its result; may be called from any thread.
+        items: In the order of the results.
+        doing: For the progress bar.
+    """
+    cores = os.cpu_count() or 1
+    begun: collections.deque[Future[_Made]] = collections.deque()
+    with (
+        decoder_warnings(),
+        ThreadPoolExecutor(cores) as threads,
+        tqdm(total=len(items), desc=doing, unit="image", disable=None, leave=False) as bar,
+    ):
+        try:
+            for place in range(len(items) + _AHEAD * cores):
+                if place < len(items):
+                    begun.append(threads.submit(make, items[place]))
+                if begun and place >= _AHEAD * cores:
+                    yield begun.popleft().result()
+                    bar.update()
+        except BaseException:
+            threads.shutdown(cancel_futures=True)  # the first fault is enough
+            raise
 
 
 def to_bytes(levels: Integer[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:

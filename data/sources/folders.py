@@ -9,29 +9,23 @@ are numbers.
 """
 
 import collections
-import os
 import pathlib
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from common.errors import UserError
 from data.dataset import ROLES
-from data.memory import check_fits
 from data.sources import slicing
-from data.sources.decoding import ENDINGS, Header, decoder_warnings, read_header, read_image
+from data.sources.decoded import Undecoded, fingerprint
+from data.sources.decoding import ENDINGS, Header, in_threads, read_header
 from data.sources.parts import WHOLE, in_roles
-from data.sources.resizing import middle_part
 
 _MAX_CLASS_NAME = 100
 # What others call the folder of validation images.
 _ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
-_Item = TypeVar("_Item")
-_Made = TypeVar("_Made")
 
 Classes = Mapping[str, list[pathlib.Path]]
 """Image files by the name of their class."""
@@ -46,7 +40,7 @@ class _File(NamedTuple):
 def open_folder(
     root: pathlib.Path, *, size: int | tuple[int, int], channels: int, seed: int
 ) -> slicing.Source:
-    """Finds the images of a folder and looks at their headers; pixels are read by the source.
+    """Finds the images of a folder and looks at their headers; pixels are decoded later.
 
     Args:
         root: The folder.
@@ -77,10 +71,14 @@ def open_folder(
     ordered = {r: [files[split][k] for k in places] for r, (split, places) in roles.items()}
     sizes = {role: len(ordered[role]) for role in ROLES}
 
-    def read(spec: str) -> slicing.Images:
+    asked = f"dataset.{f'size={shape[0]}' if size else f'name=folder:{root}'}"
+
+    def read(spec: str) -> tuple[Undecoded, np.ndarray]:
         parts = slicing.resolve(spec, sizes)
         chosen = [f for part in parts for f in ordered[part.split][part.start : part.stop]]
-        return _read(root, chosen, shape, most, by_size=bool(size))
+        paths = [file.path for file in chosen]
+        images = Undecoded(root, f"{spec} by {seed}", paths, shape, most, asked)
+        return images, np.array([file.label for file in chosen], np.int32)
 
     return slicing.Source(
         len(names),
@@ -90,6 +88,7 @@ def open_folder(
         has_validation=True,
         elsewhere="+".join(ROLES) if WHOLE in files else "test",
         notes=tuple(_notes(to_learn, shape, ignored)),
+        fingerprint=fingerprint(root, [file.path for file in everything]),
     )
 
 
@@ -212,7 +211,7 @@ def _look(
 ) -> dict[str, list[_File]]:
     """The files of each split, class by class, with their headers."""
     paths = [(s, k, path) for s in found for k, name in enumerate(names) for path in found[s][name]]
-    headers = _each(read_header, [path for *_, path in paths], f"looking at {root.name}")
+    headers = in_threads(read_header, [path for *_, path in paths], f"looking at {root.name}")
     files: dict[str, list[_File]] = {split: [] for split in found}
     for (split, label, path), header in zip(paths, headers, strict=True):
         files[split].append(_File(path, label, header))
@@ -249,33 +248,3 @@ def _notes(
         )
     if ignored:
         yield f"{len(ignored)} files are no images by their endings, such as {ignored[0]}"
-
-
-def _read(
-    root: pathlib.Path,
-    files: Sequence[_File],
-    shape: tuple[int, int],
-    channels: int,
-    *,
-    by_size: bool,
-) -> slicing.Images:
-    whole = (len(files), *shape, channels)
-    check_fits(whole, f"dataset.{f'size={shape[0]}' if by_size else f'name=folder:{root}'}")
-    images = np.empty(whole, np.uint8)
-
-    def fill(place: int) -> None:
-        images[place] = middle_part(read_image(files[place].path, channels), shape)
-
-    _each(fill, range(len(files)), f"reading {root.name}")
-    return images, np.array([file.label for file in files], np.int32)
-
-
-def _each(make: Callable[[_Item], _Made], items: Sequence[_Item], doing: str) -> list[_Made]:
-    """Applies a function to many items in as many threads as there are cores, with progress."""
-    with decoder_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
-        made = threads.map(make, items)
-        try:
-            return list(tqdm(made, doing, len(items), unit="image", disable=None, leave=False))
-        except BaseException:
-            threads.shutdown(cancel_futures=True)  # the first fault is enough
-            raise

@@ -1,25 +1,29 @@
-"""Datasets of stored images: their configuration, and their splits in memory.
+"""Datasets of stored images: their configuration, and their splits in memory or on disk.
 
 `data.sources.opening` says where they come from.
 """
 
 import dataclasses
 import functools
+import math
 import pathlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Int, Key, UInt8
 
 from common.errors import UserError
-from common.limits import SEED, check_fields, shown
+from common.limits import SEED, Limits, check_fields, shown
 from data.augmentation import random_phase, random_shift
 from data.batches import Batch, DeviceSplit, draw_balanced, normalise
 from data.dataset import ROLES, Dataset, Split
 from data.distortions import check_distortion
 from data.labels import count_classes
 from data.sources import slicing
+from data.sources.decoded import FOLDER as DECODED
+from data.sources.decoded import opened
 from data.sources.decoding import CHANNELS, with_channels
 from data.sources.opening import check_name, data_folder, open_source, public_name
 from data.sources.resizing import frame
@@ -65,6 +69,9 @@ class DatasetConfig:
         channels: 1 brings every image to grey, 3 to red, green and blue; 0 keeps what they have.
         split_seed: Of the stratified split of files that have no splits (see
             `data.sources.parts`).
+        memory_limit: GB (10^9 bytes) that the images of a split may take in memory. Files of images
+            that take more, or more than half of the machine's memory, are decoded once into the
+            data directory and read from there; training is the same, bit for bit.
     """
 
     name: str = "mnist"
@@ -81,6 +88,7 @@ class DatasetConfig:
     pad: int = 0
     channels: int = 0
     split_seed: int = 0
+    memory_limit: float = 2.0
 
     def check(self) -> None:
         """Raises a `UserError` for a value that no run can have."""
@@ -89,7 +97,7 @@ class DatasetConfig:
                 raise UserError(f"dataset.{name}={getattr(self, name)}: must be at least 0")
         if self.channels not in CHANNELS:
             raise UserError(f"dataset.channels={self.channels}: must be 0, 1 or 3")
-        check_fields(self, "dataset.", split_seed=SEED)
+        check_fields(self, "dataset.", split_seed=SEED, memory_limit=Limits())
         check_name(self.name)
         if self.distortion is not None:
             check_distortion("dataset.distortion", self.distortion)
@@ -107,9 +115,24 @@ class DatasetConfig:
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]
     ) -> Batch:
         """The chosen images, each shifted and distorted on its own."""
-        if self.balanced:
-            chosen = draw_balanced(jax.random.fold_in(key, 2), split.labels, len(chosen))
-        images = split.images[chosen]
+        chosen = self.choose(key, split.labels, chosen)
+        return self.augment(key, split.images[chosen], split.labels[chosen])
+
+    def choose(
+        self, key: Key[Array, ""], labels: Int[Array, "count"], chosen: Int[Array, "batch"]
+    ) -> Int[Array, "batch"]:
+        """The numbers of a batch's images, out of those whose turn it is in the epoch's order."""
+        if not self.balanced:
+            return chosen
+        return draw_balanced(jax.random.fold_in(key, 2), labels, len(chosen))
+
+    def augment(
+        self,
+        key: Key[Array, ""],
+        images: UInt8[Array, "batch height width channels"],
+        labels: Int[Array, "batch"],
+    ) -> Batch:
+        """A batch of stored images, each shifted and distorted on its own."""
         if self.phases:
             images = random_phase(key, images, self.phases, self.phase_stride)
         else:
@@ -118,11 +141,11 @@ class DatasetConfig:
         if self.distortion is not None:
             canvas = images.shape[1]
             images = self.distortion(jax.random.fold_in(key, 1), images, canvas).images
-        return Batch(images, split.labels[chosen])
+        return Batch(images, labels)
 
 
-def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
-    """Reads the splits of a dataset into memory.
+def load(config: DatasetConfig, data_dir: str | None = None, *, in_memory: bool = False) -> Dataset:
+    """Reads the splits of a dataset, or maps them into memory.
 
     Where the dataset does not declare its number of classes, it is one more than the last label of
     the training and validation images.
@@ -131,6 +154,7 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
         config: The dataset's name and splits.
         data_dir: Where prepared TFDS data lies; None takes `TFDS_DATA_DIR`, then TFDS's default.
             A folder named after the dataset, of IDX files or of affNIST's, is found there too.
+        in_memory: All images, whatever `memory_limit` allows.
 
     Returns:
         The splits, as uint8 images of one size.
@@ -139,9 +163,10 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
         UserError: if the dataset, a split or what preparing it needs is missing, data is damaged,
             or the configuration asks for what the images do not allow.
     """
+    folder = data_folder(data_dir)
     source = open_source(
         config.name,
-        data_folder(data_dir),
+        folder,
         config.size,
         channels=config.channels,
         seed=config.split_seed,
@@ -155,22 +180,37 @@ def load(config: DatasetConfig, data_dir: str | None = None) -> Dataset:
         images, labels = parts["train"]
         chosen = first_images(labels, config.train_images)
         parts["train"] = images[chosen], labels[chosen]
-    train, validation, test = (Split(_prepared(config, parts[r][0]), parts[r][1]) for r in ROLES)
+    limit = math.inf if in_memory else config.memory_limit
+    splits = {
+        role: Split(_prepared(config, opened(images, folder, limit, config.pad)), labels)
+        for role, (images, labels) in parts.items()
+    }
     dataset = Dataset(
         public_name(config.name),
         num_classes,
-        train,
-        validation,
-        test,
+        **splits,
         is_of_digits=_is_of_digits(config.name),
         class_names=source.class_names,
-        notes=source.notes,
+        notes=(*source.notes, *_mapped(splits, folder)),
+        fingerprint=source.fingerprint,
     )
     _check_shapes(config, dataset)
     return dataset
 
 
+def _mapped(splits: Mapping[str, Split], folder: pathlib.Path) -> Iterator[str]:
+    """A sentence on the splits that are mapped into memory, if there are any."""
+    found = {role: split.images.nbytes for role, split in splits.items() if split.is_mapped}
+    if found:
+        yield (
+            f"{' and '.join(found)} images ({sum(found.values()) / 1e9:.3g} GB decoded) are read "
+            f"batch by batch from {folder / DECODED}; see dataset.memory_limit"
+        )
+
+
 def _prepared(config: DatasetConfig, images: np.ndarray) -> np.ndarray:
+    if isinstance(images, np.memmap):
+        return images
     try:
         return frame(with_channels(images, config.channels), config.pad)
     except ValueError as error:
@@ -281,4 +321,5 @@ def _test_images(
     """Reads test images once for all models, with names of their classes; affNIST has 320,000."""
     source = open_source(name, folder, shape=shape)
     _check_split(source, name, source.elsewhere, f"its split {source.elsewhere!r}")
-    return Split(*source.read(source.elsewhere)), source.class_names
+    images, labels = source.read(source.elsewhere)
+    return Split(opened(images, folder, DatasetConfig.memory_limit), labels), source.class_names

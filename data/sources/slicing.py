@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from common.errors import first_line
+from data.sources.decoded import Undecoded
 
 Images = tuple[np.ndarray, np.ndarray]
 """Images `[count, height, width, channels]` (uint8) and labels `[count]` (int32)."""
@@ -26,21 +27,24 @@ class Source(NamedTuple):
         num_classes: As the dataset declares it; None where only its labels tell.
         sizes: From a split in TFDS's slicing notation to the number of images of each whole split
             that it may be a part of, and perhaps of others; empty where nobody knows.
-        read: From a split in that notation to its images and labels.
+        read: From a split in that notation to its images and labels; files of images are left as
+            they are (see `data.sources.decoded`).
         class_names: In the order of the labels, where they are more than numbers.
         has_validation: Of a source whose split "validation" is what models are chosen by; others
             are validated on a part of their training images.
         elsewhere: The split that models are tested on which were trained on another dataset.
         notes: What was done to the images on the way, as sentences for people.
+        fingerprint: Of files that may change; empty where it is not known.
     """
 
     num_classes: int | None
     sizes: Callable[[str], Mapping[str, int]]
-    read: Callable[[str], Images]
+    read: Callable[[str], tuple[np.ndarray | Undecoded, np.ndarray]]
     class_names: tuple[str, ...] = ()
     has_validation: bool = False
     elsewhere: str = "test"
     notes: tuple[str, ...] = ()
+    fingerprint: str = ""
 
 
 class Part(NamedTuple):

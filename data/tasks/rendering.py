@@ -20,7 +20,7 @@ from common.errors import UserError
 from data.batches import Batch, DeviceSplit
 from data.dataset import Dataset, Split
 from data.memory import check_fits
-from data.sources.load import DatasetConfig
+from data.sources.load import DatasetConfig, load
 from stn.transforms import Transform
 
 # Images that are rendered at once for the fixed splits.
@@ -36,9 +36,9 @@ def check_source(source: DatasetConfig) -> None:
 
 
 def load_source(source: DatasetConfig, data_dir: str | None) -> Dataset:
-    """Reads what is rendered; see `data.sources.load.load`."""
+    """Reads what is rendered into memory; see `data.sources.load.load`."""
     with _naming_source():
-        return source.load(data_dir)
+        return load(source, data_dir, in_memory=True)
 
 
 @contextlib.contextmanager

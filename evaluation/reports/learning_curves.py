@@ -32,7 +32,13 @@ _VARIED = ("seed", "batch_size", "monitors")
 # Fields of an experiment, and of its parts, that older records do not have, as they then were.
 _ADDED_WHOLE = {"continued_at": [], "init_from": ""}
 _ADDED = {
-    "dataset": {"fold": 0, "channels": 0, "split_seed": 0, "balanced": False},
+    "dataset": {
+        "fold": 0,
+        "channels": 0,
+        "split_seed": 0,
+        "balanced": False,
+        "memory_limit": 2.0,
+    },
     "optimizer": {"weight_decay": 0.0},
 }
 # Parts whose fields older records have as those of the network: their types, and the names there.

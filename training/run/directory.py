@@ -2,6 +2,7 @@
 
 config.json        the full configuration; a folder belongs to one experiment
 signature.json     what the network takes and tells apart, to use it without the images it learnt
+images.json        the files of a user's own images: their number, sizes and a digest
 environment.json   versions, devices and revision of every start
 metrics.jsonl      one line per report, never past the checkpoint that a run resumed from
 checkpoints/       the newest two, the best on validation, the first past each milestone
