@@ -13,7 +13,7 @@ published and what is not. Training images are the same in every epoch: no augme
 
 Expected: open; published are 93.19 % (RST-CNN) and 95.80 % (InvarPDEs-Net) on RS-MNIST, and
 97.92 % (SESN) and 98.30 % (InvarPDEs-Net) on Scale-MNIST, for far longer trainings.
-Cost: 165,000 images of the set's area, and 62,000 to render, which takes about a minute.
+Cost: 165,000 images of the set's area, and 62,000 to render in the beginning.
 """
 
 import dataclasses

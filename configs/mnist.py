@@ -16,12 +16,13 @@ al. (2015) with and without a transformer at 400,000 parameters each, `cnn` a sm
 one with its kernels and `cnn_decoder` one with its decoder and, in all, about as many parameters.
 `residual` is a residual network of He et al. (2016) and `compact_transformer` the compact
 convolutional transformer of Hassani et al. (2021), at 400,000 parameters too.
-Learning rates were chosen on validation images. Validation is frequent, so that `evaluate.py
---match_accuracy` finds checkpoints on either side of the accuracy that it asks for.
+Learning rates were chosen on validation images, but for these two, which have the others' default.
+Validation is frequent, so that `evaluate.py --match_accuracy` finds checkpoints on either side of
+the accuracy that it asks for.
 
 Expected: see docs/results/robustness.md.
 Cost: 165,000 images; on two CPU cores seven minutes for the four large networks, one or two for
-the others.
+the others; not measured for the last two.
 """
 
 from typing import Any

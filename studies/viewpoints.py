@@ -8,7 +8,7 @@ small, so that two CPU cores train them in minutes: a CNN, a CapsNet with dynami
 self-routing capsules. Matrix capsules with EM routing, the paper's own, take more than ten times
 as long and are left to a GPU. The paper compares at equal accuracy from familiar viewpoints; here
 both accuracies are stated contrasts at the last step, and a lead from novel viewpoints is read
-beside that from familiar ones.
+beside that from familiar ones. Seeds begin at 3, for the networks were tried out with those before.
 """
 
 from evaluation.comparison.contrasts import Contrast
@@ -30,6 +30,6 @@ STUDY = Study(
         for condition in _CONDITIONS
     ),
     suites=("clean", "viewpoints"),
-    seeds=tuple(range(3)),
+    seeds=(3, 4, 5),
     minutes={"cnn": 3.0, "capsnet": 8.0, "self_routing": 9.0},
 )

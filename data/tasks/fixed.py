@@ -89,7 +89,8 @@ class FixedDistortedConfig(DistortedConfig):
 def rotated_scaled() -> FixedDistortedConfig:
     """RS-MNIST: turned by any angle and scaled by 0.3 to 1 of 56x56 pixels; 5,000 to learn from.
 
-    A scale of 1 fills the canvas, twice the digits' own size.
+    A scale of 1 fills the canvas, twice the digits' own size: so the canvas suggests, and no
+    source at hand confirms it.
     """
     return FixedDistortedConfig(
         "rs-mnist", AffineDistortion(180.0, 0.6, 2.0), canvas=56, train_images=5_000
