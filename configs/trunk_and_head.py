@@ -50,8 +50,8 @@ HEADS = {
     "dynamic3": CapsuleHead(DynamicRouting(iterations=3)),
     "self_routing": CapsuleHead(SelfRouting()),
     "self_attention": CapsuleHead(SelfAttentionRouting()),
-    # Votes of squashed capsules are far narrower than the Gaussian of unit variance whose cost is the
-    # default: every class would be certain, and have no gradient.
+    # Votes of squashed capsules are far narrower than the Gaussian of unit variance whose cost is
+    # the default: every class would be certain, and have no gradient.
     "em": CapsuleHead(ExpectationMaximisationRouting(initial_cost=NARROWEST_COST)),
     "shared": CapsuleHead(UniformRouting(), shared="all"),
 }

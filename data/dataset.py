@@ -76,7 +76,7 @@ class Split:
     @property
     def checksum(self) -> str:
         """SHA-256 of the pixels and labels, in order."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.images))  # no copy of a mapped file
+        digest = hashlib.sha256(np.ascontiguousarray(self.images).data)  # no copy of a mapped file
         digest.update(self.labels.tobytes())
         return digest.hexdigest()
 

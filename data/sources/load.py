@@ -188,7 +188,9 @@ def load(config: DatasetConfig, data_dir: str | None = None, *, in_memory: bool 
     dataset = Dataset(
         public_name(config.name),
         num_classes,
-        **splits,
+        splits["train"],
+        splits["validation"],
+        splits["test"],
         is_of_digits=_is_of_digits(config.name),
         class_names=source.class_names,
         notes=(*source.notes, *_mapped(splits, folder)),

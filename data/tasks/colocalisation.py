@@ -94,13 +94,11 @@ class CoLocalisationConfig:
             self._renderer().generate, source.test, jax.random.key(self.seed + 1)
         )
         of_the_class = rendered.labels == self.digit
-        assert rendered.poses is not None
-        arrays = (rendered.images, rendered.labels, rendered.poses)
         return dataclasses.replace(
             source,
             name=self._renderer().name,
             validation=Split(_to_bytes(fixed.images), np.asarray(fixed.labels), fixed.poses),
-            test=Split(*(array[of_the_class] for array in arrays)),
+            test=rendered.take(of_the_class),
             pose_transform=Placement().transform,
         )
 

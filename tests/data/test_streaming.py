@@ -176,6 +176,7 @@ def experiment():
     )
 
 
+@pytest.mark.slow
 def test_training_is_the_same_bit_for_bit_and_resumes(folder, tmp_path, experiment, monkeypatch):
     monkeypatch.setattr(streaming.Windows.__init__, "__kwdefaults__", {"size": 3 * 6 * 48})
 
