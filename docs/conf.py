@@ -84,6 +84,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # shapes are no markup
 napoleon_use_rtype = False
 
 # Notebooks are run anew whenever their page is built, and nothing of them is kept.
@@ -95,10 +96,16 @@ nb_merge_streams = True
 
 def setup(app: Sphinx) -> None:
     """Connects what autodoc leaves to its users."""
+    app.connect("source-read", lead_to_studies)
     app.connect("autodoc-process-signature", sign_modules)
     app.connect("autodoc-process-docstring", escape_equations, priority=400)  # before napoleon
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("missing-reference", find_by_last_name)
+
+
+def lead_to_studies(app: Sphinx, page: str, source: list[str]) -> None:
+    """Makes links to the page of a study, outside of docs/, lead to the page that includes it."""
+    source[0] = re.sub(r"\(\.\./\.\./results/(\w+)/README\.md\)", r"(\1.md)", source[0])
 
 
 def sign_modules(

@@ -41,7 +41,7 @@ class Setup:
 
     @property
     def replicated(self) -> NamedSharding:
-        """The sharding of the state and of the data: a copy on every device."""
+        """The sharding of the state and of the data, with a copy on every device."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     @property

@@ -72,7 +72,10 @@ def run(tmp_path_factory):
     dataset = dataclasses.replace(EXPERIMENT.dataset, name=f"folder:{root / 'images'}")
     experiment = dataclasses.replace(EXPERIMENT, dataset=dataset)
     loop.run(experiment, name="capsnet_mnist", workdir=str(root / "run"))
-    with_images = inference.restore_run(root / "run").predictor
+    (block,) = python_blocks(ROOT / "docs" / "runs.md")  # its two lines that restore a run
+    found: dict[str, Any] = {}
+    exec(block.replace("runs/capsnet_mnist", str(root / "run")), found)
+    with_images = found["run"].predictor
     shutil.rmtree(root / "images")
     return root / "run", with_images
 
