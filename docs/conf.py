@@ -55,6 +55,7 @@ html_show_copyright = False
 html_copy_source = False
 html_theme_options = {
     "home_page_in_toc": True,
+    "navbar_persistent": [],  # the search is in the sidebar
     "show_navbar_depth": 1,
     "show_toc_level": 2,
     "use_download_button": False,
@@ -115,7 +116,8 @@ def sign_modules(
     if not isinstance(documented, type) or not issubclass(documented, nnx.Module):
         return None
     arguments = signature(documented.__init__, bound_method=True)
-    return stringify_signature(arguments, show_return_annotation=False), ""
+    text = stringify_signature(arguments, show_return_annotation=False, unqualified_typehints=True)
+    return text, ""
 
 
 def escape_equations(
