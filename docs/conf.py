@@ -123,8 +123,8 @@ def sign_modules(
 def escape_equations(
     app: Sphinx, kind: str, name: str, documented: Any, options: Any, lines: list[str]
 ) -> None:
-    """Keeps products and norms outside of backticks from being read as markup."""
-    parts = re.split(r"(`+[^`]+`+)", "\n".join(lines))
+    """Keeps products, norms and plurals of code from being read as markup."""
+    parts = re.split(r"(`+[^`]+`+)", re.sub(r"(?<=\w`)(?=\w)", r"\\ ", "\n".join(lines)))
     parts[::2] = [re.sub(r"([*|])", r"\\\1", part) for part in parts[::2]]
     lines[:] = "".join(parts).split("\n")
 
