@@ -43,7 +43,7 @@ def named(names):
 
 def test_a_library_user_installs_little():
     assert {"flax", "jax", "jaxtyping", "numpy"} == LIBRARY
-    assert imported(["capsnet", "cnn", "stn"]) <= named(LIBRARY)
+    assert imported(["capsnet", "cnn", "equivariant", "stn"]) <= named(LIBRARY)
 
 
 def test_the_commands_need_what_their_extra_brings():
@@ -61,7 +61,9 @@ def test_models_import_nothing_of_the_commands():
     # Flax itself brings optax and orbax, and these absl; JAX flatbuffers, where they are installed.
     brought = {"absl", "optax", "orbax", "importlib_resources", "requests", "flatbuffers"}
     heavy = named(COMMANDS) - brought
-    script = f"import sys, capsnet, cnn, stn; print(sorted({heavy!r} & set(sys.modules)))"
+    script = (
+        f"import sys, capsnet, cnn, equivariant, stn; print(sorted({heavy!r} & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -21,9 +21,11 @@ from cnn import ConvolutionalNetworkConfig, validation
 from cnn.networks.bag_of_parts import BagOfPartsConfig
 from cnn.networks.compact_transformer import CompactTransformerConfig
 from cnn.networks.multi_label import MultiLabelNetworkConfig
+from cnn.networks.oriented_gradients import OrientedGradientsConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
 from cnn.networks.residual import ResidualNetworkConfig
+from equivariant import GroupNetworkConfig
 from stn.networks.birds import PartsConfig
 from stn.networks.colocalisation import CoLocaliserConfig
 from stn.networks.house_numbers import HouseNumberConfig
@@ -42,6 +44,8 @@ SMALLEST = {
     ConvolutionalNetworkConfig: 1,
     BagOfPartsConfig: 9,
     CompactTransformerConfig: 1,
+    GroupNetworkConfig: 28,
+    OrientedGradientsConfig: 8,
     PoolingNetworkConfig: 1,
     ReconstructingNetworkConfig: 4,
     ResidualNetworkConfig: 1,
@@ -65,6 +69,7 @@ FREE = {
     "reconstruction_weight",
     "coordinate_scale",
     "dropout",
+    "mean",
     "attention_dropout",
     "stochastic_depth",
     "downsamplings",

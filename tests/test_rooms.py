@@ -24,6 +24,7 @@ ARROWS = {
     "training": ["cnn.output", "common", "data", "evaluation"],
     "inference": ["cnn.output", "common", "data", "evaluation", "training"],
     "stn": ["cnn"],
+    "equivariant": ["cnn", "stn.sampling"],
     "studies": ["common", "evaluation.comparison"],
 }
 ROOMS = {*ARROWS, "configs", "benchmarks", "playground", "tests"}
@@ -107,9 +108,9 @@ def test_a_room_imports_only_what_it_may(room):
 
 
 def test_models_need_only_jax_and_flax():
-    allowed = {"jax", "flax", "jaxtyping", "numpy", "capsnet", "cnn", "stn"}
+    allowed = {"jax", "flax", "jaxtyping", "numpy", "capsnet", "cnn", "equivariant", "stn"}
     standard = {"collections", "dataclasses", "functools", "itertools", "math", "typing"}
-    for room in ("capsnet", "cnn", "stn"):
+    for room in ("capsnet", "cnn", "equivariant", "stn"):
         for path in (ROOT / room).rglob("*.py"):
             assert {name.split(".")[0] for name in imports(path)} <= allowed | standard, path
 

@@ -1,0 +1,31 @@
+"""Equivariant networks: group convolutions, and penalties that ask for invariance."""
+
+from equivariant.group_convolution import GroupConvolution, LiftingConvolution
+from equivariant.groups import C8, C16, P4, P4M, TRIVIAL, Group
+from equivariant.maps import pool_elements, pool_places
+from equivariant.networks.cohen_welling import GroupNetwork, GroupNetworkConfig, p4cnn, z2cnn
+from equivariant.networks.penalised import PenalisedConfig, PenalisedNetwork
+from equivariant.penalties import ConsistencyPenalty, DifferencePenalty, Moves, TangentPenalty
+
+__all__ = [
+    "C8",
+    "C16",
+    "P4",
+    "P4M",
+    "TRIVIAL",
+    "ConsistencyPenalty",
+    "DifferencePenalty",
+    "Group",
+    "GroupConvolution",
+    "GroupNetwork",
+    "GroupNetworkConfig",
+    "LiftingConvolution",
+    "Moves",
+    "PenalisedConfig",
+    "PenalisedNetwork",
+    "TangentPenalty",
+    "p4cnn",
+    "pool_elements",
+    "pool_places",
+    "z2cnn",
+]

@@ -1,0 +1,1 @@
+"""Networks of group convolutions, one publication a file."""
