@@ -70,7 +70,7 @@ nitpick_ignore_regex = [
     # Types of jaxtyping, their shapes, and what Sphinx makes of `tuple[int, ...]`.
     (r"py:class", r"(Array|ArrayLike|Bool|Float|Int|Key|Num|UInt8|ndarray)(\[.*)?|'.*'|tuple\[.*"),
     # Of modules that are no page's.
-    (r"py:class", r"(capsnet|cnn|data|evaluation|stn|training)\.[\w.]+"),
+    (r"py:class", r"(capsnet|cnn|data|equivariant|evaluation|stn|training)\.[\w.]+"),
 ]
 highlight_language = "bash"
 default_role = "literal"  # as in Markdown

@@ -48,7 +48,7 @@ class Group:
 
     @property
     def is_exact(self) -> bool:
-        """True if every element takes pixels to pixels: quarter turns, half turns, reflections."""
+        """True if every element takes pixels to pixels, as quarter turns and reflections do."""
         return _QUARTERS % self.rotations == 0
 
     def product(self, first: int, second: int) -> int:
@@ -82,7 +82,7 @@ def left_quotients(group: Group) -> Int[np.ndarray, "elements elements"]:
 
 
 TRIVIAL = Group(1)
-"""The identity alone: a group convolution over it is an ordinary one."""
+"""The identity alone, over which a group convolution is an ordinary one."""
 P4 = Group(4)
 """Quarter turns."""
 P4M = Group(4, mirrors=True)
