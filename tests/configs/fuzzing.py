@@ -169,11 +169,11 @@ def _made_once(make_program):
     """Builds the same model for the same images once, whatever the images show."""
     made = set()
 
-    def make_once(experiment, image_shape, num_classes, mesh):
+    def make_once(experiment, image_shape, num_classes, mesh, *, windowed):
         parts = [to_json(experiment.model), getattr(experiment.optimizer, "slow_part", "")]
-        key = json.dumps([*parts, image_shape, num_classes])
+        key = json.dumps([*parts, image_shape, num_classes, windowed])
         if key not in made:
-            make_program(experiment, image_shape, num_classes, mesh)
+            make_program(experiment, image_shape, num_classes, mesh, windowed=windowed)
             made.add(key)
 
     return make_once
