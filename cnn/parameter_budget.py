@@ -1,14 +1,17 @@
 """Networks of a given size: the width at which a family of them has so many parameters."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import jax
 from flax import nnx
 
 from cnn.validation import MAX_PARAMETERS, MAX_SIZE, whole
 
+_Network = TypeVar("_Network", bound=nnx.Module)
 _PATIENCE = 8  # widths that are tried before the search trusts halving too
 
 
@@ -60,6 +63,47 @@ def match_width(build: Callable[[int], nnx.Module], parameters: int) -> int:
     if high == MAX_SIZE and count(high) < parameters:
         raise ValueError(f"parameters={parameters}: no network of a width up to {high} has them")
     return min((low, high), key=lambda width: abs(count(width) - parameters))
+
+
+def build_matched(
+    network: Callable[..., _Network],
+    config: Any,
+    image_shape: Sequence[int],
+    num_classes: int,
+    rngs: nnx.Rngs,
+) -> _Network:
+    """Creates a network of the width at which it comes nearest to its configuration's parameters.
+
+    Args:
+        network: From the configuration, the images' shape and the number of classes, and, by their
+            names, a width and `rngs`, to a network; see `match_width`.
+        config: A dataclass of numbers, texts and tuples; `parameters` is one of its fields.
+        image_shape: Height, width and channels of the images.
+        num_classes: Number of classes.
+        rngs: Source of the initial values.
+
+    Raises:
+        ValueError: as `match_width`, and as the network does.
+    """
+    fields = dataclasses.astuple(config)
+    width = _matched_width(network, type(config), fields, tuple(image_shape), num_classes)
+    return network(config, image_shape, num_classes, width=width, rngs=rngs)
+
+
+# A command builds its network several times, and finding the width takes a second.
+@functools.lru_cache(maxsize=64)
+def _matched_width(
+    network: Callable[..., nnx.Module],
+    kind: Callable[..., Any],
+    fields: tuple[Any, ...],
+    image_shape: tuple[int, ...],
+    num_classes: int,
+) -> int:
+    config = kind(*fields)
+    return match_width(
+        lambda width: network(config, image_shape, num_classes, width=width, rngs=nnx.Rngs(0)),
+        config.parameters,
+    )
 
 
 def _where_quadratic(widths: Sequence[int], counts: Sequence[int], parameters: int) -> int:

@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +23,7 @@ from cnn.convolution import Convolution
 from cnn.downsampling import downsample
 from cnn.losses import classification_loss
 from cnn.output import Output
-from cnn.parameter_budget import match_width
+from cnn.parameter_budget import build_matched
 
 _KERNEL_SIZE = 3
 _SMALL = nnx.initializers.truncated_normal(0.02)
@@ -59,8 +58,7 @@ class CompactTransformerConfig:
         """Creates the network for images of (height, width, channels)."""
         self.check()
         validation.check_task(image_shape, num_classes)
-        width = _width(dataclasses.astuple(self), tuple(image_shape), num_classes)
-        return CompactTransformer(self, image_shape, num_classes, width=width, rngs=rngs)
+        return build_matched(CompactTransformer, self, image_shape, num_classes, rngs)
 
     def check(self) -> None:
         """Raises a `ValueError` for a value that no network can have."""
@@ -75,19 +73,6 @@ class CompactTransformerConfig:
             stochastic_depth=validation.share,
             parameters=validation.whole(most=validation.MAX_PARAMETERS),
         )
-
-
-# A command builds its network several times, and finding the width takes a second.
-@functools.lru_cache(maxsize=64)
-def _width(fields: tuple[Any, ...], image_shape: tuple[int, ...], num_classes: int) -> int:
-    """The channels of a head at which a configuration of these fields has its parameters."""
-    config = CompactTransformerConfig(*fields)
-    return match_width(
-        lambda width: CompactTransformer(
-            config, image_shape, num_classes, width=width, rngs=nnx.Rngs(0)
-        ),
-        config.parameters,
-    )
 
 
 class EncoderLayer(nnx.Module):

@@ -7,9 +7,7 @@ are their ResNet-20. The shortcuts between stages are 1x1 convolutions here.
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -21,7 +19,7 @@ from cnn.arrays import as_images
 from cnn.backbones import ResidualBackbone
 from cnn.losses import classification_loss
 from cnn.output import Output
-from cnn.parameter_budget import match_width
+from cnn.parameter_budget import build_matched
 
 
 @dataclasses.dataclass
@@ -42,8 +40,7 @@ class ResidualNetworkConfig:
         """Creates the network for images of (height, width, channels)."""
         self.check()
         validation.check_task(image_shape, num_classes)
-        width = _width(dataclasses.astuple(self), tuple(image_shape), num_classes)
-        return ResidualNetwork(self, image_shape, num_classes, width=width, rngs=rngs)
+        return build_matched(ResidualNetwork, self, image_shape, num_classes, rngs)
 
     def check(self) -> None:
         """Raises a `ValueError` for a value that no network can have."""
@@ -62,19 +59,6 @@ class ResidualNetworkConfig:
             width: Channels of the last stage.
         """
         return tuple(-(-width // 2**stage) for stage in reversed(range(len(self.blocks))))
-
-
-# A command builds its network several times, and finding the width takes a second.
-@functools.lru_cache(maxsize=64)
-def _width(fields: tuple[Any, ...], image_shape: tuple[int, ...], num_classes: int) -> int:
-    """The width at which a configuration of these fields has its parameters."""
-    config = ResidualNetworkConfig(*fields)
-    return match_width(
-        lambda width: ResidualNetwork(
-            config, image_shape, num_classes, width=width, rngs=nnx.Rngs(0)
-        ),
-        config.parameters,
-    )
 
 
 class ResidualNetwork(nnx.Module):

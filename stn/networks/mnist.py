@@ -6,15 +6,14 @@ classifier's width follows from it.
 """
 
 import dataclasses
-import functools
-from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from cnn import Output, Warp, classification_loss, match_width, pool, validation
+from cnn import Output, Warp, classification_loss, pool, validation
+from cnn.parameter_budget import build_matched
 from stn.layers.iterated import IteratedTransformer
 from stn.layers.localisation import ConvolutionalLocalisation, DenseLocalisation
 from stn.layers.parallel import ParallelTransformed, ParallelTransformers
@@ -82,14 +81,8 @@ class TransformerNetworkConfig:
         self.check()
         validation.check_task(image_shape, num_classes)
         validation.check_side(image_shape, self.smallest_side, "the network")
-        width = _width(dataclasses.astuple(self), tuple(image_shape), num_classes)
-        return self._network(image_shape, num_classes, width, rngs)
-
-    def _network(
-        self, image_shape: tuple[int, ...], num_classes: int, width: int, rngs: nnx.Rngs
-    ) -> "ClassifierNetwork | TransformerNetwork":
-        kind = TransformerNetwork if self.transformers else ClassifierNetwork
-        return kind(self, image_shape, num_classes, width=width, rngs=rngs)
+        network = TransformerNetwork if self.transformers else ClassifierNetwork
+        return build_matched(network, self, image_shape, num_classes, rngs)
 
     def check(self) -> None:
         """Raises a `ValueError` for a value that no network can have."""
@@ -118,17 +111,6 @@ class TransformerNetworkConfig:
         # The collapse penalty compares neighbouring points.
         least = 2 if self.collapse_penalty else 1
         return max(localisation.smallest_side, classifier * (2 if self.pooling else 1), least)
-
-
-# A command builds its network several times, and finding the width takes a second.
-@functools.lru_cache(maxsize=64)
-def _width(fields: tuple[Any, ...], image_shape: tuple[int, ...], num_classes: int) -> int:
-    """The width at which a configuration of these fields has its parameters."""
-    config = TransformerNetworkConfig(*fields)
-    return match_width(
-        lambda width: config._network(image_shape, num_classes, width, nnx.Rngs(0)),
-        config.parameters,
-    )
 
 
 class ClassifierNetwork(nnx.Module):
