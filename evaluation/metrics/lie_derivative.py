@@ -101,27 +101,26 @@ def directional_derivatives(
 
 
 def local_equivariance_errors(
-    outputs: Activations,
+    layers: Mapping[str, np.ndarray],
+    rates: Mapping[str, np.ndarray],
     strides: Mapping[str, int | None],
-    images: np.ndarray,
     field: Field,
 ) -> dict[str, np.ndarray]:
     """Measures the Lie derivative of every layer, in lengths of its output.
 
     Args:
-        outputs: From images to the layers by name.
+        layers: Outputs `[batch, ...]` by name.
+        rates: See `directional_derivatives`.
         strides: Of the layers' maps, each channel of which is taken as a scalar field; None for
             those that are compared as vectors, which an equivariant layer leaves as they are.
-        images: `[batch, height, width, channels]`.
         field: Of the move.
 
     Returns:
         `[batch]` by layer: 0 for a layer that moves along; 0 for one that has no length.
     """
-    clean, rates = outputs(images), directional_derivatives(outputs, images, field)
     found = {}
     for name, stride in strides.items():
-        layer = np.asarray(clean[name], np.float64)
+        layer = np.asarray(layers[name], np.float64)
         error = rates[name] - (change(layer, field, stride) if stride else 0.0)
         length = _length(layer)
         found[name] = np.divide(_length(error), length, out=np.zeros_like(length), where=length > 0)

@@ -18,7 +18,6 @@ from data.dataset import Dataset, Split
 from evaluation.metrics.equivariance import cumulative_strides, on_host
 from evaluation.metrics.lie_derivative import (
     GENERATORS,
-    Generator,
     directional_derivatives,
     local_equivariance_errors,
 )
@@ -43,6 +42,8 @@ EQUIVARIANCE = Metric(
 # A model that always predicts the same does not change either: read with the accuracy.
 CHANGE = Metric("local change of probabilities", higher_is_better=False)
 _LAST = "last layer"
+# Beside the layers; none of them has this name.
+_PROBABILITIES = ""
 _IMAGES = 100
 # Feature maps of wide networks and their Fourier series in float64 take gigabytes for more.
 _MAX_BATCH = 25
@@ -80,30 +81,27 @@ def _measure(
     model: Predictor, strides: Mapping[str, int | None], images: np.ndarray
 ) -> dict[tuple[str, str], np.ndarray]:
     """Measures all generators on a batch of images."""
-    images, found = np.asarray(images, np.float32), {}
-    for generator in GENERATORS:
-        found[generator.unit, ""] = _change(model, images, generator)
-        if model.activations is not None:
-            layers = on_host(model.activations)
-            errors = local_equivariance_errors(layers, strides, images, generator.field)
-            found |= {(generator.unit, name): each for name, each in errors.items()}
-    return found
-
-
-def _change(model: Predictor, images: np.ndarray, generator: Generator) -> np.ndarray:
-    """Measures the total variation of the probabilities per unit of a move, `[batch]`."""
     field = probability_field(model)
+    layers = on_host(model.activations) if model.activations is not None else lambda images: {}
 
-    def probabilities(images: np.ndarray) -> dict[str, np.ndarray]:
-        return {field: to_probabilities(field, np.asarray(model.outputs(images, field)[field]))}
+    def outputs(images: np.ndarray) -> dict[str, np.ndarray]:
+        values = np.asarray(model.outputs(images, field)[field])
+        return {_PROBABILITIES: to_probabilities(field, values), **layers(images)}
 
-    rates = directional_derivatives(probabilities, images, generator.field)[field]
-    return 0.5 * np.sum(np.abs(rates), axis=-1)
+    images, found = np.asarray(images, np.float32), {}
+    clean = outputs(images)
+    for unit, move in GENERATORS:
+        rates = directional_derivatives(outputs, images, move)
+        # Total variation.
+        found[unit, _PROBABILITIES] = 0.5 * np.sum(np.abs(rates[_PROBABILITIES]), axis=-1)
+        errors = local_equivariance_errors(clean, rates, strides, move)
+        found |= {(unit, name): error for name, error in errors.items()}
+    return found
 
 
 def _results(numbers: Numbers, layers: list[str], test: Split) -> Iterator[Result]:
     for generator in GENERATORS:
-        change = numbers[generator.unit, ""]
+        change = numbers[generator.unit, _PROBABILITIES]
         yield mean(SUITE, CHANGE, change, test, condition=generator.unit)
         for name in layers:
             for shown in [name] + [_LAST] * (name == layers[-1]):

@@ -31,13 +31,13 @@ def smooth(count=6):
 
 
 def errors(function, unit, images=None, stride=1):
-    found = local_equivariance_errors(
-        lambda images: {"layer": function(np.asarray(images, np.float64))},
-        {"layer": stride},
-        smooth() if images is None else images,
-        FIELDS[unit],
-    )
-    return found["layer"]
+    images, field = smooth() if images is None else images, FIELDS[unit]
+
+    def layers(images):
+        return {"layer": function(np.asarray(images, np.float64))}
+
+    rates = directional_derivatives(layers, images, field)
+    return local_equivariance_errors(layers(images), rates, {"layer": stride}, field)["layer"]
 
 
 @pytest.mark.parametrize("size", [7, 8])
