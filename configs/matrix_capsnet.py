@@ -13,25 +13,26 @@ Expected: 94.40 % (93.93 to 94.83) on the 10,000 test images at the last step, s
 Cost: 82,000 images; half an hour on two CPU cores that other work shared.
 """
 
-import math
-
 import capsnet
 from capsnet.routing import ExpectationMaximisationRouting
+from capsnet.routing.expectation_maximisation import narrowest_cost
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule
+
+_MIN_VARIANCE = 0.25
+ROUTING = ExpectationMaximisationRouting(
+    iterations=2,
+    final_beta=3.0,
+    min_variance=_MIN_VARIANCE,
+    initial_cost=narrowest_cost(_MIN_VARIANCE),
+)
 
 
 def get_config() -> Experiment:
     """Three times 429 steps of half the usual batch."""
-    steps, min_variance = 3 * 429, 0.25
-    routing = ExpectationMaximisationRouting(
-        iterations=2,
-        final_beta=3.0,
-        min_variance=min_variance,
-        initial_cost=-math.log(min_variance) / 2.0,
-    )
+    steps = 3 * 429
     return Experiment(
-        model=capsnet.MatrixCapsNetConfig(32, 8, (8, 8), margin_period=steps // 8, routing=routing),
+        model=capsnet.MatrixCapsNetConfig(32, 8, (8, 8), margin_period=steps // 8, routing=ROUTING),
         steps=steps,
         batch_size=64,
         optimizer=AdamConfig(learning_rate=1e-2, schedule=CosineSchedule(warmup_steps=50)),

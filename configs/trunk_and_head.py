@@ -34,12 +34,11 @@ from capsnet.routing import (
     SelfRouting,
     UniformRouting,
 )
+from capsnet.routing.expectation_maximisation import narrowest_cost
 from configs.affnist import MOVED
 from configs.mnist import on_equal_terms
 from training.experiment import Experiment
 
-# -ln(min_variance) / 2: a Gaussian of the least variance costs nothing.
-NARROWEST_COST = 3.8
 HEADS = {
     # 2,880 or 9,216 numbers times 159 or 160 units: the matrices of the capsules.
     "dense": DenseHead(160),
@@ -52,7 +51,11 @@ HEADS = {
     "self_attention": CapsuleHead(SelfAttentionRouting()),
     # Votes of squashed capsules are far narrower than the Gaussian of unit variance whose cost is
     # the default: every class would be certain, and have no gradient.
-    "em": CapsuleHead(ExpectationMaximisationRouting(initial_cost=NARROWEST_COST)),
+    "em": CapsuleHead(
+        ExpectationMaximisationRouting(
+            initial_cost=narrowest_cost(ExpectationMaximisationRouting.min_variance)
+        )
+    ),
     "shared": CapsuleHead(UniformRouting(), shared="all"),
 }
 WORDS = ("slim", "cross_entropy", "reconstruction", "affnist")

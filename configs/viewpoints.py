@@ -29,12 +29,11 @@ Cost: 110,000 images; on one busy CPU core four minutes for `cnn_slim`, one of t
 """
 
 import dataclasses
-import math
 
 import capsnet
-from capsnet.routing import ExpectationMaximisationRouting
 from cnn.networks import plain
 from configs import mnist
+from configs.matrix_capsnet import ROUTING
 from data.tasks.viewpoints import PROTOCOLS, ViewpointsConfig
 from training.experiment import Experiment
 
@@ -49,15 +48,8 @@ def _cnn(width: int) -> plain.ConvolutionalNetworkConfig:
 
 def _matrix(*types: int) -> capsnet.MatrixCapsNetConfig:
     """Matrix capsules with the routing, and the growth of the margin, of `matrix_capsnet`."""
-    min_variance = 0.25
-    routing = ExpectationMaximisationRouting(
-        iterations=2,
-        final_beta=3.0,
-        min_variance=min_variance,
-        initial_cost=-math.log(min_variance) / 2.0,
-    )
     return capsnet.MatrixCapsNetConfig(
-        32, types[0], types[1:], margin_period=2 * STEPS // 8, routing=routing
+        32, types[0], types[1:], margin_period=2 * STEPS // 8, routing=ROUTING
     )
 
 

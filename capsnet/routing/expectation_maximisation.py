@@ -23,6 +23,11 @@ MIN_DATA = 1e-6
 UNIT_ENTROPY = 0.5 * math.log(2.0 * math.pi * math.e)
 
 
+def narrowest_cost(min_variance: float) -> float:
+    """The `initial_cost` at which the narrowest Gaussian costs nothing: -ln(min_variance) / 2."""
+    return -math.log(min_variance) / 2.0
+
+
 @dataclasses.dataclass(frozen=True)
 class ExpectationMaximisationRouting(Routing):
     """Routing by expectation maximisation: Hinton, Sabour and Frosst (2018), procedure 1.
@@ -39,7 +44,7 @@ class ExpectationMaximisationRouting(Routing):
             iteration t, counted from 1, it is this times 1 - 0.95^t.
         min_variance: Added to every variance, in squared units of a pose.
         initial_cost: Of describing a component, beta_u in the paper, before it is learned: what a
-            Gaussian of unit variance costs, in nats. With -ln(min_variance) / 2 the narrowest
+            Gaussian of unit variance costs, in nats. With `narrowest_cost` the narrowest
             costs nothing. If narrow ones cost less than nothing, they are the most active at first:
             in images with a blank ground those of its votes, which agree but say nothing.
     """
