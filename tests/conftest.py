@@ -20,7 +20,7 @@ os.environ.setdefault("XLA_FLAGS", QUICKLY)
 
 # Shapes and types in signatures are checked at run time here, and only here.
 jaxtyping.install_import_hook(
-    ["capsnet", "cnn", "stn", "data.augmentation", "data.batches"],
+    ["capsnet", "cnn", "equivariant", "stn", "data.augmentation", "data.batches"],
     "beartype.beartype",
 )
 

@@ -44,17 +44,17 @@ def smooth(images):
 
 def test_moves_go_where_they_should():
     images, bump = bumps()
-    quarter = move(images[:1], [[np.pi / 2, 0.0, 0.0, 0.0]])
+    quarter = move(images[:1], np.array([[np.pi / 2, 0.0, 0.0, 0.0]]))
     # From (2, 1), y down, a quarter turn clockwise is (-1, 2); its axes change places.
     height, width = images.shape[1:3]
     y, x = np.mgrid[:height, :width] - np.array([height - 1, width - 1])[:, None, None] / 2
     expected = np.exp(-((x + 1.0) ** 2 + (y - 2.0) ** 2 / 1.5) / 4.0)
     np.testing.assert_allclose(quarter[0, ..., 0], expected, atol=1e-5)
-    shifted = move(images[:1], [[0.0, 0.0, 3.0, -2.0]])
+    shifted = move(images[:1], np.array([[0.0, 0.0, 3.0, -2.0]]))
     np.testing.assert_allclose(shifted[0, ..., 0], bump(5.0, -1.0), atol=1e-4)
-    doubled = move(images[:1], [[0.0, np.log(2.0), 0.0, 0.0]])[0, ..., 0]
+    doubled = move(images[:1], np.array([[0.0, np.log(2.0), 0.0, 0.0]]))[0, ..., 0]
     assert doubled[height // 2 + 2, width // 2 + 4] == pytest.approx(1.0, abs=1e-6)
-    both = move(images[:1], [[np.pi / 2, 0.0, 3.0, 0.0]])  # first turned, then shifted
+    both = move(images[:1], np.array([[np.pi / 2, 0.0, 3.0, 0.0]]))  # first turned, then shifted
     np.testing.assert_allclose(both[:, :, 3:], quarter[:, :, :-3], atol=1e-5)
 
 
@@ -157,9 +157,17 @@ def test_it_is_the_network_with_another_loss():
     assert not hasattr(bag, "activations")
 
 
+def nonsense(field, value):
+    """A configuration with a value that its type forbids, which nobody checks outside of tests."""
+    config = PenalisedConfig()
+    setattr(config, field, value)
+    return config
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
+        (nonsense("penalty", "tangent"), "penalty='tangent': must be of a type"),
         (PenalisedConfig(network=3), "network=3: must be the configuration of a network"),
         (PenalisedConfig(penalty=TangentPenalty(Moves(rotation=-1.0))), "rotation=-1.0"),
         (PenalisedConfig(penalty=TangentPenalty(Moves(rotation=0.0))), "nothing moves"),
