@@ -1,4 +1,4 @@
-"""Opens a page to play with trained models: `python -m playground zoo:cnn_max_blur3`.
+"""Opens a page to play with trained models: `python -m playground zoo:capsnet_slim`.
 
 Draw a digit, drop an image or take one of MNIST's test images, then turn, shift, scale, shear and
 cut it up, and see side by side what each model predicts, reconstructs and looks at. The page is
