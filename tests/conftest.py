@@ -12,6 +12,8 @@ import jaxtyping
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
+from tests.tiers import is_left_to_exhaustive
+
 # Most of a test's time goes into compiling what runs for milliseconds.
 QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 if jax.__version_info__ < (0, 11):  # XLA's older way to compile loops, which later ones are without
@@ -27,12 +29,21 @@ jaxtyping.install_import_hook(
 ROOT = pathlib.Path(__file__).parent.parent
 
 
+COLLECTED = pytest.StashKey[list[str]]()  # names of all tests, those that are not run too
+
 # Traces make many objects that stay; a tenth of the time would go into looking through all of them.
 gc.set_threshold(700, 10, 200)
 
 
-def pytest_collection_modifyitems(items):
-    """Files with slow tests go first, so that no process is left with one at the end."""
+def pytest_collection_modifyitems(config, items):
+    """Marks tests that others stand for; files with slow tests go first.
+
+    So that no process is left with one of those at the end.
+    """
+    config.stash[COLLECTED] = names = [item.nodeid.removeprefix("tests/") for item in items]
+    for name, item in zip(names, items, strict=True):
+        if is_left_to_exhaustive(name):
+            item.add_marker("exhaustive")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
