@@ -32,7 +32,7 @@ from data.subsets import first_images
 # Default splits, and those of a dataset with no more training images than the first of them takes.
 _TRAIN, _VALIDATION, _MOST = "train[:55000]", "train[55000:]", 55_000
 # Datasets, with or without a configuration of TFDS behind a slash, whose labels are digits.
-_OF_DIGITS = ("mnist", "mnist_corrupted", "affnist", "svhn_cropped")
+_OF_DIGITS = ("mnist", "mnist_corrupted", "affnist", "mnist_rotation_new", "svhn_cropped")
 _FRACTIONS = {"train": "train[:90%]", "validation": "train[90%:]"}
 
 
@@ -42,8 +42,9 @@ class DatasetConfig:
 
     Attributes:
         name: "mnist" (bundled), the name of a folder of IDX files, of any TFDS dataset of images
-            and labels, "affnist" (see `data.sources.affnist`), or "folder:PATH", a folder of image
-            files (see `data.sources.folders`) or of IDX files, or a file of arrays (see
+            and labels, "affnist" (see `data.sources.affnist`), "mnist_rotation_new" (see
+            `data.sources.rotated_mnist`), or "folder:PATH", a folder of image files (see
+            `data.sources.folders`) or of IDX files, or a file of arrays (see
             `data.sources.arrays`).
         train: Split to learn from, in TFDS's slicing notation. Where this and `validation` are left
             as they are and there are no more than 55,000 training images, the first nine tenths;

@@ -22,6 +22,7 @@ from data.sources import (
     folders,
     idx,
     preparation,
+    rotated_mnist,
     slicing,
 )
 
@@ -29,6 +30,8 @@ SYSTEM_FOLDER = pathlib.Path("/usr/share/datasets")
 _DEFAULT_FOLDER = "~/tensorflow_datasets"
 _MAX_NAME = 200
 _MAX_PATH = 400
+# Sets that are neither of TFDS nor IDX files, and are read from files as their authors wrote them.
+_OF_AUTHORS = {"affnist": affnist.open_folder, rotated_mnist.NAME: rotated_mnist.open_folder}
 OWN = "folder:"
 """Before the path of a folder of images or IDX files, or of a file of arrays."""
 
@@ -105,8 +108,8 @@ def open_source(
     for candidate in system:
         if not idx.missing_files(candidate):
             return _open_idx(candidate, size)
-    if name == "affnist":
-        return affnist.open_folder(own, size)
+    if name in _OF_AUTHORS:
+        return _OF_AUTHORS[name](own, size)
     _check_not_incomplete(name, own)
     if not preparation.is_public(name):
         raise UserError(_not_found(name, folder, [own, *dict.fromkeys(system)]))
