@@ -60,9 +60,14 @@ class Moves:
         """Radians, logarithm of the factor, and pixels along x and along y."""
         return np.array([np.radians(self.rotation), np.log(self.scale), self.shift, self.shift])
 
-    def draw(self, key: Any, count: int) -> Amounts:
-        """Draws moves for so many images: rotations, logarithms of scales, and shifts."""
-        evenly = jax.random.uniform(key, (count, 4), minval=-1.0, maxval=1.0)
+    def draw(self, key: Any, count: Any) -> Amounts:
+        """Draws moves for so many images: rotations, logarithms of scales, and shifts.
+
+        Args:
+            key: Decides them.
+            count: A whole number, or a symbol of one in a program of any batch.
+        """
+        evenly = jax.random.uniform(key, (count, 4), jnp.float32, -1.0, 1.0)
         return evenly * self.largest.astype(np.float32)
 
 

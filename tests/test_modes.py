@@ -16,6 +16,7 @@ from jax import export
 
 import capsnet
 import cnn
+import equivariant
 import stn
 from capsnet.networks.heads import CapsuleHead
 from capsnet.networks.trunks import SabourTrunk
@@ -96,6 +97,11 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     ),
     "residual": (ResidualNetworkConfig((1, 1), 900), (9, 9, 1)),
     "compact transformer": (CompactTransformerConfig((2,), 1, parameters=1000), (9, 9, 1)),
+    "group network": (equivariant.GroupNetworkConfig("p4", channels=4), (28, 28, 1)),
+    "penalised": (
+        equivariant.PenalisedConfig(PLAIN, equivariant.TangentPenalty()),
+        (12, 12, 1),
+    ),
     "st_cnn": (TransformerNetworkConfig(parameters=20_000, coordinates=True), (28, 28, 1)),
     "st_fcn, tps": (
         TransformerNetworkConfig(

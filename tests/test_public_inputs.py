@@ -1,4 +1,4 @@
-"""Public functions and layers of the three model rooms, over every kind of input.
+"""Public functions and layers of the four model rooms, over every kind of input.
 
 Each takes NumPy arrays, whole numbers, float64 and bfloat16 as it takes float32; gives no images
 for none; keeps what is not a number, in the image where it is; and survives huge and tiny values.
@@ -15,6 +15,7 @@ from flax import nnx
 
 import capsnet
 import cnn
+import equivariant
 import stn
 from capsnet.layers import ConvolutionalCapsules, DenseCapsules, DepthwiseCapsules, PrimaryCapsules
 from capsnet.networks.heads import CapsuleHead
@@ -37,6 +38,7 @@ from cnn.networks.pooling import PoolingNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
 from cnn.networks.residual import ResidualNetworkConfig
 from cnn.output import in_mode
+from equivariant.penalties import move, tangent
 from stn.networks.colocalisation import triplet_hinge
 from stn.networks.mnist import TRANSFORMS, TransformerNetworkConfig
 
@@ -220,6 +222,23 @@ CASES = {
         network(ReconstructingNetworkConfig(PLAIN, class_dim=2, decoder=DenseDecoder((4,)))),
         (IMAGES,),
     ),
+    "equivariant.LiftingConvolution": Case(
+        equivariant.LiftingConvolution(equivariant.P4, 1, 2, 3, rngs=RNGS), (IMAGES,)
+    ),
+    "equivariant.GroupConvolution": Case(
+        equivariant.GroupConvolution(equivariant.C8, 2, 3, 4, rngs=RNGS), (uniform(2, 5, 5, 8, 2),)
+    ),
+    "equivariant.pool_elements": Case(equivariant.pool_elements, (uniform(2, 4, 4, 4, 3),)),
+    "equivariant.pool_places": Case(equivariant.pool_places, (uniform(2, 4, 4, 4, 3),)),
+    "equivariant.GroupNetwork": Case(
+        network(equivariant.GroupNetworkConfig("p4", channels=2), (28, 28, 1)),
+        (uniform(2, 28, 28, 1),),
+    ),
+    "equivariant.PenalisedNetwork": Case(
+        network(equivariant.PenalisedConfig(PLAIN, equivariant.ConsistencyPenalty())), (IMAGES,)
+    ),
+    "equivariant.move": Case(move, (IMAGES, uniform(2, 4))),
+    "equivariant.tangent": Case(tangent, (IMAGES, uniform(2, 4))),
     **{
         f"stn.sample {method} {padding}": Case(
             lambda images, grid, method=method, padding=padding: stn.sample(
@@ -315,9 +334,11 @@ def test_nothing_public_is_left_out():
         "Output", "Views", "Warp", "losses", "routing", "paper", "sabour_code", "count_parameters",
         "match_width", "transforms", "identity_grid", "tiled_poses", "WarpStatistics",
         "CapsNetConfig", "ConvolutionalNetworkConfig", "EfficientCapsNetConfig",
-        "AttentionCapsNetConfig", "SelfRoutingCapsNetConfig",
+        "AttentionCapsNetConfig", "SelfRoutingCapsNetConfig", "Group", "TRIVIAL", "P4", "P4M", "C8",
+        "C16", "p4cnn", "z2cnn", "Moves", "ConsistencyPenalty", "DifferencePenalty",
+        "TangentPenalty",
     }  # fmt: skip
-    for room in (capsnet, cnn, stn):
+    for room in (capsnet, cnn, equivariant, stn):
         for name in set(room.__all__) - elsewhere:
             if name.endswith("Config"):
                 continue

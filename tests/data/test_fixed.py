@@ -15,6 +15,7 @@ from data.tasks import fixed
 SOURCE = DatasetConfig(train="train[:60]", validation="train[60:90]", test="test[:40]", shift=0)
 FEW = {"train_images": 50, "validation_images": 20, "test_images": 60, "source": SOURCE}
 SIZES = {
+    "rotated_mnist": (28, (10_000, 50_000)),
     "rs_mnist": (56, (5_000, 50_000)),
     "scale_mnist": (28, (10_000, 50_000)),
     "sim2mnist": (96, (10_000, 50_000)),
@@ -95,12 +96,17 @@ def test_a_batch_is_the_same_whatever_its_key(scaled):
 
 
 def test_rotated_and_moved_sets_fill_their_canvas():
-    turned, moved = (np.asarray(poses(name)) for name in ("rs_mnist", "sim2mnist"))
-    for theta, canvas, scales in ((turned, 56, (0.6, 2.0)), (moved, 96, (1.0, 2.4))):
+    names = ("rotated_mnist", "rs_mnist", "sim2mnist")
+    rotated, turned, moved = (np.asarray(poses(name)) for name in names)
+    for theta, canvas, scales in (
+        (rotated, 28, (1.0, 1.0)),
+        (turned, 56, (0.6, 2.0)),
+        (moved, 96, (1.0, 2.4)),
+    ):
         linear = theta[:, :, :2] * 28 / canvas
         found = 1.0 / np.sqrt(np.linalg.det(linear))
-        assert scales[0] <= found.min() < scales[0] + 0.1
-        assert scales[1] - 0.1 < found.max() <= scales[1]
+        assert scales[0] - 1e-6 <= found.min() < scales[0] + 0.1
+        assert scales[1] - 0.1 < found.max() <= scales[1] + 1e-6
         angles = np.rad2deg(np.arctan2(linear[:, 0, 1], linear[:, 0, 0]))
         assert np.all(np.histogram(angles, 8, (-180, 180))[0] > 15)
     np.testing.assert_allclose(turned[:, :, 2], 0.0, atol=1e-6)
