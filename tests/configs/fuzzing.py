@@ -140,6 +140,7 @@ def install(patch):
     patch.setattr("data.sources.load.open_source", _open_blank)
     patch.setattr("data.tasks.rendering.render_split", _render_blank)
     patch.setattr("data.tasks.colocalisation.render_split", _render_blank)
+    patch.setattr("data.tasks.fixed.render_split", _render_blank)
     patch.setattr("data.tasks.multimnist.render_chosen", _render_chosen_blank)
     patch.setattr("data.tasks.viewpoints.render", _render_blank_views)
     patch.setattr("data.faces.tasks.in_chunks", _blank_chunks)

@@ -8,7 +8,7 @@ import jax
 import pytest
 from flax import nnx
 
-from configs import load, multimnist, names
+from configs import load, multimnist, names, rotated_mnist
 from configs._catalogue import documentation
 from evaluation.results.pack import read_trainings
 from evaluation.results.schema import results_from_json
@@ -44,6 +44,12 @@ def test_the_images_of_a_run(name):
 def test_the_parameters_of_a_network(name):
     counted = parameters(load(name).model)
     assert f"{counted:,} parameters" in " ".join(documentation(name).split())
+
+
+@pytest.mark.parametrize("network", rotated_mnist.MODELS)
+def test_the_parameters_of_networks_of_rotated_mnist(network):
+    counted = parameters(rotated_mnist.MODELS[network]())
+    assert f"({counted:,}" in documentation("rotated_mnist")
 
 
 def test_the_parameters_of_capsnet_and_of_its_decoder():

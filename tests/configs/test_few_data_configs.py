@@ -56,6 +56,17 @@ def test_phases_differ_in_the_images_alone():
     assert configs.load("phases:blur3,1").model == configs.load("cnn_pooling:blur3").model
 
 
+def test_arms_of_rotated_mnist_differ_in_the_network_alone():
+    group = configs.load("rotated_mnist:p4cnn")
+    for arm, channels in (("z2cnn_plain", 20), ("z2cnn_wide", 40)):
+        control = configs.load(f"rotated_mnist:{arm}")
+        assert dataclasses.replace(control, model=group.model) == group
+        assert dataclasses.replace(control.model, group="p4", channels=10) == group.model
+        assert control.model.channels == channels
+    published = configs.load("rotated_mnist:p4cnn,published")
+    assert dataclasses.replace(published, dataset=group.dataset) == group
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -67,6 +78,8 @@ def test_phases_differ_in_the_images_alone():
         ("augmentation:capsule,shift", "'capsule' is not one of capsnet, st_cnn"),
         ("phases:max2", "name a number of phases"),
         ("phases:max9,4", "'max9' is not one of max2"),
+        ("rotated_mnist:p5cnn", "'p5cnn' is not one of p4cnn, z2cnn"),
+        ("rotated_mnist:p4cnn,old", "'old' is not one of published"),
     ],
 )
 def test_unknown_arguments_are_named(name, message):
