@@ -27,12 +27,12 @@ in one split: which of MNIST's digits the published images are of is not confirm
     python train.py --config rotated_mnist:p4cnn,published
     python evaluate.py runs/rotated_mnist_* --test_data mnist_rotation_new
 
-Optimizer, rate and batches of 128 are the paper's, over 12 epochs of 78 steps with a cosine
+Optimizer, rate and batches of 128 are the paper's, over eight epochs of 78 steps with a cosine
 schedule, without augmentation; their authors' code has 300 epochs for Z2CNN and 100 for P4CNN
 (`--config.steps=7800`) and turns training images at random.
 
 Expected: published are 5.03 % errors of Z2CNN and 2.28 % of P4CNN, for those longer trainings.
-Cost: 119,808 images, and 62,000 to render; alone on one CPU core about six minutes for `p4cnn` and
+Cost: 79,872 images, and 62,000 to render; alone on one CPU core about six minutes for `p4cnn` and
 `z2cnn_wide`, and four for the others.
 """
 
@@ -58,7 +58,7 @@ MODELS = {
 
 
 def get_config(argument: str = "") -> Experiment:
-    """The network, and perhaps the images, that the argument names, for 12 epochs of 78 steps.
+    """The network, and perhaps the images, that the argument names, for eight epochs of 78 steps.
 
     Raises:
         ValueError: if there is none of that name.
@@ -70,7 +70,7 @@ def get_config(argument: str = "") -> Experiment:
     stored = DatasetConfig(rotated_mnist.NAME, shift=0)
     return Experiment(
         model=MODELS[network](),
-        steps=12 * EPOCH,
+        steps=8 * EPOCH,
         dataset=stored if images == PUBLISHED else fixed.rotated(),
         optimizer=AdamConfig(learning_rate=1e-3, schedule=CosineSchedule(warmup_steps=EPOCH)),
         validate_every=2 * EPOCH,

@@ -7,9 +7,9 @@ which differ from it in nothing but the symmetry: of about as many parameters (`
 24,680 against 21,750), and of the same compute (`z2cnn_wide`, with more than three times as many).
 Equal parameters favour the group network, whose maps are four times as wide; equal compute favours
 the CNN. The paper's control has a dropout of .3, which P4CNN has not and which would decide so
-short a training, and is no arm. A training has 12 epochs, so that two CPU cores finish five seeds
-of three networks in about an hour; the paper's had 100 and 300, and its errors are lower. Seeds
-begin at 1, for the networks were tried out with seed 0.
+short a training, and is no arm. A training has eight epochs, so that a CPU core finishes five seeds
+of three networks in 80 minutes; the paper's had 100 and 300, and its errors are lower. Seeds begin
+at 1, for the networks were tried out with seed 0.
 """
 
 from evaluation.comparison.contrasts import Contrast
