@@ -5,7 +5,7 @@
 P4CNN of Cohen and Welling (2016) on rotated MNIST 12k against ordinary convolutions of two widths,
 which differ from it in nothing but the symmetry: of about as many parameters (`z2cnn_plain`, with
 24,680 against 21,750), and of the same compute (`z2cnn_wide`, with more than three times as many).
-Equal parameters favour the group network, whose maps are four times as wide; equal compute favours
+Equal parameters favour the group network, whose maps are twice as wide; equal compute favours
 the CNN. The paper's control has a dropout of .3, which P4CNN has not and which would decide so
 short a training, and is no arm. A training has eight epochs, so that a CPU core finishes five seeds
 of three networks in 80 minutes; the paper's had 100 and 300, and its errors are lower. Seeds begin
