@@ -5,6 +5,7 @@ The argument is a set and a network of `mnist`.
     python train.py --config fixed_mnist:scale_mnist,cnn
     python train.py --config fixed_mnist:rs_mnist,st_cnn --seeds 0,1,2
     python train.py --config fixed_mnist:sim2mnist,cnn
+    python train.py --config fixed_mnist:sim2mnist,polar
 
 Sets: `rs_mnist` (any rotation, scales 0.3 to 1, 56x56 pixels, 5,000 training images), `scale_mnist`
 (scales 0.3 to 1, 28x28 pixels, 10,000) and `sim2mnist` (rotation, scale and place in clutter, 96x96

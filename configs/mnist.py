@@ -9,20 +9,23 @@
     python train.py --config mnist:cnn_400k --seeds 0,1,2
     python train.py --config mnist:residual --seeds 0,1,2
     python train.py --config mnist:compact_transformer --seeds 0,1,2
+    python train.py --config mnist:polar --seeds 0,1,2
 
 `capsnet` is the network of Sabour et al. (2017), `st_cnn` and `cnn_400k` the CNN of Jaderberg et
 al. (2015) with and without a transformer at 400,000 parameters each, `cnn` a small network,
 `cnn_matched` one that has about as many parameters as CapsNet and its decoder together, `cnn_9x9`
 one with its kernels and `cnn_decoder` one with its decoder and, in all, about as many parameters.
 `residual` is a residual network of He et al. (2016) and `compact_transformer` the compact
-convolutional transformer of Hassani et al. (2021), at 400,000 parameters too.
-Learning rates were chosen on validation images, but for these two, which have the others' default.
+convolutional transformer of Hassani et al. (2021), at 400,000 parameters too. `polar` is the polar
+transformer network of Esteves et al. (2018), at its 131,959.
+Learning rates were chosen on validation images, but for these three, which have the others'
+default.
 Validation is frequent, so that `evaluate.py --match_accuracy` finds checkpoints on either side of
 the accuracy that it asks for.
 
 Expected: see docs/results/robustness.md.
 Cost: 165,000 images; on two CPU cores seven minutes for the four large networks, one or two for
-the others; not measured for the last two.
+the others; not measured for the last three.
 """
 
 from typing import Any
@@ -31,6 +34,7 @@ import capsnet
 from cnn.networks import plain, reconstructing
 from cnn.networks.compact_transformer import CompactTransformerConfig
 from cnn.networks.residual import ResidualNetworkConfig
+from equivariant.networks import polar
 from stn.networks.mnist import TransformerNetworkConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule
@@ -45,6 +49,7 @@ MODELS = {
     "cnn_400k": lambda: TransformerNetworkConfig(transformers=0),
     "residual": ResidualNetworkConfig,
     "compact_transformer": CompactTransformerConfig,
+    "polar": polar.large,
 }
 LEARNING_RATES = {"capsnet": 2e-3}
 

@@ -1,11 +1,13 @@
-"""Equivariant networks: group convolutions, and penalties that ask for invariance."""
+"""Equivariant networks: group convolutions, polar maps, penalties that ask for invariance."""
 
 from equivariant.group_convolution import GroupConvolution, LiftingConvolution
 from equivariant.groups import C8, C16, P4, P4M, TRIVIAL, Group
 from equivariant.maps import pool_elements, pool_places
 from equivariant.networks.cohen_welling import GroupNetwork, GroupNetworkConfig, p4cnn, z2cnn
 from equivariant.networks.penalised import PenalisedConfig, PenalisedNetwork
+from equivariant.networks.polar import PolarNetwork, PolarNetworkConfig
 from equivariant.penalties import ConsistencyPenalty, DifferencePenalty, Moves, TangentPenalty
+from equivariant.polar import centroid, log_polar, log_polar_grid
 
 __all__ = [
     "C8",
@@ -23,7 +25,12 @@ __all__ = [
     "Moves",
     "PenalisedConfig",
     "PenalisedNetwork",
+    "PolarNetwork",
+    "PolarNetworkConfig",
     "TangentPenalty",
+    "centroid",
+    "log_polar",
+    "log_polar_grid",
     "p4cnn",
     "pool_elements",
     "pool_places",

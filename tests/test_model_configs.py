@@ -25,7 +25,7 @@ from cnn.networks.oriented_gradients import OrientedGradientsConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
 from cnn.networks.residual import ResidualNetworkConfig
-from equivariant import GroupNetworkConfig
+from equivariant import GroupNetworkConfig, PolarNetworkConfig
 from stn.networks.birds import PartsConfig
 from stn.networks.colocalisation import CoLocaliserConfig
 from stn.networks.house_numbers import HouseNumberConfig
@@ -46,6 +46,7 @@ SMALLEST = {
     CompactTransformerConfig: 1,
     GroupNetworkConfig: 28,
     OrientedGradientsConfig: 8,
+    PolarNetworkConfig: 2,
     PoolingNetworkConfig: 1,
     ReconstructingNetworkConfig: 4,
     ResidualNetworkConfig: 1,
@@ -73,6 +74,7 @@ FREE = {
     "attention_dropout",
     "stochastic_depth",
     "downsamplings",
+    "origin_jitter",
     "hidden_layers",
     "transformers",
     "identity_penalty",

@@ -33,6 +33,7 @@ from cnn.networks.compact_transformer import CompactTransformerConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
 from cnn.networks.residual import ResidualNetworkConfig
+from equivariant import PolarNetworkConfig
 from stn.networks.birds import PartsConfig
 from stn.networks.colocalisation import CoLocaliserConfig
 from stn.networks.house_numbers import HouseNumberConfig
@@ -102,6 +103,7 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
         equivariant.PenalisedConfig(PLAIN, equivariant.TangentPenalty()),
         (12, 12, 1),
     ),
+    "polar": (PolarNetworkConfig((3, 2), (1, 2), 2), (8, 8, 1)),
     "st_cnn": (TransformerNetworkConfig(parameters=20_000, coordinates=True), (28, 28, 1)),
     "st_fcn, tps": (
         TransformerNetworkConfig(

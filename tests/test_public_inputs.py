@@ -39,6 +39,7 @@ from cnn.networks.reconstructing import ReconstructingNetworkConfig
 from cnn.networks.residual import ResidualNetworkConfig
 from cnn.output import in_mode
 from equivariant.penalties import move, tangent
+from equivariant import PolarNetworkConfig, centroid, log_polar
 from stn.networks.colocalisation import triplet_hinge
 from stn.networks.mnist import TRANSFORMS, TransformerNetworkConfig
 
@@ -239,6 +240,9 @@ CASES = {
     ),
     "equivariant.move": Case(move, (IMAGES, uniform(2, 4))),
     "equivariant.tangent": Case(tangent, (IMAGES, uniform(2, 4))),
+    "equivariant.PolarNetwork": Case(network(PolarNetworkConfig((3, 2), (1, 2), 2)), (IMAGES,)),
+    "equivariant.log_polar": Case(log_polar, (IMAGES, grid(4, 5))),
+    "equivariant.centroid": Case(centroid, (uniform(2, 4, 5),)),
     **{
         f"stn.sample {method} {padding}": Case(
             lambda images, grid, method=method, padding=padding: stn.sample(

@@ -61,6 +61,7 @@ MODULES = {
     "equivariant.GroupNetworkConfig": "equivariant.networks.cohen_welling",
     "equivariant.Moves": "equivariant.penalties",
     "equivariant.PenalisedConfig": "equivariant.networks.penalised",
+    "equivariant.PolarNetworkConfig": "equivariant.networks.polar",
     "equivariant.TangentPenalty": "equivariant.penalties",
     "stn.CoLocaliserConfig": "stn.networks.colocalisation",
     "stn.HouseNumberConfig": "stn.networks.house_numbers",
