@@ -1,8 +1,10 @@
-"""Equivariant networks: group convolutions, polar maps, penalties that ask for invariance."""
+"""Equivariant networks: group convolutions, polar maps, canonicalisers, penalties."""
 
+from equivariant.canonicaliser import LearntOrientation, PrincipalAxis, principal_axis, turn
 from equivariant.group_convolution import GroupConvolution, LiftingConvolution
 from equivariant.groups import C8, C16, P4, P4M, TRIVIAL, Group
 from equivariant.maps import pool_elements, pool_places
+from equivariant.networks.canonicalised import CanonicalisedConfig, CanonicalisedNetwork
 from equivariant.networks.cohen_welling import GroupNetwork, GroupNetworkConfig, p4cnn, z2cnn
 from equivariant.networks.penalised import PenalisedConfig, PenalisedNetwork
 from equivariant.networks.polar import PolarNetwork, PolarNetworkConfig
@@ -15,18 +17,22 @@ __all__ = [
     "P4",
     "P4M",
     "TRIVIAL",
+    "CanonicalisedConfig",
+    "CanonicalisedNetwork",
     "ConsistencyPenalty",
     "DifferencePenalty",
     "Group",
     "GroupConvolution",
     "GroupNetwork",
     "GroupNetworkConfig",
+    "LearntOrientation",
     "LiftingConvolution",
     "Moves",
     "PenalisedConfig",
     "PenalisedNetwork",
     "PolarNetwork",
     "PolarNetworkConfig",
+    "PrincipalAxis",
     "TangentPenalty",
     "centroid",
     "log_polar",
@@ -34,5 +40,7 @@ __all__ = [
     "p4cnn",
     "pool_elements",
     "pool_places",
+    "principal_axis",
+    "turn",
     "z2cnn",
 ]

@@ -37,21 +37,23 @@ def oriented_basis(
         kernel_size: Height and width of the filters, in pixels.
 
     Returns:
-        Ones and zeros where the group `is_exact`, with a weight for every pixel, row by row; else
-        values of splines.
+        Ones and zeros where the group `is_exact`, or the filters have one pixel, with a weight for
+        every pixel, row by row; else values of splines.
 
     Raises:
         ValueError: if the filters are too small for splines.
     """
-    if not group.is_exact and kernel_size < SMALLEST_SPLINE:
+    # A filter of one pixel, about which all turns are, is the same in every orientation.
+    exact = group.is_exact or kernel_size == 1
+    if not exact and kernel_size < SMALLEST_SPLINE:
         raise ValueError(
-            f"kernel_size={kernel_size}: must be at least {SMALLEST_SPLINE} for turns by less than "
-            "90 degrees"
+            f"kernel_size={kernel_size}: must be 1 or at least {SMALLEST_SPLINE} for turns by less "
+            "than 90 degrees"
         )
     pixels = _pixels(kernel_size)
     disc = np.hypot(*pixels.T) <= kernel_size / 2.0 - 1.0 + _ROUNDING
-    weights = pixels if group.is_exact else pixels[disc]
-    value = _same if group.is_exact else _cubic_spline
+    weights = pixels if exact else pixels[disc]
+    value = _same if exact else _cubic_spline
     # A filter turned by g has at y what the filter itself has at g^-1 y.
     offsets = [pixels[:, None] @ group.matrix(g) - weights for g in range(group.size)]
     basis = np.prod(value(np.array(offsets)), axis=-1)

@@ -49,7 +49,8 @@ def expand_filters(
     """
     elements, height, width, _ = np.shape(basis)
     _, in_elements, in_channels, out_channels = weights.shape
-    permuted = weights[:, quotients.astype(np.int32)]  # one type, with 64 bits or without
+    # Of one type in every mode: JAX keeps what it made of a NumPy array in another.
+    permuted = weights[:, jnp.asarray(quotients, jnp.int32)]
     # The highest precision, for a permutation of pixels should be exact on every device.
     kernel = jnp.einsum("gyxw,wghio->yxhigo", basis, permuted, precision=lax.Precision.HIGHEST)
     return kernel.reshape(height, width, in_elements * in_channels, elements * out_channels)

@@ -33,7 +33,7 @@ from cnn.networks.compact_transformer import CompactTransformerConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from cnn.networks.reconstructing import ReconstructingNetworkConfig
 from cnn.networks.residual import ResidualNetworkConfig
-from equivariant import PolarNetworkConfig
+from equivariant import CanonicalisedConfig, LearntOrientation, PolarNetworkConfig
 from stn.networks.birds import PartsConfig
 from stn.networks.colocalisation import CoLocaliserConfig
 from stn.networks.house_numbers import HouseNumberConfig
@@ -101,6 +101,8 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "group network": (equivariant.GroupNetworkConfig("p4", channels=4), (28, 28, 1)),
     "penalised": (
         equivariant.PenalisedConfig(PLAIN, equivariant.TangentPenalty()),
+    "canonicalised": (
+        CanonicalisedConfig(PLAIN, LearntOrientation(4, 2, 2, 3, 3)),
         (12, 12, 1),
     ),
     "polar": (PolarNetworkConfig((3, 2), (1, 2), 2), (8, 8, 1)),

@@ -40,6 +40,15 @@ from cnn.networks.residual import ResidualNetworkConfig
 from cnn.output import in_mode
 from equivariant.penalties import move, tangent
 from equivariant import PolarNetworkConfig, centroid, log_polar
+from equivariant import (
+    CanonicalisedConfig,
+    LearntOrientation,
+    PolarNetworkConfig,
+    centroid,
+    log_polar,
+    principal_axis,
+    turn,
+)
 from stn.networks.colocalisation import triplet_hinge
 from stn.networks.mnist import TRANSFORMS, TransformerNetworkConfig
 
@@ -240,6 +249,11 @@ CASES = {
     ),
     "equivariant.move": Case(move, (IMAGES, uniform(2, 4))),
     "equivariant.tangent": Case(tangent, (IMAGES, uniform(2, 4))),
+    "equivariant.CanonicalisedNetwork": Case(
+        network(CanonicalisedConfig(PLAIN, LearntOrientation(4, 2, 2, 3, 3))), (IMAGES,)
+    ),
+    "equivariant.principal_axis": Case(principal_axis, (IMAGES,)),
+    "equivariant.turn": Case(turn, (IMAGES, uniform(2, 2, 2))),
     "equivariant.PolarNetwork": Case(network(PolarNetworkConfig((3, 2), (1, 2), 2)), (IMAGES,)),
     "equivariant.log_polar": Case(log_polar, (IMAGES, grid(4, 5))),
     "equivariant.centroid": Case(centroid, (uniform(2, 4, 5),)),

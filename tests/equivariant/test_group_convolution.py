@@ -187,7 +187,10 @@ def test_it_learns_and_normalises_by_all_elements():
     ("make", "message"),
     [
         (lambda: Group(0), "rotations=0"),
-        (lambda: LiftingConvolution(C8, 1, 1, 3, rngs=nnx.Rngs(0)), "kernel_size=3: must be at"),
+        (
+            lambda: LiftingConvolution(C8, 1, 1, 3, rngs=nnx.Rngs(0)),
+            "kernel_size=3: must be 1",
+        ),
         (lambda: LiftingConvolution(P4, 1, 1, 3, padding="x", rngs=nnx.Rngs(0)), "padding='x'"),
         (
             lambda: GroupConvolution(P4, 1, 1, 3, rngs=nnx.Rngs(0))(jnp.zeros((1, 4, 4, 8, 1))),
