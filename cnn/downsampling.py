@@ -2,7 +2,7 @@
 
 Subsampling breaks shift equivariance (Azulay and Weiss, 2019); blurring before it mends part of
 that (Zhang, 2019), choosing the phase by the content all of it, for circular shifts (Chaman and
-Dokmanic, 2021).
+Dokmanic, 2021); `cnn.polyphase` learns to choose it.
 """
 
 import functools
@@ -10,7 +10,7 @@ import functools
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Int, Num
 
 from cnn import validation
 from cnn.arrays import as_images
@@ -20,7 +20,8 @@ UNFILTERED = ("none", "stride2", "aps")
 """The kinds that take pixels of the feature map itself."""
 EDGES = ("zeros", "circular")
 _BINOMIAL = {3: (1.0, 2.0, 1.0), 5: (1.0, 4.0, 6.0, 4.0, 1.0)}
-_PAD_MODES = {"zeros": "constant", "circular": "wrap"}
+PAD_MODES = {"zeros": "constant", "circular": "wrap"}
+"""What `jnp.pad` calls the edges."""
 
 Features = Num[ArrayLike, "batch height width channels"]
 
@@ -49,7 +50,7 @@ def downsample(
     if kind == "none":
         return features
     if kind == "aps":
-        return _largest_phase(_even(features, edges))
+        return _largest_phase(polyphase(features, edges=edges))
     return features[:, ::2, ::2]
 
 
@@ -83,11 +84,36 @@ def prefilter(
     return features
 
 
-def _even(features, edges):
-    """Gives an odd last row or column a neighbour."""
+def polyphase(
+    features: Features, *, edges: str = "zeros"
+) -> Float[Array, "batch 4 out_height out_width channels"]:
+    """Splits a feature map into its four subsampled grids.
+
+    Args:
+        features: NHWC; an odd last row or column is given a neighbour.
+        edges: Where that comes from; see `downsample`.
+
+    Returns:
+        The grids that start at pixels (0, 0), (0, 1), (1, 0) and (1, 1), as (row, column).
+
+    Raises:
+        ValueError: if the edges are unknown or the features have not these four axes.
+    """
+    validation.check_values(edges=(edges, validation.one_of(*EDGES)))
+    features = as_images(features)
     _, height, width, _ = features.shape
     widths = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
-    return jnp.pad(features, widths, mode=_PAD_MODES[edges])
+    features = jnp.pad(features, widths, mode=PAD_MODES[edges])
+    batch, height, width, channels = features.shape
+    grid = features.reshape(batch, height // 2, 2, width // 2, 2, channels)
+    return grid.transpose(0, 2, 4, 1, 3, 5).reshape(batch, 4, height // 2, width // 2, channels)
+
+
+def take_phase(
+    phases: Float[Array, "batch phases height width channels"], chosen: Int[Array, "batch"]
+) -> Float[Array, "batch height width channels"]:
+    """Takes one of several phases of each image, by its number."""
+    return jnp.take_along_axis(phases, chosen[:, None, None, None, None], axis=1)[:, 0]
 
 
 def _taps(features, size: int, edges: str, axis: int):
@@ -96,7 +122,7 @@ def _taps(features, size: int, edges: str, axis: int):
     before = (size - 1) // 2
     widths = [(0, 0)] * 4
     widths[axis] = (before, size - 1 - before)
-    padded = jnp.pad(features, widths, mode=_PAD_MODES[edges])
+    padded = jnp.pad(features, widths, mode=PAD_MODES[edges])
     return [lax.slice_in_dim(padded, tap, tap + length, axis=axis) for tap in range(size)]
 
 
@@ -116,10 +142,6 @@ def _filter(features, weights: tuple[float, ...], edges: str):
     return features
 
 
-def _largest_phase(features):
+def _largest_phase(phases):
     """Adaptive polyphase sampling with the Euclidean norm; of equal norms the first."""
-    batch, height, width, channels = features.shape
-    grid = features.reshape(batch, height // 2, 2, width // 2, 2, channels)
-    phases = grid.transpose(0, 2, 4, 1, 3, 5).reshape(batch, 4, height // 2, width // 2, channels)
-    chosen = jnp.argmax(jnp.sum(phases**2, axis=(2, 3, 4)), axis=1)
-    return jnp.take_along_axis(phases, chosen[:, None, None, None, None], axis=1)[:, 0]
+    return take_phase(phases, jnp.argmax(jnp.sum(phases**2, axis=(2, 3, 4)), axis=1))

@@ -92,6 +92,7 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "bag of parts": (BagOfPartsConfig((3,)), (12, 12, 1)),
     "pooling": (PoolingNetworkConfig(channels=2, layers=3), (12, 12, 1)),
     "aps, dense": (PoolingNetworkConfig("aps", 1, 2, 2, head="dense", dense=3), (9, 9, 1)),
+    "lps": (PoolingNetworkConfig("lps", 1, 2, 2, head="dense", dense=3), (9, 9, 1)),
     "reconstructing": (
         ReconstructingNetworkConfig(PLAIN, class_dim=2, decoder=SMALL),
         (12, 12, 1),

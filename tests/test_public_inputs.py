@@ -40,6 +40,7 @@ from cnn.networks.residual import ResidualNetworkConfig
 from cnn.output import in_mode
 from equivariant.penalties import move, tangent
 from equivariant import PolarNetworkConfig, centroid, log_polar
+from cnn.polyphase import LearnablePolyphaseSampling
 from equivariant import (
     CanonicalisedConfig,
     LearntOrientation,
@@ -205,6 +206,9 @@ CASES = {
         )
         for kind in KINDS
     },
+    "cnn.LearnablePolyphaseSampling": Case(
+        in_mode(LearnablePolyphaseSampling(1, rngs=RNGS), training=False), (IMAGES,)
+    ),
     "cnn.dense": Case(cnn.dense(3, 4, rngs=RNGS), (uniform(2, 3),)),
     "cnn.classification_loss": Case(
         lambda logits: cnn.classification_loss(logits, LABELS[: len(logits)]), (uniform(2, 10),)

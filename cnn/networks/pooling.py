@@ -6,6 +6,7 @@ moves by a pixel: the kind of pooling, the stride, or the depth.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,12 @@ from cnn.convolution import Convolution
 from cnn.dense_layers import dense
 from cnn.downsampling import EDGES, KINDS, UNFILTERED, downsample, prefilter
 from cnn.losses import classification_loss
-from cnn.output import Output
+from cnn.output import Output, in_mode
+from cnn.polyphase import NAME, LearnablePolyphaseSampling
 
 HEADS = ("average", "max", "dense")
+DOWNSAMPLINGS = (*KINDS, NAME)
+_SUBSAMPLED_ALONE = (*UNFILTERED, NAME)
 
 
 @dataclasses.dataclass
@@ -29,7 +33,8 @@ class PoolingNetworkConfig:
     """Architecture of a `PoolingNetwork`.
 
     Attributes:
-        downsampling: A kind of `cnn.downsampling.downsample`.
+        downsampling: A kind of `cnn.downsampling.downsample`, or "lps", a
+            `cnn.polyphase.LearnablePolyphaseSampling` behind each block.
         downsamplings: How many there are; the cumulative stride is two to this power.
         layers: Convolutions, shared out evenly over the blocks, the first ones getting more.
         channels: Of the first block's convolutions; every other block has twice as many.
@@ -60,7 +65,7 @@ class PoolingNetworkConfig:
         few = validation.whole(0, validation.MAX_UNROLLED)
         validation.check(
             self,
-            downsampling=validation.one_of(*KINDS),
+            downsampling=validation.one_of(*DOWNSAMPLINGS),
             downsamplings=few,
             layers=few,
             # Twice as many follow in the other blocks.
@@ -103,14 +108,19 @@ class PoolingNetwork(nnx.Module):
         validation.check_task(image_shape, num_classes)
         self.config, self.image_shape = config, image_shape
         blocks, channels = config.downsamplings + 1, image_shape[-1]
-        layers = []
+        layers, samplers = [], []
         for block in range(blocks):
             width = config.channels * (2 if block else 1)
             for _ in range(config.layers // blocks + (block < config.layers % blocks)):
                 layers.append(Convolution(channels, width, config.kernel_size, rngs=rngs))
                 channels = width
+            if config.downsampling == NAME and block < config.downsamplings:
+                samplers.append(LearnablePolyphaseSampling(channels, edges=config.edges, rngs=rngs))
         self.convolutions = nnx.List(layers)
-        shape = jax.eval_shape(self._convolve_all, jnp.zeros((1, *image_shape))).shape
+        self.samplers = nnx.List(samplers) if samplers else None
+        # Without noise, of which none can be drawn within the trace.
+        evaluated: Any = in_mode(self, training=False)
+        shape = jax.eval_shape(evaluated._convolve_all, jnp.zeros((1, *image_shape))).shape
         self.hidden = (
             dense(shape[1] * shape[2] * channels, config.dense, rngs=rngs)
             if config.head == "dense"
@@ -136,13 +146,18 @@ class PoolingNetwork(nnx.Module):
                 layer += 1
                 found[f"convolution {layer}"] = features
             if block < config.downsamplings:
-                if config.downsampling not in UNFILTERED:
+                if config.downsampling not in _SUBSAMPLED_ALONE:
                     found[f"filtered {block + 1}"] = prefilter(
                         features, config.downsampling, edges=config.edges
                     )
-                features = downsample(features, config.downsampling, edges=config.edges)
+                features = self._downsample(block, features)
                 found[f"downsampling {block + 1}"] = features
         return found
+
+    def _downsample(self, block: int, features):
+        if self.samplers is not None:
+            return self.samplers[block](features)
+        return downsample(features, self.config.downsampling, edges=self.config.edges)
 
     def _convolve(self, convolution: Convolution, features):
         before = (self.config.kernel_size - 1) // 2
