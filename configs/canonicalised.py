@@ -23,7 +23,8 @@ Cost: 165,000 images; not measured.
 import dataclasses
 
 from configs import mnist
-from equivariant.canonicaliser import LearntOrientation, PrincipalAxis, sixty_four_angles
+from equivariant.canonicaliser import PrincipalAxis
+from equivariant.learnt_canonicaliser import LearntOrientation, sixty_four_angles
 from equivariant.networks.canonicalised import CanonicalisedConfig
 from training.experiment import Experiment
 

@@ -1,8 +1,9 @@
 """Equivariant networks: group convolutions, polar maps, canonicalisers, penalties."""
 
-from equivariant.canonicaliser import LearntOrientation, PrincipalAxis, principal_axis, turn
+from equivariant.canonicaliser import PrincipalAxis, principal_axis, turn
 from equivariant.group_convolution import GroupConvolution, LiftingConvolution
 from equivariant.groups import C8, C16, P4, P4M, TRIVIAL, Group
+from equivariant.learnt_canonicaliser import LearntOrientation
 from equivariant.maps import pool_elements, pool_places
 from equivariant.networks.canonicalised import CanonicalisedConfig, CanonicalisedNetwork
 from equivariant.networks.cohen_welling import GroupNetwork, GroupNetworkConfig, p4cnn, z2cnn

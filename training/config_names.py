@@ -60,7 +60,7 @@ MODULES = {
     "equivariant.ConsistencyPenalty": "equivariant.penalties",
     "equivariant.DifferencePenalty": "equivariant.penalties",
     "equivariant.GroupNetworkConfig": "equivariant.networks.cohen_welling",
-    "equivariant.LearntOrientation": "equivariant.canonicaliser",
+    "equivariant.LearntOrientation": "equivariant.learnt_canonicaliser",
     "equivariant.Moves": "equivariant.penalties",
     "equivariant.PenalisedConfig": "equivariant.networks.penalised",
     "equivariant.PolarNetworkConfig": "equivariant.networks.polar",

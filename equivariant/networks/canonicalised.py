@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, Num
 from cnn.arrays import as_images
 from cnn.networks.plain import ConvolutionalNetworkConfig
 from cnn.output import Output, Warp
-from equivariant.canonicaliser import Canonicaliser, PrincipalAxis, prior_loss
+from equivariant.canonicaliser import Canonicaliser, PrincipalAxis
+from equivariant.learnt_canonicaliser import prior_loss
 
 _OF_IMAGES = ("activations", "views")
 
