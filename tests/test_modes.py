@@ -102,6 +102,8 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "group network": (equivariant.GroupNetworkConfig("p4", channels=4), (28, 28, 1)),
     "penalised": (
         equivariant.PenalisedConfig(PLAIN, equivariant.TangentPenalty()),
+        (12, 12, 1),
+    ),
     "canonicalised": (
         CanonicalisedConfig(PLAIN, LearntOrientation(4, 2, 2, 3, 3)),
         (12, 12, 1),
