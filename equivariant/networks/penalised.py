@@ -72,7 +72,7 @@ class PenalisedNetwork(nnx.Module):
         self.image_shape = image_shape
         self.penalty = config.penalty
         self.network = config.network.build(image_shape, num_classes, rngs)
-        self.rngs = rngs.fork()
+        self.moves = rngs["moves"].fork()
 
     def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Any:
         """Classifies images in [0, 1] by the network alone."""
@@ -102,6 +102,6 @@ class PenalisedNetwork(nnx.Module):
             network = nnx.merge(graph, variables, copy=True)
             return jax.nn.log_softmax(network(images).logits)
 
-        amounts = self.penalty.moves.draw(self.rngs.moves(), images.shape[0])
+        amounts = self.penalty.moves.draw(self.moves(), images.shape[0])
         penalty = jnp.mean(self.penalty(log_probabilities, images, amounts))
         return loss + self.penalty.weight * penalty, {**metrics, "penalty": penalty}

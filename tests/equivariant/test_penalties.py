@@ -7,6 +7,7 @@ from flax import nnx
 
 from cnn.networks.bag_of_parts import BagOfPartsConfig
 from cnn.networks.plain import ConvolutionalNetworkConfig
+from cnn.output import in_mode
 from data.batches import Batch
 from equivariant.networks.penalised import PenalisedConfig
 from equivariant.penalties import (
@@ -152,6 +153,9 @@ def test_it_is_the_network_with_another_loss():
     model = PenalisedConfig(plain).build((28, 28, 1), 10, nnx.Rngs(3))
     expected = plain.build((28, 28, 1), 10, nnx.Rngs(3))(images).logits
     np.testing.assert_array_equal(model(images).logits, expected)
+    # Its keys for moves are no hindrance in a trace that it comes into from outside.
+    evaluated = jax.jit(lambda images: in_mode(model, training=False)(images).logits)
+    np.testing.assert_allclose(evaluated(images), expected, atol=1e-5)
     assert hasattr(model, "activations") == hasattr(model.network, "activations")
     bag = PenalisedConfig(BagOfPartsConfig((3,))).build((28, 28, 1), 10, nnx.Rngs(0))
     assert not hasattr(bag, "activations")
