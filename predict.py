@@ -28,7 +28,8 @@ def main(arguments: Sequence[str]) -> None:
     """Predicts every image that the command line names."""
     process.set_up()
     request = configs.parse_prediction(arguments, __doc__ or "")
-    say(f"{request.run}: reading its checkpoint, to predict {len(request.images)} images")
+    count = len(request.images)
+    say(f"{request.run}: reading its checkpoint, to predict {count} image{'s' * (count > 1)}")
     model = load_model(
         locate(request.run, "RUN"),
         checkpoint=request.checkpoint,

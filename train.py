@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
                 print(printable(f"{name}: reading the images, to train in {folder}"), flush=True)
             loop.run(run, name=name, workdir=folder, **known, extend=True)
         if _PROCESS.value == 0:
-            print(printable(f"{name}: in {', '.join(runs)}; evaluate by {chosen.evaluated(runs)}"))
+            print(*map(printable, chosen.ending(list(runs))), sep="\n  ")
     except loop.Interrupted as stop:
         sys.exit(128 + stop.signal_number)
 

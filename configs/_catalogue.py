@@ -9,7 +9,7 @@ import pathlib
 import pkgutil
 import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from common.errors import UserError, first_line
@@ -54,14 +54,20 @@ class Chosen(NamedTuple):
         """The experiment of a run's name, which may be of the same file or module; see `load`."""
         return load(name, () if self.code is None else (self.code,))
 
-    def evaluated(self, runs: Iterable[str]) -> str:
-        """The command that evaluates runs of this experiment.
+    def ending(self, runs: Sequence[str]) -> list[str]:
+        """Where trainings lie, and the commands that evaluate them, predict by one and export it.
 
         Args:
             runs: Their folders.
         """
         code = [] if self.code is None else ["--code", self.code]
-        return shlex.join(["python", "evaluate.py", *runs, *code])
+        commands = (
+            ["evaluate.py", *runs],
+            ["predict.py", runs[0], "IMAGE"],
+            ["export.py", runs[0], "FOLDER"],
+        )
+        where = f"{self.name}: in {', '.join(runs)}; next, for example:"
+        return [where, *(shlex.join(["python", *command, *code]) for command in commands)]
 
 
 def choose(asked: str) -> Chosen:

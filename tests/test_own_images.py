@@ -56,7 +56,12 @@ def test_a_network_is_trained_on_a_folder_of_images(command, tmp_path, beetles):
         "cnn_mnist: classes are unbalanced: 28 training images of Käfer, 7 of bird; see balanced "
         "accuracy, and --config.dataset.balanced=True draws all as often"
     ) in lines
-    assert lines[-1] == f"cnn_mnist: in {run}; evaluate by python evaluate.py {run}"
+    assert lines[-4:] == [
+        f"cnn_mnist: in {run}; next, for example:",
+        f"  python evaluate.py {run}",
+        f"  python predict.py {run} IMAGE",
+        f"  python export.py {run} FOLDER",
+    ]
     record = json.loads((run / "record.json").read_text())
     assert (record["dataset"], record["classes"]) == ("folder:beetles", ["Käfer", "bird"])
 

@@ -74,7 +74,12 @@ def test_a_file_is_an_experiment(own):
         distortion = chosen.experiment.dataset.distortion
         assert (distortion.rotation, distortion.mirrored) == (rotation, False)
     assert chosen.workdir == "runs/mirrored_20"
-    assert chosen.evaluated(["a b"]) == f"python evaluate.py 'a b' --code {path}"
+    assert chosen.ending(["a b", "c"]) == [
+        f"{chosen.name}: in a b, c; next, for example:",
+        f"python evaluate.py 'a b' c --code {path}",
+        f"python predict.py 'a b' IMAGE --code {path}",
+        f"python export.py 'a b' FOLDER --code {path}",
+    ]
 
 
 def test_a_module_of_the_working_directory_is_an_experiment(own, monkeypatch):
