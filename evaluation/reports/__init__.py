@@ -18,6 +18,7 @@ def write_report(
     *,
     examples: Examples,
     stated: Stated | None = None,
+    title: str = "Comparison of models",
 ) -> None:
     """Writes all that there is to see of records.
 
@@ -26,10 +27,11 @@ def write_report(
         folder: Gets `report.md`, `report.html` and `figures/` with a PNG and an SVG of each figure.
         examples: What the suites do to some images, by dataset, suite and label; may be empty.
         stated: What is compared; None for a control against which the other of two models is.
+        title: Of the HTML page; a study's is its question.
     """
     tables = tabulate(records, stated or Stated())
     styles = styles_of(list(dict.fromkeys(model for table in tables for model in table.models)))
     drawings = [draw_table(table, styles, folder / "figures") for table in tables]
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "report.md", markdown.report(tables, drawings))
-    write_text(folder / "report.html", make_page(tables, drawings, styles, examples))
+    write_text(folder / "report.html", make_page(title, tables, drawings, styles, examples))

@@ -117,7 +117,8 @@ class Work:
         reasons = {name: reason for name, reason in found.items() if reason is not None}
         write_diverged(reasons, self.folder.path)
         if records:
-            write_report(records, self.folder.path, examples={}, stated=self.study.stated)
+            compared = {"stated": self.study.stated, "title": self.study.question}
+            write_report(records, self.folder.path, examples={}, **compared)
             write_text(self.folder.path / "README.md", page(self.folder.path))
 
     def _arms(self) -> list[dict[str, str]]:

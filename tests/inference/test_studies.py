@@ -85,7 +85,8 @@ def test_a_study_trains_and_evaluates_all_and_writes_its_page(done, data_dir):
     assert page.index(TINY.question) < sentence < table < arms
     assert "wide against narrow" in page
     assert "seeds 0, 1 of" in page
-    assert (done / "report.html").is_file()
+    report = (done / "report.html").read_text()
+    assert f"<h1>{TINY.question}</h1>" in report
     (judged,) = tabulate(records, TINY.stated)
     assert judged.failures == ()
     (verdict,) = judged.verdicts

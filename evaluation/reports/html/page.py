@@ -14,13 +14,13 @@ from evaluation.reports.html.elements import Html, element, join
 from evaluation.reports.methodology import GUIDE
 
 _CSS = (pathlib.Path(__file__).parent / "page.css").read_text(encoding="utf-8")
-_TITLE = "Comparison of models"
 
 Examples = Mapping[str, Suites]
 """Sample images by dataset, suite and label."""
 
 
 def make_page(
+    title: str,
     tables: Sequence[Table],
     drawings: Sequence[Sequence[Drawing]],
     styles: Mapping[str, Style],
@@ -29,6 +29,7 @@ def make_page(
     """The report.
 
     Args:
+        title: In words, without markup.
         tables: What to compare.
         drawings: The figures of each table.
         styles: The colours of all models.
@@ -46,17 +47,17 @@ def make_page(
         element("ul", *(entry for entry, _ in chapters)),
         aria_label="Contents",
     )
-    main = element("main", element("h1", _TITLE), *(body for _, body in chapters))
-    return _document(element("div", main, contents, class_="page"))
+    main = element("main", element("h1", title), *(body for _, body in chapters))
+    return _document(title, element("div", main, contents, class_="page"))
 
 
-def _document(body: Html) -> str:
+def _document(title: str, body: Html) -> str:
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        element("title", _TITLE),
+        element("title", title),
         element("style", Html(_CSS)),
     )
     return f"<!DOCTYPE html>\n{element('html', head, element('body', body), lang='en')}\n"
