@@ -1,4 +1,3 @@
-import fcntl
 import gc
 import json
 import os
@@ -73,17 +72,8 @@ def session_folder(tmp_path_factory, worker_id):
 
 @pytest.fixture(scope="session")
 def data_dir(session_folder):
-    """Prepared MNIST. One process prepares it, and the others wait for that.
-
-    In `TESTS_DATA_DIR` where that is set, for sessions that follow one another.
-    """
-    from data.sources.load import DatasetConfig, load
-
-    folder = os.environ.get("TESTS_DATA_DIR") or str(session_folder / "tensorflow_datasets")
-    with open(session_folder / "preparing", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        load(DatasetConfig(), folder)
-    return folder
+    """Where nothing is prepared; MNIST is bundled."""
+    return str(session_folder / "tensorflow_datasets")
 
 
 @pytest.fixture(scope="session", autouse=True)

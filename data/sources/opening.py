@@ -96,7 +96,7 @@ def open_source(
             return folders.open_folder(path, size=(height, width), channels=channels, seed=seed)
         return folders.open_folder(path, size=size, channels=channels, seed=seed)
     if name == "mnist":
-        return _open_mnist(folder, size)
+        return bundled_mnist.open_bundled(size)
     own, system = folder / name, [SYSTEM_FOLDER / n for n in (name, name.replace("_", "-"))]
     if os.path.exists(own) and not own.is_dir():
         raise UserError(f"dataset.name={name!r}: {own} is not a folder")
@@ -172,21 +172,6 @@ def check_named(config: Any) -> None:
             f"dataset.name={name}: is only the title of what is rendered; name what it is made of, "
             f"--config.dataset.source.name={name}"
         )
-
-
-def _open_mnist(folder: pathlib.Path, size: int) -> slicing.Source:
-    try:
-        builder = preparation.prepare_bundled(bundled_mnist.BundledMnist, folder)
-    except OSError as error:
-        logging.warning(
-            "reading the bundled MNIST without preparing it, for %s cannot be written (%s)",
-            folder,
-            first_line(error),
-        )
-        return idx.open_folder(
-            bundled_mnist.FOLDER, size, num_classes=10, checksums=bundled_mnist.CHECKSUMS
-        )
-    return examples.open_prepared("mnist", builder, size)
 
 
 def _open_idx(folder: pathlib.Path, size: int) -> slicing.Source:

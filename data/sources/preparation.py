@@ -50,28 +50,6 @@ def quiet():
 
 
 @quiet()
-def prepare_bundled(
-    builder_class: type[tfds.core.GeneratorBasedBuilder], folder: pathlib.Path
-) -> tfds.core.DatasetBuilder:
-    """Prepares a dataset that ships with this project, unless it is prepared already.
-
-    Raises:
-        OSError: if the folder cannot be written.
-    """
-    builder = builder_class(data_dir=folder, file_format="array_record")
-    if builder.is_prepared():
-        return builder
-    try:
-        builder.download_and_prepare()
-    except OSError:
-        # Another process may have prepared it in the meantime; its files are as good as ours.
-        builder = builder_class(data_dir=folder, file_format="array_record")
-        if not builder.is_prepared():
-            raise
-    return builder
-
-
-@quiet()
 def find_prepared(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder | None:
     """Opens prepared data of a TFDS name such as "cifar10" or "mnist_corrupted/rotate".
 
