@@ -63,11 +63,16 @@ def _headlines(folder, suites=(), metrics=()):
     return functools.partial(summarise_headlines, _RESULTS / folder, suites, metrics)
 
 
+@functools.cache
+def _judged(name):
+    """A study and its tables, of which several pages have parts."""
+    study = read_study(_RESULTS / name)
+    return study, tabulate(read_records(_RESULTS / name), study.stated)
+
+
 def _study(name, *, in_short=False):
     """What came out of a study, in words, and its verdicts."""
-    folder = _RESULTS / name
-    study = read_study(folder)
-    tables = tabulate(read_records(folder), study.stated)
+    study, tables = _judged(name)
     if in_short:
         return " ".join([f"*{study.question}*", *map(answer, tables)])
     return "\n\n".join(part for table in tables for part in (answer(table), verdict_table(table)))

@@ -4,6 +4,7 @@ Each takes NumPy arrays, whole numbers, float64 and bfloat16 as it takes float32
 for none; keeps what is not a number, in the image where it is; and survives huge and tiny values.
 """
 
+import functools
 import types
 from typing import Any, NamedTuple
 
@@ -79,27 +80,52 @@ def grid(*size):
     return np.tile(stn.identity_grid(size).astype(np.float32), (2, *[1] * (len(size) + 1))) * 0.7
 
 
-def network(config, shape=(8, 8, 1)) -> Any:
+class Built:
+    """A layer or network that is made where a test needs it, or else all processes would make all.
+
+    Attributes:
+        make: Makes it, outside of any trace.
+        use: What is done with it and the arguments.
+    """
+
+    def __init__(self, make, use=None):
+        self.make = functools.cache(make)
+        self.use = use or (lambda made, *arguments: made(*arguments))
+
+    def ready(self):
+        return functools.partial(self.use, self.make())
+
+
+def network(config, shape=(8, 8, 1), use=None) -> Any:
     # In one program, as every eager operation would be one of its own.
-    built = nnx.jit(lambda: config.build(shape, 10, nnx.Rngs(0)))()
-    return in_mode(built, training=False)
+    make = nnx.jit(lambda: config.build(shape, 10, nnx.Rngs(0)))
+    return Built(lambda: in_mode(make(), training=False), use)
 
 
-RNGS = nnx.Rngs(0)
+def layer(make, use=None) -> Any:
+    return Built(lambda: in_mode(nnx.jit(lambda: make(nnx.Rngs(0)))(), training=False), use)
+
+
+def activations(made, images):
+    return made.activations(images)
+
+
+def localisation(rngs):
+    return stn.DenseLocalisation((8, 8, 1), widths=(4,), rngs=rngs)
+
+
+def transformer(rngs):
+    return stn.SpatialTransformer(localisation(rngs), stn.transforms.Affine(), rngs=rngs)
+
+
 IMAGES = uniform(2, 8, 8, 1)
 LABELS = np.array([1, 2])
 PAIRS = np.array([[1, 0], [2, 5]])
 ONE_HOT = np.eye(10, dtype=np.float32)[LABELS]
 PLAIN = cnn.ConvolutionalNetworkConfig((3,), 3, "SAME", ("max2",), (4,))
-CAPSNET = network(capsnet.CapsNetConfig(3, 3, 2, 2, class_dim=2, decoder=DenseDecoder((4,))))
-EFFICIENT = network(
-    capsnet.EfficientCapsNetConfig((3, 4), (3, 3), (1, 2), 2, 2, decoder=DenseDecoder((4,)))
-)
+CAPSNET = capsnet.CapsNetConfig(3, 3, 2, 2, class_dim=2, decoder=DenseDecoder((4,)))
+EFFICIENT = capsnet.EfficientCapsNetConfig((3, 4), (3, 3), (1, 2), 2, 2, decoder=DenseDecoder((4,)))
 SIZES = Sizes(4, 2, 3, 2)
-SELF_ROUTING: Any = SelfRouting().build(SIZES, RNGS)
-ATTENTION: Any = InvertedAttentionRouting().build(SIZES, RNGS)
-LOCALISATION = stn.DenseLocalisation((8, 8, 1), widths=(4,), rngs=RNGS)
-TRANSFORMER = stn.SpatialTransformer(LOCALISATION, stn.transforms.Affine(), rngs=RNGS)
 
 
 def locations(transform):
@@ -126,25 +152,35 @@ CASES = {
         capsnet.routing.self_attention_routing, (uniform(2, 4, 3, 2),), scales=(1e-30,)
     ),
     "capsnet.make_votes": Case(make_votes, (uniform(2, 4, 2), uniform(4, 2, 3, 2)), fixed=1),
-    "capsnet.PrimaryCapsules": Case(PrimaryCapsules(1, 2, 2, kernel_size=3, rngs=RNGS), (IMAGES,)),
+    "capsnet.PrimaryCapsules": Case(
+        layer(lambda rngs: PrimaryCapsules(1, 2, 2, kernel_size=3, rngs=rngs)), (IMAGES,)
+    ),
     "capsnet.DepthwiseCapsules": Case(
-        DepthwiseCapsules(4, 2, (3, 3), rngs=RNGS), (uniform(2, 3, 3, 4),)
+        layer(lambda rngs: DepthwiseCapsules(4, 2, (3, 3), rngs=rngs)), (uniform(2, 3, 3, 4),)
     ),
     "capsnet.DenseCapsules": Case(
-        DenseCapsules(4, 2, 3, 2, rngs=RNGS), (uniform(2, 4, 2),), scales=(1e-30,)
+        layer(lambda rngs: DenseCapsules(4, 2, 3, 2, rngs=rngs)),
+        (uniform(2, 4, 2),),
+        scales=(1e-30,),
     ),
     "capsnet.ConvolutionalCapsules": Case(
-        ConvolutionalCapsules(2, 2, 3, 2, kernel_size=2, rngs=RNGS),
+        layer(lambda rngs: ConvolutionalCapsules(2, 2, 3, 2, kernel_size=2, rngs=rngs)),
         (uniform(2, 3, 3, 2, 2),),
         scales=(1e-30,),
     ),
     "capsnet.SelfRouting": Case(
-        lambda votes, *capsules: SELF_ROUTING(votes, Capsules(*capsules)),
+        layer(
+            lambda rngs: SelfRouting().build(SIZES, rngs),
+            lambda routing, votes, *capsules: routing(votes, Capsules(*capsules)),
+        ),
         (uniform(2, 4, 3, 2), uniform(2, 4, 2), uniform(2, 4)),
         scales=(1e-30,),
     ),
     "capsnet.InvertedAttentionRouting": Case(
-        lambda votes, poses: ATTENTION(votes, previous=poses),
+        layer(
+            lambda rngs: InvertedAttentionRouting().build(SIZES, rngs),
+            lambda routing, votes, poses: routing(votes, previous=poses),
+        ),
         (uniform(2, 4, 3, 2), uniform(2, 3, 2)),
         scales=(1e-30,),
     ),
@@ -154,10 +190,10 @@ CASES = {
     "capsnet.AttentionCapsNet": Case(
         network(capsnet.AttentionCapsNetConfig((2, 3), (1, 1), 2, 2, (1,))), (IMAGES,)
     ),
-    "capsnet.CapsNet": Case(CAPSNET, (IMAGES,)),
-    "capsnet.CapsNet.activations": Case(CAPSNET.activations, (IMAGES,)),
-    "capsnet.EfficientCapsNet": Case(EFFICIENT, (IMAGES,), scales=(1e-30,)),
-    "capsnet.EfficientCapsNet.activations": Case(EFFICIENT.activations, (IMAGES,)),
+    "capsnet.CapsNet": Case(network(CAPSNET), (IMAGES,)),
+    "capsnet.CapsNet.activations": Case(network(CAPSNET, use=activations), (IMAGES,)),
+    "capsnet.EfficientCapsNet": Case(network(EFFICIENT), (IMAGES,), scales=(1e-30,)),
+    "capsnet.EfficientCapsNet.activations": Case(network(EFFICIENT, use=activations), (IMAGES,)),
     "capsnet.MatrixCapsNet": Case(
         network(capsnet.MatrixCapsNetConfig(2, 2, (2,)), (9, 9, 1)),
         (uniform(2, 9, 9, 1),),
@@ -193,7 +229,7 @@ CASES = {
         )
         for lowering in ("native", "patches", "fourier", "auto")
     },
-    "cnn.Convolution": Case(cnn.Convolution(1, 2, 3, rngs=RNGS), (IMAGES,)),
+    "cnn.Convolution": Case(layer(lambda rngs: cnn.Convolution(1, 2, 3, rngs=rngs)), (IMAGES,)),
     **{
         f"cnn.pool {kind}": Case(lambda images, kind=kind: cnn.pool(images, kind), (IMAGES,))
         for kind in ("max2", "average2", "none")
@@ -206,9 +242,9 @@ CASES = {
         for kind in KINDS
     },
     "cnn.LearnablePolyphaseSampling": Case(
-        in_mode(LearnablePolyphaseSampling(1, rngs=RNGS), training=False), (IMAGES,)
+        layer(lambda rngs: LearnablePolyphaseSampling(1, rngs=rngs)), (IMAGES,)
     ),
-    "cnn.dense": Case(cnn.dense(3, 4, rngs=RNGS), (uniform(2, 3),)),
+    "cnn.dense": Case(layer(lambda rngs: cnn.dense(3, 4, rngs=rngs)), (uniform(2, 3),)),
     "cnn.classification_loss": Case(
         lambda logits: cnn.classification_loss(logits, LABELS[: len(logits)]), (uniform(2, 10),)
     ),
@@ -217,11 +253,12 @@ CASES = {
     ),
     "cnn.accuracy": Case(lambda logits: accuracy(logits, LABELS[: len(logits)]), (uniform(2, 10),)),
     "cnn.DeconvolutionDecoder": Case(
-        DeconvolutionDecoder((3, 2)).build(3, 2, (4, 4, 1), rngs=RNGS),
+        layer(lambda rngs: DeconvolutionDecoder((3, 2)).build(3, 2, (4, 4, 1), rngs=rngs)),
         (uniform(2, 3, 2), ONE_HOT[:, :3]),
     ),
     "cnn.DenseDecoder": Case(
-        DenseDecoder((4,)).build(3, 2, (4, 4, 1), rngs=RNGS), (uniform(2, 3, 2), ONE_HOT[:, :3])
+        layer(lambda rngs: DenseDecoder((4,)).build(3, 2, (4, 4, 1), rngs=rngs)),
+        (uniform(2, 3, 2), ONE_HOT[:, :3]),
     ),
     "cnn.ConvolutionalNetwork": Case(network(PLAIN), (IMAGES,)),
     "cnn.MultiLabelNetwork": Case(network(MultiLabelNetworkConfig(PLAIN)), (IMAGES,)),
@@ -236,10 +273,12 @@ CASES = {
         (IMAGES,),
     ),
     "equivariant.LiftingConvolution": Case(
-        equivariant.LiftingConvolution(equivariant.P4, 1, 2, 3, rngs=RNGS), (IMAGES,)
+        layer(lambda rngs: equivariant.LiftingConvolution(equivariant.P4, 1, 2, 3, rngs=rngs)),
+        (IMAGES,),
     ),
     "equivariant.GroupConvolution": Case(
-        equivariant.GroupConvolution(equivariant.C8, 2, 3, 4, rngs=RNGS), (uniform(2, 5, 5, 8, 2),)
+        layer(lambda rngs: equivariant.GroupConvolution(equivariant.C8, 2, 3, 4, rngs=rngs)),
+        (uniform(2, 5, 5, 8, 2),),
     ),
     "equivariant.pool_elements": Case(equivariant.pool_elements, (uniform(2, 4, 4, 4, 3),)),
     "equivariant.pool_places": Case(equivariant.pool_places, (uniform(2, 4, 4, 4, 3),)),
@@ -320,19 +359,30 @@ CASES = {
         (uniform(2, 3), uniform(2, 3), uniform(2, 3)),
         scales=(1e-30,),
     ),
-    "stn.DenseLocalisation": Case(LOCALISATION, (IMAGES,)),
+    "stn.DenseLocalisation": Case(layer(localisation), (IMAGES,)),
     "stn.ConvolutionalLocalisation": Case(
-        stn.ConvolutionalLocalisation((28, 28, 1), channels=2, coordinates=True, rngs=RNGS),
+        layer(
+            lambda rngs: stn.ConvolutionalLocalisation(
+                (28, 28, 1), channels=2, coordinates=True, rngs=rngs
+            )
+        ),
         (uniform(2, 28, 28, 1),),
     ),
-    "stn.SpatialTransformer": Case(TRANSFORMER, (IMAGES,)),
+    "stn.SpatialTransformer": Case(layer(transformer), (IMAGES,)),
     "stn.IteratedTransformer": Case(
-        stn.IteratedTransformer(LOCALISATION, stn.transforms.Affine(), steps=3, rngs=RNGS),
+        layer(
+            lambda rngs: stn.IteratedTransformer(
+                localisation(rngs), stn.transforms.Affine(), steps=3, rngs=rngs
+            )
+        ),
         (IMAGES,),
     ),
-    "stn.ParallelTransformers": Case(stn.ParallelTransformers([TRANSFORMER]), (IMAGES,)),
+    "stn.ParallelTransformers": Case(
+        layer(lambda rngs: stn.ParallelTransformers([transformer(rngs)])), (IMAGES,)
+    ),
     "stn.SharedLayersTransformer": Case(
-        stn.SharedLayersTransformer(lambda images: images, TRANSFORMER), (IMAGES,)
+        layer(lambda rngs: stn.SharedLayersTransformer(lambda images: images, transformer(rngs))),
+        (IMAGES,),
     ),
     "stn.TransformerNetwork": Case(
         network(TransformerNetworkConfig("fcn", parameters=3000)), (IMAGES,)
@@ -340,9 +390,14 @@ CASES = {
 }
 
 
+def ready(case):
+    return case.call.ready() if isinstance(case.call, Built) else case.call
+
+
 def shapes(case, arguments):
     """Shapes and types of the results, of constants: nothing is compiled."""
-    return jax.tree.leaves(jax.eval_shape(lambda: case.call(*arguments)))
+    call = ready(case)
+    return jax.tree.leaves(jax.eval_shape(lambda: call(*arguments)))
 
 
 def by_name(cases=CASES):
@@ -394,7 +449,7 @@ def test_no_images_give_no_results(case):
 
 @by_name()
 def test_not_a_number_huge_and_tiny(case):
-    call = jax.jit(case.call)
+    call = jax.jit(ready(case))
 
     def leaves(first):
         return [np.asarray(leaf) for leaf in jax.tree.leaves(call(first, *case.arguments[1:]))]
@@ -417,5 +472,5 @@ def test_not_a_number_huge_and_tiny(case):
 @pytest.mark.parametrize("name", ["capsnet.CapsNet", "cnn.ReconstructingNetwork"])
 def test_losses_of_no_images_are_not_numbers(name):
     batch = types.SimpleNamespace(images=IMAGES[:0], labels=LABELS[:0])
-    loss, metrics = CASES[name].call.loss(batch)
+    loss, metrics = CASES[name].call.make().loss(batch)
     assert np.isnan([loss, *metrics.values()]).all()

@@ -22,8 +22,9 @@ STEPS = 100
 """Of each Auto-PGD."""
 STARTS = 2
 """Random starts of Auto-PGD on the cross-entropy."""
-TARGETS = 3
-"""Highest-scoring wrong classes that the targeted loss is raised for, each from another start."""
+TARGETS = 9
+"""Highest-scoring wrong classes, at most, for which the targeted loss is raised, as in AutoAttack;
+each from another start."""
 QUERIES = 1000
 """Of the Square attack."""
 SQUARE = "Square"
@@ -61,7 +62,8 @@ def by_gradients(norm: str, num_classes: int) -> Ensemble:
         f"APGD-{ratio}": [AutoPGD(norm, ratio, STEPS)],
     }
     if num_classes >= MIN_TARGETED_CLASSES:
-        found["APGD-T"] = [targeted(norm, rank) for rank in range(1, TARGETS + 1)]
+        ranks = range(1, min(TARGETS, num_classes - 1) + 1)
+        found["APGD-T"] = [targeted(norm, rank) for rank in ranks]
     return found
 
 

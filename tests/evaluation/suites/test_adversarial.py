@@ -130,6 +130,12 @@ def test_few_classes_have_the_losses_that_they_can_have(classes, kinds):
     assert list(ensemble.by_pixels(classes, votes=False)) == kinds
 
 
+@pytest.mark.parametrize(("classes", "targets"), [(4, 3), (10, 9), (200, 9)])
+def test_every_wrong_class_is_a_target_up_to_nine(classes, targets):
+    ranks = [attack.rank for attack in ensemble.by_gradients("inf", classes)["APGD-T"]]
+    assert ranks == list(range(1, targets + 1))
+
+
 def test_two_classes_are_told_apart_no_more():
     (last,) = ensemble.by_gradients("inf", 2)["APGD-margin"]
     few = Differentiable(lambda weights, images: linear(weights, images)[:, :2], WEIGHTS)
