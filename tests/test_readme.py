@@ -321,7 +321,11 @@ def test_a_model_and_an_evaluation_are_added_as_the_guides_say(command, tmp_path
         checkout / "train.py", f"--config={own}", *small, f"--workdir={run}", check=True
     )
     assert "small_cnn.py: clean accuracy" in train.stdout
-    assert f"  python evaluate.py {run} --code {own}" in train.stdout.splitlines()
+    assert train.stdout.splitlines()[-3:] == [
+        f"  python evaluate.py {run} --code {own}",
+        f"  python predict.py {run} IMAGE --code {own}",
+        f"  python export.py {run} FOLDER --code {own}",
+    ]
     assert "add --code path/to/small_cnn.py" in command(checkout / "evaluate.py", run).stderr
     out = tmp_path / "report"
     arguments = (

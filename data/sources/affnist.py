@@ -17,7 +17,6 @@ import scipy.io
 from common.errors import UserError, first_line
 from data.labels import whole_numbers
 from data.sources import slicing
-from data.sources.resizing import middle_squares
 
 # What the files of a split are called, by the split's name here.
 FILES = {"train": "training_and_validation", "test": "test"}
@@ -40,21 +39,7 @@ def open_folder(folder: pathlib.Path, size: int) -> slicing.Source:
         `UserError` if files of the split are missing, damaged, or of something else.
     """
     whole = functools.cache(functools.partial(_read_split, folder))
-
-    def splits(spec):
-        named = slicing.named_splits(spec)
-        if unknown := set(named) - {*FILES, slicing.ALL}:
-            raise ValueError(f"there is no split {min(unknown)!r}; it has {' and '.join(FILES)}")
-        return {s: whole(s) for s in FILES if s in named or slicing.ALL in named}
-
-    def sizes(spec):
-        return {split: len(labels) for split, (_, labels) in splits(spec).items()}
-
-    def read(spec):
-        images, labels = slicing.take(spec, splits(spec))
-        return middle_squares(images, size), labels
-
-    return slicing.Source(10, sizes, read)
+    return slicing.read_whole_splits(tuple(FILES), whole, size=size, num_classes=10)
 
 
 def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:

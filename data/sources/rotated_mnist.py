@@ -20,7 +20,6 @@ import numpy as np
 from common.errors import UserError, first_line
 from data.memory import check_fits
 from data.sources import slicing
-from data.sources.resizing import middle_squares
 
 NAME = "mnist_rotation_new"
 _FILE = "mnist_all_rotation_normalized_float_{}.amat"
@@ -57,20 +56,9 @@ def open_folder(folder: pathlib.Path, size: int) -> slicing.Source:
         first, last = (round(share * len(labels)) for share in part)
         return images[first:last], labels[first:last]
 
-    def splits(spec):
-        named = slicing.named_splits(spec)
-        if unknown := set(named) - {*FILES, slicing.ALL}:
-            raise ValueError(f"there is no split {min(unknown)!r}; it has {', '.join(FILES)}")
-        return {split: whole(split) for split in FILES if {split, slicing.ALL} & set(named)}
-
-    def sizes(spec):
-        return {split: len(labels) for split, (_, labels) in splits(spec).items()}
-
-    def read(spec):
-        images, labels = slicing.take(spec, splits(spec))
-        return middle_squares(images, size), labels
-
-    return slicing.Source(_CLASSES, sizes, read, has_validation=True)
+    return slicing.read_whole_splits(
+        tuple(FILES), whole, size=size, num_classes=_CLASSES, has_validation=True
+    )
 
 
 def _read_file(folder: pathlib.Path, name: str) -> slicing.Images:

@@ -1,6 +1,6 @@
 """Parts of splits, in TFDS's slicing notation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ import tensorflow_datasets as tfds
 
 from common.errors import first_line
 from data.sources.decoded import Undecoded
+from data.sources.resizing import middle_squares
 
 Images = tuple[np.ndarray, np.ndarray]
 """Images `[count, height, width, channels]` (uint8) and labels `[count]` (int32)."""
@@ -117,6 +118,41 @@ def take(spec: str, splits: Mapping[str, Images]) -> Images:
         np.concatenate([images[chosen] for images, _, chosen in slices]),
         np.concatenate([labels[chosen] for _, labels, chosen in slices]),
     )
+
+
+def read_whole_splits(
+    names: Sequence[str],
+    whole: Callable[[str], Images],
+    *,
+    size: int,
+    num_classes: int,
+    has_validation: bool = False,
+) -> Source:
+    """Makes a source of splits that are read as a whole, and only those that are asked for.
+
+    Args:
+        names: Of all splits.
+        whole: From one of the names to its images and labels; asked for the same one repeatedly.
+        size: Height and width that images are brought to; 0 leaves them as they are.
+        num_classes: See `Source`.
+        has_validation: See there.
+    """
+
+    def splits(spec):
+        named = named_splits(spec)
+        if unknown := set(named) - {*names, ALL}:
+            there = (" and " if len(names) == 2 else ", ").join(names)
+            raise ValueError(f"there is no split {min(unknown)!r}; it has {there}")
+        return {split: whole(split) for split in names if {split, ALL} & set(named)}
+
+    def sizes(spec):
+        return {split: len(labels) for split, (_, labels) in splits(spec).items()}
+
+    def read(spec):
+        images, labels = take(spec, splits(spec))
+        return middle_squares(images, size), labels
+
+    return Source(num_classes, sizes, read, has_validation=has_validation)
 
 
 def count(parts: list[Part]) -> int:

@@ -80,17 +80,13 @@ def run_alone(folder):
     assert done.stdout == "alone\n", done.stderr
 
 
-def _asks_for_families(item):
-    return "families" in item.fixturenames
-
-
 @pytest.fixture(scope="module")
 def families(request, tmp_path_factory):
     """What each network has for images, and what its program had in another process."""
     folder = tmp_path_factory.mktemp("families")
-    asked = {item.callspec.id for item in request.session.items if _asks_for_families(item)}
+    cases = [item for item in request.session.items if "families" in item.fixturenames]
     networks = {}
-    for name in asked:
+    for name in (case.callspec.id for case in cases):
         network, images = network_of(name)
         place = folder / "exports" / name
         place.mkdir(parents=True)
