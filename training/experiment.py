@@ -16,6 +16,8 @@ from training.optimizers import AdamConfig
 
 # More checkpoints than anybody compares runs at.
 _MAX_MILESTONES = 100
+# Differences between two experiments that an error lists.
+_LISTED = 5
 
 
 class ModelConfig(Protocol):
@@ -143,3 +145,14 @@ def differences(first: Any, second: Any, prefix: str = "") -> list[str]:
         path = f"{prefix}.{key}" if prefix else key
         found += differences(first.get(key), second.get(key), path)
     return found
+
+
+def in_short(found: list[str]) -> str:
+    """Lists the first differences in one line, the configuration's name before its fields.
+
+    Args:
+        found: As `differences` names them, of configurations stored with their names.
+    """
+    ordered = sorted(found, key=lambda difference: not difference.startswith("name: "))
+    more = [f"and {len(found) - _LISTED:,} more"] if len(found) > _LISTED else []
+    return "; ".join([*ordered[:_LISTED], *more])

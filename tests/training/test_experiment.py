@@ -8,7 +8,7 @@ from capsnet.routing import DynamicRouting
 from cnn.decoder import DeconvolutionDecoder, DenseDecoder
 from cnn.networks.reconstructing import matched
 from common.errors import UserError
-from training.experiment import Experiment, differences, from_json, to_json
+from training.experiment import Experiment, differences, from_json, in_short, to_json
 
 
 def test_a_stored_experiment_comes_back_equal():
@@ -22,6 +22,15 @@ def test_differences_name_fields_by_their_path():
     other = to_json(Experiment(model=once, steps=8))
     assert differences(one, other) == ["model.routing.iterations: 3 -> 1", "steps: 7 -> 8"]
     assert differences(one, one) == []
+
+
+def test_many_differences_are_counted_and_the_name_comes_first():
+    found = [f"experiment.field{k}: 0 -> 1" for k in range(7)]
+    assert in_short(found[:5]) == "; ".join(found[:5])
+    assert in_short([*found, "name: a -> b"]) == (
+        "name: a -> b; experiment.field0: 0 -> 1; experiment.field1: 0 -> 1; "
+        "experiment.field2: 0 -> 1; experiment.field3: 0 -> 1; and 3 more"
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from common.errors import UserError
 from common.files import PARTIAL, write_json, write_text
 from training.config_types import Known, to_json, types_in
 from training.continuing import continued, describe
-from training.experiment import Experiment, differences, from_json
+from training.experiment import Experiment, differences, from_json, in_short
 from training.run.faults import config_fault, metrics_row, read_json, record_fault
 from training.run.finding import locate
 from training.run.locking import lock
@@ -121,7 +121,7 @@ class RunDirectory:
             found = found if whole is None else differences(to_json(whole), to_json(experiment))
         if found and (self._has_progress() or not understood):
             raise UserError(
-                f"--workdir={self.path} holds another experiment ({'; '.join(found)}); choose "
+                f"--workdir={self.path} holds another experiment ({in_short(found)}); choose "
                 "another folder"
             )
         if self.checkpoints.exists() and not self.checkpoints.is_dir():
