@@ -54,7 +54,8 @@ REPRESENTATIVES = {
         *("28-8", "16-None"),
     ),
     "evaluation/suites/test_distortions.py::test_smaller_digits_stay_in_the_frame": (),
-    "evaluation/suites/test_distortions.py::test_the_ink_that_stays_is_that_of_the_shifted_images": (),
+    "evaluation/suites/test_distortions.py::"
+    "test_the_ink_that_stays_is_that_of_the_shifted_images": (),
     "evaluation/suites/test_patch.py::test_the_trained_patch_beside_its_controls": (),
     "evaluation/suites/test_rotation.py::test_accuracy_is_that_on_digits_turned_by_scipy": (),
     "evaluation/suites/test_spatial_adversary.py::test_the_worst_of_more_tries_is_never_better": (),
