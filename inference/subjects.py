@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from common.errors import UserError
 from data.dataset import Dataset
-from data.sources.load import load_elsewhere
+from data.sources.elsewhere import load_elsewhere
 from evaluation import custom_model
 from evaluation.results.provenance import Checkpoint, checksum
 from evaluation.runner import Subject, new_subject, say, subject_of

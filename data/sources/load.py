@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import functools
 import math
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key, UInt8
 
 from common.errors import UserError
-from common.limits import SEED, Limits, check_fields, shown
+from common.limits import SEED, Limits, check_fields
 from data.augmentation import random_phase, random_shift
 from data.batches import Batch, DeviceSplit, draw_balanced, normalise
 from data.dataset import ROLES, Dataset, Split
@@ -192,7 +191,7 @@ def load(config: DatasetConfig, data_dir: str | None = None, *, in_memory: bool 
         splits["train"],
         splits["validation"],
         splits["test"],
-        is_of_digits=_is_of_digits(config.name),
+        is_of_digits=is_of_digits(config.name),
         class_names=source.class_names,
         notes=(*source.notes, *_mapped(splits, folder)),
         fingerprint=source.fingerprint,
@@ -220,7 +219,8 @@ def _prepared(config: DatasetConfig, images: np.ndarray) -> np.ndarray:
         raise UserError(f"dataset.channels={config.channels}: {config.name} has {error}") from error
 
 
-def _is_of_digits(name: str) -> bool:
+def is_of_digits(name: str) -> bool:
+    """True for a dataset of digits, by its name."""
     return name.partition("/")[0] in _OF_DIGITS
 
 
@@ -237,18 +237,8 @@ def _specs(config: DatasetConfig, source: slicing.Source) -> dict[str, str]:
     if defaults and 0 < source.sizes("train").get("train", 0) <= _MOST:
         specs |= _FRACTIONS
     for role, spec in specs.items():
-        _check_split(source, config.name, spec, f"dataset.{role}={spec!r}")
+        slicing.check_split(source, config.name, spec, f"dataset.{role}={spec!r}")
     return specs
-
-
-def _check_split(source: slicing.Source, name: str, spec: str, asked: str) -> None:
-    """Raises a `UserError` if a dataset has no such split, or nothing in it."""
-    try:
-        sizes = source.sizes(spec)
-        if sizes and not slicing.count(slicing.resolve(spec, sizes)):
-            raise UserError(f"{asked}: no image of {name} is in this split")
-    except ValueError as error:
-        raise UserError(f"{asked}: {name} has no such split; {error}") from error
 
 
 def _check_shapes(config: DatasetConfig, dataset: Dataset) -> None:
@@ -272,57 +262,3 @@ def _check_shapes(config: DatasetConfig, dataset: Dataset) -> None:
             f"dataset.{name}={getattr(config, name)}: must be at most {limits[name]} for the "
             f"{height}x{width} images of {config.name}"
         )
-
-
-def load_elsewhere(dataset: Dataset, name: str, data_dir: str | None = None) -> Dataset:
-    """A dataset with the test images of another one, which a model was not trained on.
-
-    Args:
-        dataset: The one that the model was trained on.
-        name: Of a dataset with a split "test"; see `DatasetConfig.name`.
-        data_dir: See `load`.
-
-    Returns:
-        The other one's name and test images, with the training and validation images of the first.
-
-    Raises:
-        UserError: if the other one cannot be read, or has images of another shape or other classes.
-    """
-    test, class_names = _test_images(name, data_folder(data_dir), dataset.image_shape)
-    if class_names and dataset.class_names and class_names != dataset.class_names:
-        raise UserError(
-            f"{name} has the classes {shown(class_names)}, and {dataset.name} has "
-            f"{shown(dataset.class_names)}; they must be the same"
-        )
-    if test.images.shape[1:] != dataset.image_shape:
-        raise UserError(
-            f"{name} has images of shape {test.images.shape[1:]}, and the model is for those of "
-            f"{dataset.name}, {dataset.image_shape}"
-        )
-    if test.labels.min() < 0:
-        raise UserError(f"{name} has test images without a label (label {test.labels.min()})")
-    if test.labels.max() >= dataset.num_classes:
-        raise UserError(
-            f"{name} has labels up to {test.labels.max()}, and the model knows the "
-            f"{dataset.num_classes} classes of {dataset.name}"
-        )
-    return dataclasses.replace(
-        dataset,
-        name=public_name(name),
-        test=test,
-        novel=None,
-        pose_transform=None,
-        generator=None,
-        is_of_digits=_is_of_digits(name),
-    )
-
-
-@functools.lru_cache(maxsize=1)
-def _test_images(
-    name: str, folder: pathlib.Path, shape: tuple[int, ...]
-) -> tuple[Split, tuple[str, ...]]:
-    """Reads test images once for all models, with names of their classes; affNIST has 320,000."""
-    source = open_source(name, folder, shape=shape)
-    _check_split(source, name, source.elsewhere, f"its split {source.elsewhere!r}")
-    images, labels = source.read(source.elsewhere)
-    return Split(opened(images, folder, DatasetConfig.memory_limit), labels), source.class_names

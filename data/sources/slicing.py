@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from common.errors import first_line
+from common.errors import UserError, first_line
 from data.sources.decoded import Undecoded
 from data.sources.resizing import middle_squares
 
@@ -158,3 +158,20 @@ def read_whole_splits(
 def count(parts: list[Part]) -> int:
     """The number of images in parts of splits; one that ends before it begins has none."""
     return sum(max(part.stop - part.start, 0) for part in parts)
+
+
+def check_split(source: Source, name: str, spec: str, asked: str) -> None:
+    """Raises a `UserError` if a dataset has no such split, or nothing in it.
+
+    Args:
+        source: Of the dataset.
+        name: Of the dataset.
+        spec: In the notation of `resolve`.
+        asked: The error begins with it.
+    """
+    try:
+        sizes = source.sizes(spec)
+        if sizes and not count(resolve(spec, sizes)):
+            raise UserError(f"{asked}: no image of {name} is in this split")
+    except ValueError as error:
+        raise UserError(f"{asked}: {name} has no such split; {error}") from error

@@ -6,7 +6,8 @@ import scipy.io
 
 from common.errors import UserError
 from data.sources import affnist
-from data.sources.load import DatasetConfig, load, load_elsewhere
+from data.sources.elsewhere import load_elsewhere
+from data.sources.load import DatasetConfig, load
 
 UPRIGHT_SEVEN = np.zeros((40, 40), np.uint8)
 UPRIGHT_SEVEN[10, 12:28] = 255  # its bar, above

@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import UserError
 from data import memory
-from data.sources import decoding, load, opening
+from data.sources import decoding, elsewhere, load, opening
 from data.sources.load import DatasetConfig
 from data.sources.parts import WHOLE, in_roles
 
@@ -421,12 +421,12 @@ def test_other_test_images(folder, tmp_path):
     for name in ("cat", "dog"):
         for k in range(3):
             write(new / name / f"{k}.png", pixels(k, (30, 20)))
-    found = load.load_elsewhere(trained, f"folder:{new}")
+    found = elsewhere.load_elsewhere(trained, f"folder:{new}")
     assert (len(found.test), found.image_shape, found.name) == (6, (9, 9, 1), "folder:new")
     shutil.move(new / "dog", new / "wolf")
-    load._test_images.cache_clear()
+    elsewhere._test_images.cache_clear()
     with pytest.raises(UserError, match=r"has the classes \('cat', 'wolf'\), and folder:pets has"):
-        load.load_elsewhere(trained, f"folder:{new}")
+        elsewhere.load_elsewhere(trained, f"folder:{new}")
 
 
 def test_a_title_of_rendered_images_is_no_folder():

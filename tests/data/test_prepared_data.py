@@ -9,7 +9,8 @@ import tensorflow_datasets as tfds
 
 from common.errors import UserError
 from data.dataset import Dataset, Split
-from data.sources.load import DatasetConfig, load, load_elsewhere
+from data.sources.elsewhere import load_elsewhere
+from data.sources.load import DatasetConfig, load
 from tests.data.stored import CLASSES, COUNT, numbers, pixels, prepare, refusal, write_idx
 
 TEXT = (tfds.features.Text(), ["seven"] * COUNT)

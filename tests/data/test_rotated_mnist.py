@@ -5,7 +5,8 @@ import pytest
 
 import configs
 from common.errors import UserError
-from data.sources.load import load, load_elsewhere
+from data.sources.elsewhere import load_elsewhere
+from data.sources.load import load
 from data.sources.rotated_mnist import NAME
 
 TRAIN, TEST = (
