@@ -19,6 +19,7 @@ import studies
 from common.files import expand_given, writable_folder
 from common.tables import markdown_table
 from inference.studies.cells import StudyFolder, parse_shard
+from inference.studies.other_images import default_folder, on_dataset
 from inference.studies.work import Work
 from training import process
 from training.interruption import Interrupted
@@ -32,16 +33,18 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--workdir", help="the study's folder; runs/studies/NAME by default")
     parser.add_argument("--shard", default="1/1", help="part K of N of all trainings, as in 2/4")
     parser.add_argument("--plan", action="store_true", help="print what is left, and end")
+    parser.add_argument("--dataset", help="carry it out on these images, as in fashion_mnist")
     parser.add_argument("--data_dir", help="folder of prepared data; else TFDS_DATA_DIR")
     chosen = parser.parse_args(arguments[1:])
     if chosen.name == "list":
         print(studies.catalogue())
         return
     process.set_up()
-    study, shard = studies.load(chosen.name), parse_shard(chosen.shard)
-    data_dir = expand_given(chosen.data_dir, "--data_dir")
-    path = writable_folder(chosen.workdir or f"runs/studies/{chosen.name}", "--workdir")
-    work = Work(study, StudyFolder(path), configs.load, data_dir, shard)
+    study, configurations = on_dataset(studies.load(chosen.name), configs.load, chosen.dataset)
+    shard, data_dir = parse_shard(chosen.shard), expand_given(chosen.data_dir, "--data_dir")
+    folder = chosen.workdir or default_folder(chosen.name, chosen.dataset)
+    path = writable_folder(folder, "--workdir")
+    work = Work(study, StudyFolder(path), configurations, data_dir, shard)
     print(f"{study.question}\n{work.left()}")
     if chosen.plan:
         print(f"\n{markdown_table(list(work.plan()))}")

@@ -20,10 +20,12 @@ from evaluation.comparison.tables import tabulate
 from evaluation.results.pack import read_records
 from inference.studies.arms import describe_arms
 from inference.studies.cells import Cell, Shard, StudyFolder, cells_of, parse_shard
+from inference.studies.other_images import default_folder, on_dataset
 from inference.studies.work import Work
 from tests.conftest import ROOT
 from tests.training.test_loop import EXPERIMENT
 from tests.training.tiny_model import TinyConfig
+from training.experiment import differences, to_json
 from training.optimizers import AdamConfig
 
 TINY = Study(
@@ -287,3 +289,26 @@ def test_the_command_plans_and_lists(command, tmp_path):
     failed = command("study.py", "small_shifts", "--shard=3/2", f"--workdir={tmp_path / 'x'}")
     assert failed.returncode != 0
     assert failed.stderr.strip().splitlines()[-1].startswith("error: --shard=3/2")
+
+
+def test_the_same_study_is_asked_on_other_images():
+    def rendered(name):
+        return configs.load({"wide": "stn_mnist", "narrow": "cnn_mnist"}[name])
+
+    arms = {"wide": "wide", "narrow": "narrow"}
+    study = dataclasses.replace(TINY, arms=arms)
+    asked, elsewhere = on_dataset(study, rendered, "folder:path/to/pets")
+    assert asked.question == "Do wider networks make fewer mistakes, on folder:pets?"
+    assert dataclasses.replace(asked, question=study.question) == study
+    for arm, change in (("wide", "dataset.source.name"), ("narrow", "dataset.name")):
+        before, after = to_json(rendered(arm)), to_json(elsewhere(arm))
+        assert differences(before, after) == [f"{change}: mnist -> folder:path/to/pets"]
+    assert on_dataset(study, rendered, None) == (study, rendered)
+    with pytest.raises(UserError, match="--dataset=x: the arm 'wide' draws its images itself"):
+        on_dataset(study, lambda name: configs.load("viewpoints:cnn_slim"), "x")
+
+
+def test_a_study_on_other_images_has_a_folder_of_its_own():
+    assert default_folder("routing", None) == "runs/studies/routing"
+    assert default_folder("routing", "fashion_mnist") == "runs/studies/routing_fashion_mnist"
+    assert default_folder("routing", "folder:../a/b.c") == "runs/studies/routing_folder_b_c"
