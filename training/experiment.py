@@ -16,6 +16,8 @@ from training.optimizers import AdamConfig
 
 # More checkpoints than anybody compares runs at.
 _MAX_MILESTONES = 100
+# Fields that say where images are kept, on which nothing depends that a run comes to.
+_OF_THE_MACHINE = {"memory_limit"}
 # Differences between two experiments that an error lists.
 _LISTED = 5
 
@@ -137,11 +139,14 @@ def from_json(stored: Any, known: Known = dict) -> Any:
 
 
 def differences(first: Any, second: Any, prefix: str = "") -> list[str]:
-    """Names the fields in which two stored configurations differ, as "field: a -> b"."""
+    """Names the fields in which two stored configurations differ, as "field: a -> b".
+
+    Those that change nothing but where images are kept are passed over.
+    """
     if not (isinstance(first, dict) and isinstance(second, dict)):
         return [] if first == second else [f"{prefix}: {first} -> {second}"]
     found = []
-    for key in sorted(first.keys() | second.keys()):
+    for key in sorted((first.keys() | second.keys()) - _OF_THE_MACHINE):
         path = f"{prefix}.{key}" if prefix else key
         found += differences(first.get(key), second.get(key), path)
     return found

@@ -208,7 +208,7 @@ def test_training_is_the_same_bit_for_bit_and_resumes(folder, tmp_path, experime
         patch.setattr(loop._Training, "_next_block", until_7)  # in the middle of a window
         assert train("stopped", memory_limit=0)["step"] == 7
     shutil.copytree(tmp_path / "stopped", tmp_path / "left")
-    train("stopped", memory_limit=0)
+    train("stopped")  # it may go on where there is more memory
     assert_same(expected, states.pop("last"))
     (folder / "ant" / "1.png").unlink()
     with pytest.raises(UserError, match=r"folder:bugs has changed since the run in .* began"):

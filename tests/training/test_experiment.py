@@ -22,6 +22,9 @@ def test_differences_name_fields_by_their_path():
     other = to_json(Experiment(model=once, steps=8))
     assert differences(one, other) == ["model.routing.iterations: 3 -> 1", "steps: 7 -> 8"]
     assert differences(one, one) == []
+    more_memory = Experiment(model=capsnet.paper(), steps=7)
+    more_memory.dataset.memory_limit = 100.0
+    assert differences(one, to_json(more_memory)) == []
 
 
 def test_many_differences_are_counted_and_the_name_comes_first():
