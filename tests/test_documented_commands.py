@@ -23,7 +23,7 @@ pytestmark = pytest.mark.exhaustive
 
 SCRIPTS = {
     script: [line for line in COMMANDS if line.startswith(f"python {script} ")]
-    for script in ("train.py", "evaluate.py", "predict.py", "export.py", "-m")
+    for script in ("train.py", "evaluate.py", "predict.py", "export.py", "study.py", "-m")
 }
 # Datasets that nobody has without fetching them.
 ABSENT = (
@@ -116,7 +116,8 @@ def runs(train, place):
 
     def runs(pattern):
         made = []
-        for line in TRAININGS:
+        # Those of plain CNNs first, which take the least time to evaluate.
+        for line in sorted(TRAININGS, key=lambda line: "cnn" not in name_of(line)):
             if fnmatch.fnmatch(folder_of(line), pattern) and len(made) < MODELS:
                 train(line)
                 folder = place / folder_of(line)
@@ -182,6 +183,16 @@ def test_exports(command, placed, line, tmp_path):
     words = placed(shlex.split(line)[2:])
     finished = command("export.py", words[0], tmp_path / "exported", *words[2:], check=True)
     assert (tmp_path / "exported" / "weights.safetensors").is_file(), finished.stdout
+
+
+@pytest.mark.parametrize("line", SCRIPTS["study.py"])
+def test_studies_are_planned(command, line, tmp_path):
+    words = [word for word in shlex.split(line)[2:] if word != "--plan"]
+    finished = command("study.py", *words, "--plan", f"--workdir={tmp_path / 'study'}")
+    if finished.returncode:
+        assert is_absent(finished), finished.stderr
+    else:
+        assert "list" in words or "| arm" in finished.stdout
 
 
 # Tests of their own run the others, which take long or serve a page.

@@ -43,7 +43,7 @@ def test_a_model_does_what_its_record_says(name, digits):
 
 def test_the_models_are_small():
     files = [file for file in (ROOT / "zoo").rglob("*") if file.is_file()]
-    assert sum(file.stat().st_size for file in files) < 8e6
+    assert sum(file.stat().st_size for file in files) < 9e6
     assert {file.suffix for file in files} == {".json", ".md", ".safetensors"}
 
 
