@@ -32,7 +32,7 @@ ABSENT = (
 )
 SMALL = {"steps": 2, "batch_size": 2, "validate_every": 2, "checkpoint_every": 2, "suites": "()"}
 # What is so large where it is given at all.
-IMAGES = {"train_images": 20, "validation_images": 10, "test_images": 10, "images": 10}
+IMAGES = {"train_images": 20, "validation_images": 10, "test_images": 10, "images": 10, "toys": 1}
 SPLITS = {"train": "train[:400]", "validation": "train[400:450]", "test": "test[:20]"}
 MODELS = 2
 """Of those that a pattern stands for, those that are evaluated."""
