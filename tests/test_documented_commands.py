@@ -180,7 +180,9 @@ def test_predictions(command, placed, place, line):
     images = [word for word in words if word.endswith((".png", ".jpg"))]
     drawn = images.pop() if "--picture" in line else None
     assert all(f"{image}: " in finished.stdout for image in images)
-    assert drawn is None or PIL.Image.open(drawn).size
+    if drawn:
+        with PIL.Image.open(drawn) as picture:
+            assert min(picture.size) > 28
 
 
 @pytest.mark.parametrize("line", SCRIPTS["export.py"])
