@@ -17,7 +17,7 @@ from training.optimizers import AdamConfig
 # More checkpoints than anybody compares runs at.
 _MAX_MILESTONES = 100
 # Fields that say where images are kept, on which nothing depends that a run comes to.
-_OF_THE_MACHINE = {"memory_limit"}
+_OF_THE_MACHINE = ("dataset.memory_limit", "dataset.source.memory_limit")
 # Differences between two experiments that an error lists.
 _LISTED = 5
 
@@ -146,9 +146,10 @@ def differences(first: Any, second: Any, prefix: str = "") -> list[str]:
     if not (isinstance(first, dict) and isinstance(second, dict)):
         return [] if first == second else [f"{prefix}: {first} -> {second}"]
     found = []
-    for key in sorted((first.keys() | second.keys()) - _OF_THE_MACHINE):
+    for key in sorted(first.keys() | second.keys()):
         path = f"{prefix}.{key}" if prefix else key
-        found += differences(first.get(key), second.get(key), path)
+        if path.removeprefix("experiment.") not in _OF_THE_MACHINE:
+            found += differences(first.get(key), second.get(key), path)
     return found
 
 

@@ -25,6 +25,10 @@ def test_differences_name_fields_by_their_path():
     more_memory = Experiment(model=capsnet.paper(), steps=7)
     more_memory.dataset.memory_limit = 100.0
     assert differences(one, to_json(more_memory)) == []
+    # A model's own field of that name is another matter.
+    assert differences({"model": {"memory_limit": 1}}, {"model": {"memory_limit": 2}}) == [
+        "model.memory_limit: 1 -> 2"
+    ]
 
 
 def test_many_differences_are_counted_and_the_name_comes_first():
