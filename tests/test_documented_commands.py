@@ -17,6 +17,7 @@ import PIL.Image
 import pytest
 
 import configs
+from configs._catalogue import Chosen
 from tests.conftest import ROOT
 from tests.test_readme import COMMANDS, RECIPES, has
 
@@ -52,7 +53,8 @@ def name_of(line):
 def folder_of(line):
     """Where a training leaves its run, of its first seed."""
     given = re.search(r"--workdir[= ](\S+)", line)
-    folder = given[1] if given else f"runs/{re.sub('[:,]', '_', name_of(line))}"
+    name = name_of(line)
+    folder = given[1] if given else Chosen(name, configs.load(name), "").workdir
     return f"{folder}_seed0" if "--seeds" in line else folder
 
 
@@ -80,13 +82,10 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def train(command, place):
-    """Trains as a line says, once; returns the finished process, None if there is a run."""
+def train(command):
+    """Trains as a line says, its first seed; returns the finished process."""
 
-    def train(line):
-        folder = place / folder_of(line)
-        if (folder / "record.json").exists():
-            return None
+    def train(line, folder):
         words = [word for word in shlex.split(line)[2:] if not word.startswith("--workdir")]
         words = [word for word in words if not word.startswith("runs/")]
         seeds = ["--seeds=0"] if "--seeds" in line else []
@@ -105,9 +104,9 @@ def is_absent(process):
 
 
 @pytest.mark.parametrize("line", TRAININGS)
-def test_trainings(train, line):
-    finished = train(line)
-    if finished is not None and finished.returncode:
+def test_trainings(train, line, tmp_path):
+    finished = train(line, tmp_path / pathlib.Path(folder_of(line)).name)
+    if finished.returncode:
         assert is_absent(finished), finished.stderr
 
 
@@ -120,10 +119,11 @@ def runs(train, place):
         # Those of plain CNNs first, which take the least time to evaluate.
         for line in sorted(TRAININGS, key=lambda line: "cnn" not in name_of(line)):
             folder = place / folder_of(line)
-            if fnmatch.fnmatch(folder_of(line), pattern) and len(made) < MODELS:
-                train(line)
-                new = folder not in made and (folder / "record.json").exists()
-                made += [folder] if new else []
+            wanted = fnmatch.fnmatch(folder_of(line), pattern) and len(made) < MODELS
+            if wanted and folder not in made:
+                if not (folder / "record.json").exists():
+                    train(line, folder)
+                made += [folder] if (folder / "record.json").exists() else []
         return list(map(str, made))
 
     return runs
