@@ -10,6 +10,7 @@
     python train.py --config mnist:residual --seeds 0,1,2
     python train.py --config mnist:compact_transformer --seeds 0,1,2
     python train.py --config mnist:polar --seeds 0,1,2
+    python train.py --config mnist:p4cnn --seeds 0,1,2
 
 `capsnet` is the network of Sabour et al. (2017), `st_cnn` and `cnn_400k` the CNN of Jaderberg et
 al. (2015) with and without a transformer at 400,000 parameters each, `cnn` a small network,
@@ -17,15 +18,16 @@ al. (2015) with and without a transformer at 400,000 parameters each, `cnn` a sm
 one with its kernels and `cnn_decoder` one with its decoder and, in all, about as many parameters.
 `residual` is a residual network of He et al. (2016) and `compact_transformer` the compact
 convolutional transformer of Hassani et al. (2021), at 400,000 parameters too. `polar` is the polar
-transformer network of Esteves et al. (2018), at its 131,959.
-Learning rates were chosen on validation images, but for these three, which have the others'
+transformer network of Esteves et al. (2018), at its 131,959, and `p4cnn` the network over quarter
+turns of Cohen and Welling (2016), at its 24,680.
+Learning rates were chosen on validation images, but for these four, which have the others'
 default.
 Validation is frequent, so that `evaluate.py --match_accuracy` finds checkpoints on either side of
 the accuracy that it asks for.
 
 Expected: see docs/results/robustness.md.
 Cost: 165,000 images; on two CPU cores seven minutes for the four large networks, one or two for
-the others; not measured for the last three.
+the others; not measured for the last four.
 """
 
 from typing import Any
@@ -35,6 +37,7 @@ from cnn.networks import plain, reconstructing
 from cnn.networks.compact_transformer import CompactTransformerConfig
 from cnn.networks.residual import ResidualNetworkConfig
 from equivariant.networks import polar
+from equivariant.networks.cohen_welling import p4cnn
 from stn.networks.mnist import TransformerNetworkConfig
 from training.experiment import Experiment
 from training.optimizers import AdamConfig, CosineSchedule
@@ -50,6 +53,7 @@ MODELS = {
     "residual": ResidualNetworkConfig,
     "compact_transformer": CompactTransformerConfig,
     "polar": polar.large,
+    "p4cnn": p4cnn,
 }
 LEARNING_RATES = {"capsnet": 2e-3}
 

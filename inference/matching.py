@@ -41,11 +41,16 @@ class Matched(NamedTuple):
     matching: str
 
 
+class NotReachedError(UserError):
+    """Weights of an accuracy were asked of a run that never had it."""
+
+
 def match(setup: Setup, checkpoints: Checkpoints, accuracy: float) -> Matched:
     """Finds weights within 0.1 points of an accuracy on validation images, in [0, 1].
 
     Raises:
-        UserError: if there are none, or a checkpoint is damaged.
+        NotReachedError: if there are none.
+        UserError: if a checkpoint is damaged.
     """
     scores = checkpoints.scores()
     closest = min(scores, key=lambda step: abs(scores[step] - accuracy), default=None)
@@ -63,7 +68,7 @@ def match(setup: Setup, checkpoints: Checkpoints, accuracy: float) -> Matched:
     found = bisect(lambda share: _accuracy(setup, mixed(share)), accuracy)
     between = f"steps {below}, {_percent(scores[below])}, and {above}, {_percent(scores[above])}"
     if found is None:
-        raise UserError(
+        raise NotReachedError(
             f"{checkpoints.folder}: no weights between those of {between}, are within "
             f"{100 * TOLERANCE:g} points of {_percent(accuracy)} on validation"
         )
@@ -81,14 +86,16 @@ def neighbours(scores: Mapping[int, float], accuracy: float, name: str) -> tuple
         name: Of the folder, for errors.
 
     Raises:
-        UserError: if no step is past it, or there is none before.
+        NotReachedError: if no step is past it, or there is none before.
     """
     above = min((step for step, score in scores.items() if score >= accuracy), default=None)
     if above is None:
-        raise UserError(f"{name}: no checkpoint here reached {_percent(accuracy)} on validation")
+        raise NotReachedError(
+            f"{name}: no checkpoint here reached {_percent(accuracy)} on validation"
+        )
     below = max((step for step in scores if step < above), default=None)
     if below is None:
-        raise UserError(
+        raise NotReachedError(
             f"{name}: the first checkpoint here, of step {above}, is already past "
             f"{_percent(accuracy)} on validation, at {_percent(scores[above])}"
         )

@@ -22,6 +22,7 @@ from common.stored import (
 )
 from evaluation.comparison.contrasts import RATIO, Contrast
 from evaluation.comparison.tables import Stated
+from evaluation.results.provenance import Checkpoint
 
 STUDY, ARMS, DIVERGED = "study.json", "arms.json", "diverged.json"
 FILES = (STUDY, ARMS, DIVERGED)
@@ -31,7 +32,10 @@ _FIELDS = {
     **dict.fromkeys(("arms", "minutes"), dict),
     **dict.fromkeys(("contrasts", "suites", "seeds"), list),
     "ratio": Number,
+    "match_accuracy": (*Number, Nothing),
 }
+# Not in statements that were written before there were such studies.
+_LATER = ("match_accuracy",)
 _CONTRAST = {
     **dict.fromkeys(("first", "second"), str),
     **dict.fromkeys(("suite", "condition", "metric"), (str, Nothing)),
@@ -50,6 +54,8 @@ class Study:
         seeds: Of the trainings of each arm.
         minutes: That training and evaluating one arm take on two cores: the budget.
         ratio: Below which odds, or counts, are equivalent.
+        match_accuracy: On validation images, in [0, 1], at which all trainings are evaluated; None
+            for the last step.
     """
 
     question: str
@@ -59,11 +65,18 @@ class Study:
     seeds: tuple[int, ...]
     minutes: Mapping[str, float]
     ratio: float = RATIO
+    match_accuracy: float | None = None
 
     @property
     def stated(self) -> Stated:
         """The contrasts and the margin."""
         return Stated(self.contrasts, ratio=self.ratio)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The moment of training at which arms are compared."""
+        accuracy = self.match_accuracy
+        return Checkpoint() if accuracy is None else Checkpoint.matched(accuracy)
 
     def check(self) -> None:
         """Raises a `ValueError` for a study that nothing could come of."""
@@ -79,6 +92,8 @@ class Study:
             raise ValueError(f"the seeds {self.seeds} are fewer than two, or not all different")
         if not self.ratio > 1.0:
             raise ValueError(f"the ratio {self.ratio} is not above 1")
+        if self.match_accuracy is not None and not 0.0 < self.match_accuracy < 1.0:
+            raise ValueError(f"the accuracy {self.match_accuracy} is not between 0 and 1")
         if set(self.minutes) != set(self.arms):
             raise ValueError("the minutes are not of all arms, and of these alone")
 
@@ -111,7 +126,7 @@ def read_study(folder: pathlib.Path) -> Study | None:
         return None
     stored = read_object(path)
     with damaged(path):
-        check_object(stored, _FIELDS, "a study")
+        check_object(stored, _FIELDS, "a study", optional=_LATER)
         _check_texts(stored["arms"].values())
         _check_texts(stored["suites"])
         check_numbers([stored["ratio"], *stored["minutes"].values()], "ratio and minutes")
@@ -147,7 +162,7 @@ def read_arms(folder: pathlib.Path) -> list[dict[str, str]]:
 
 
 def write_diverged(reasons: Mapping[str, str], folder: pathlib.Path) -> None:
-    """Writes why trainings could not be finished, by their names; no file for none."""
+    """Writes why trainings could not be finished or compared, by their names; no file for none."""
     if reasons:
         write_json(folder / DIVERGED, dict(reasons))
     else:

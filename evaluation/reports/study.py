@@ -71,8 +71,8 @@ def _statement(study: Study, folder: pathlib.Path) -> list[str]:
         f"Stated beforehand: the contrasts above, trainings with the seeds {seeds} of each arm, "
         f"and the margin. {verdicts.describe_margin(study.ratio)}."
     )
-    diverged = (f"{name} diverged: {reason}" for name, reason in read_diverged(folder).items())
-    lines = "\n".join(f"- {escape(each)}" for each in diverged)
+    left_out = (f"{name} is left out: {reason}" for name, reason in read_diverged(folder).items())
+    lines = "\n".join(f"- {escape(each)}" for each in left_out)
     return list(filter(None, ["## Arms", escape(stated), escaped_table(read_arms(folder)), lines]))
 
 

@@ -1,7 +1,7 @@
 """Cells of a study: an arm and a seed each, and what is done of them in the study's folder.
 
     FOLDER/trainings/ARM_seedN    a run's folder
-    FOLDER/failed/ARM_seedN.json  why a training could not be finished
+    FOLDER/failed/ARM_seedN.json  why a training could not be finished or compared
     FOLDER/records/               see `evaluation.results.store`
     FOLDER/study.json, arms.json  see `evaluation.comparison.study`
 
@@ -11,14 +11,12 @@ Cells share no file, so that folders of several machines are put together by cop
 import dataclasses
 import pathlib
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from common.errors import UserError
 from common.files import write_json
 from common.stored import read_object
 from evaluation.comparison.study import Study
-from evaluation.results.provenance import Checkpoint
 from evaluation.results.store import RecordStore
 from training.run.directory import RunDirectory
 
@@ -104,19 +102,19 @@ class StudyFolder:
         seconds = None if record is None else record.get("train_seconds")
         return float(seconds) if isinstance(seconds, int | float) else None
 
-    def suites_left(self, cell: Cell, suites: Sequence[str]) -> list[str]:
-        """The suites whose record of a cell's last step is missing."""
-        there = self.store.suites(cell.name, Checkpoint())
-        return [name for name in suites if name not in there]
+    def suites_left(self, cell: Cell, study: Study) -> list[str]:
+        """The suites whose record, at the moment that a study asks for, is missing."""
+        there = self.store.suites(cell.name, study.checkpoint)
+        return [name for name in study.suites if name not in there]
 
     def mark_failed(self, cell: Cell, reason: str) -> None:
-        """Keeps the reason why a training could not be finished."""
+        """Keeps the reason why a training could not be finished or compared."""
         path = self._failed(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"reason": reason})
 
     def failure(self, cell: Cell) -> str | None:
-        """The reason why a training could not be finished; None if there is none."""
+        """The reason why a training could not be finished or compared; None if there is none."""
         path = self._failed(cell)
         return str(read_object(path).get("reason")) if path.is_file() else None
 

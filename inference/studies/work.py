@@ -14,6 +14,7 @@ from evaluation.comparison.study import Study, read_arms, state, write_arms, wri
 from evaluation.reports import write_report
 from evaluation.reports.study import page
 from evaluation.runner import Failures, Subject, measure, say
+from inference.matching import NotReachedError
 from inference.studies.arms import describe_arms
 from inference.studies.cells import WHOLE, Cell, Shard, StudyFolder, cells_of
 from inference.subjects import of_run
@@ -132,10 +133,11 @@ class Work:
         return lines
 
     def _is_done(self, cell: Cell) -> bool:
-        if self.folder.failure(cell) is not None:
-            return True
-        suites_left = self.folder.suites_left(cell, self.study.suites)
-        return not suites_left and self.folder.is_trained(cell)
+        """True if nothing is left to do; records say so without their training's folder."""
+        return self.folder.failure(cell) is not None or not self._suites_left(cell)
+
+    def _suites_left(self, cell: Cell) -> list[str]:
+        return self.folder.suites_left(cell, self.study)
 
     def _minutes(self, arm: str) -> float:
         """Minutes that a training of an arm takes."""
@@ -162,19 +164,22 @@ class Work:
             raise
 
     def _evaluate(self, cell: Cell, failures: Failures) -> None:
-        suites = self.folder.suites_left(cell, self.study.suites)
-        if suites:
-            make = functools.partial(self._subject, cell)
-            found = measure([make], suites, out=self.folder.path, report=False)
-            failures.messages += found.failures.messages
+        make = functools.partial(self._subject, cell)
+        suites = self._suites_left(cell)
+        found = measure([make], suites, out=self.folder.path, report=False)
+        failures.messages += found.failures.messages
 
     def _subject(self, cell: Cell) -> Subject:
-        return of_run(
-            self.folder.training(cell),
-            cell.name,
-            checkpoint="last",
-            match_accuracy=None,
-            data_dir=self.data_dir,
-            configurations=self.configurations,
-            describe=lambda name, experiment: cell.arm,
-        )
+        try:
+            return of_run(
+                self.folder.training(cell),
+                cell.name,
+                checkpoint="last",
+                match_accuracy=self.study.match_accuracy,
+                data_dir=self.data_dir,
+                configurations=self.configurations,
+                describe=lambda name, experiment: cell.arm,
+            )
+        except NotReachedError as error:
+            self.folder.mark_failed(cell, str(error))
+            raise

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
+from evaluation.comparison.study import read_study
 from evaluation.reports.study import page
 from evaluation.results import __main__ as command
 from evaluation.results.pack import read_records, read_trainings, write_records
 from evaluation.results.schema import SCHEMA, result_to_json, results_from_json
+from evaluation.results.store import RecordStore
 from tests.conftest import ROOT
 from tests.evaluation.made_up import clean, number, record, rotation, three_seeds, write
 from tests.evaluation.test_store import RECORD, assert_same
@@ -131,6 +133,19 @@ def test_the_command_packs_an_evaluation_and_packs_again(tmp_path, capsys):
     assert capsys.readouterr().out.count("packed 6 records") == 2
 
 
+@pytest.mark.parametrize("study", ["matched", "small_shifts"])
+def test_a_study_is_unpacked_to_go_on_from(tmp_path, study):
+    packed, folder = ROOT / "results" / study, tmp_path / "folder"
+    command.main(["", "unpack", str(packed), str(folder)])
+    records = read_records(folder)
+    assert sorted(records, key=str) == sorted(read_records(packed), key=str)
+    for each in records:
+        assert RecordStore(folder).find(each.suite, each.provenance) is not None
+    assert read_study(folder) == read_study(packed)
+    with pytest.raises(UserError, match="has records already; choose another TARGET"):
+        command.main(["", "unpack", str(packed), str(folder)])
+
+
 def test_the_command_packs_final_records_of_runs(tmp_path):
     training = {
         "schema": SCHEMA,
@@ -154,6 +169,8 @@ def test_the_command_packs_final_records_of_runs(tmp_path):
 def test_nothing_to_pack_is_an_error(tmp_path):
     with pytest.raises(UserError, match="no records of evaluate"):
         command.main(["", "pack", str(tmp_path), str(tmp_path / "study")])
+    with pytest.raises(UserError, match="no records of evaluate"):
+        command.main(["", "unpack", str(ROOT / "results/single_runs"), str(tmp_path / "study")])
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UserError, match="no records of evaluations"):
         page(tmp_path)

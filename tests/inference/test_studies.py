@@ -1,8 +1,10 @@
 """Studies: planned, carried out, stopped, split and put together again."""
 
 import dataclasses
+import functools
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from evaluation.comparison.contrasts import Contrast
 from evaluation.comparison.study import ARMS, STUDY, Study, read_arms, read_study, state
 from evaluation.comparison.tables import tabulate
 from evaluation.results.pack import read_records
+from evaluation.results.provenance import Checkpoint
 from inference.studies.arms import describe_arms
 from inference.studies.cells import Cell, Shard, StudyFolder, cells_of, parse_shard
 from inference.studies.other_images import default_folder, on_dataset
@@ -130,6 +133,49 @@ def test_shards_are_put_together_by_copying(done, data_dir, tmp_path):
     assert pages[0].partition("\n")[2] == pages[1].partition("\n")[2]
 
 
+def test_a_study_goes_on_from_its_records_alone(done, data_dir, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(done, folder)
+    shutil.rmtree(folder / "trainings")
+    shutil.rmtree(folder / "records" / NAMES[3])
+    left = work(folder, data_dir).left()
+    assert [cell.name for cell in left.cells] == NAMES[3:]
+    work(folder, data_dir).carry_out()
+    assert [path.name for path in (folder / "trainings").iterdir()] == NAMES[3:]
+    assert values(folder) == values(done)
+
+
+def reaching(most, name):
+    """The tiny networks, of which the narrow one is stopped below an accuracy of `most`."""
+    experiment = configurations(name)
+    steps = 40 if name == "tiny:2" else 80
+    every = {"validate_every": 2, "checkpoint_every": 2, "milestones": (most - 0.05, most)}
+    return dataclasses.replace(experiment, steps=steps, **every)
+
+
+@pytest.mark.slow
+def test_arms_are_compared_at_one_accuracy(data_dir, tmp_path):
+    study = dataclasses.replace(TINY, match_accuracy=0.6)
+    folder = StudyFolder(tmp_path)
+    matched = Work(study, folder, functools.partial(reaching, 0.6), data_dir)
+    with pytest.raises(UserError, match="narrow_seed0"):
+        matched.carry_out()
+    records = read_records(tmp_path)
+    assert {record.provenance.checkpoint for record in records} == {Checkpoint.matched(0.6)}
+    assert {record.provenance.model for record in records} == {"wide"}
+    assert matched.left().cells == []
+    page = (tmp_path / "README.md").read_text()
+    assert "at matched accuracy: within 0.1 points of 60.00 % on validation" in page
+    assert re.search("narrow_seed0 is left out: .*no checkpoint here reached 60.00 %", page)
+
+
+def test_a_statement_of_before_has_no_accuracy_to_match(done, tmp_path):
+    stored = json.loads((done / STUDY).read_text())
+    assert stored.pop("match_accuracy") is None
+    (tmp_path / STUDY).write_text(json.dumps(stored))
+    assert read_study(tmp_path) == TINY
+
+
 @pytest.mark.slow
 def test_kills_in_the_middle_lose_nothing(done, data_dir, tmp_path):
     folder = tmp_path / "study"
@@ -199,6 +245,8 @@ def test_another_statement_is_refused_where_one_lies(done, data_dir, tmp_path):
         ("seeds", [0]),
         ("ratio", 1.0),
         ("ratio", "large"),
+        ("match_accuracy", 99.0),
+        ("match_accuracy", "high"),
         ("minutes", {}),
         ("arms", {"wide": 3, "narrow": "tiny:2"}),
         ("surplus", 3),
@@ -227,6 +275,7 @@ def test_damaged_arms_are_named(tmp_path):
         ({"seeds": (0,)}, "fewer than two"),
         ({"seeds": (0, 0, 1)}, "not all different"),
         ({"ratio": 1.0}, "not above 1"),
+        ({"match_accuracy": 99.0}, "not between 0 and 1"),
         ({"minutes": {"wide": 1.0}}, "not of all arms"),
     ],
 )
@@ -249,7 +298,7 @@ def test_a_training_that_diverges_is_kept_as_such(data_dir, tmp_path):
     assert again.left().cells == []
     again.carry_out()
     page = (tmp_path / "README.md").read_text()
-    assert "narrow_seed0 diverged" in page
+    assert "narrow_seed0 is left out: " in page
 
 
 def test_every_study_of_the_project_can_be_carried_out():
