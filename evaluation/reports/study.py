@@ -46,7 +46,8 @@ def page(folder: pathlib.Path) -> str:
     else:
         parts += map(_picture, figures)
         parts += _comparisons(records, tables) if records else _trainings(found, folder)
-    parts += _statement(study, folder) if study else []
+    if study:
+        parts += [*_statement(study, folder), *_unfinished(study, records), *_machines(records)]
     count = f"{len(records)} records" if records else f"{len(found)} trainings"
     more = "; all rows: `python -m evaluation.reports STUDY`" if records else ""
     parts.append(f"Derived from the {count} in `records.jsonl`{more}.")
@@ -74,6 +75,29 @@ def _statement(study: Study, folder: pathlib.Path) -> list[str]:
     left_out = (f"{name} is left out: {reason}" for name, reason in read_diverged(folder).items())
     lines = "\n".join(f"- {escape(each)}" for each in left_out)
     return list(filter(None, ["## Arms", escape(stated), escaped_table(read_arms(folder)), lines]))
+
+
+def _machines(records: Sequence[Record]) -> list[str]:
+    """On which machines records were made, each with its trainings where there are several."""
+    runs: dict[str, dict[str, None]] = {}
+    for record in records:
+        device = str(record.provenance.environment.get("device", "a machine that is not named"))
+        runs.setdefault(device, {})[record.provenance.run] = None
+    if len(runs) == 1:
+        return [f"Evaluated on {escape(device)}." for device in runs]
+    lines = [f"- On {device}: {', '.join(names)}" for device, names in runs.items()]
+    return ["Evaluated:", "\n".join(map(escape, lines))]
+
+
+def _unfinished(study: Study, records: Sequence[Record]) -> list[str]:
+    """What was stated and is not there, in a sentence."""
+    found = {(each.provenance.model, each.provenance.seed, each.suite) for each in records}
+    missing = {
+        arm: [seed for seed in study.seeds if not {(arm, seed, s) for s in study.suites} <= found]
+        for arm in study.arms
+    }
+    texts = [f"{arm} (seeds {', '.join(map(str, of))})" for arm, of in missing.items() if of]
+    return [escape(f"Not evaluated: {'; '.join(texts)}.")] if texts else []
 
 
 def _comparisons(records: list[Record], tables: Sequence[Table]) -> list[str]:

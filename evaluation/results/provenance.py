@@ -158,7 +158,7 @@ def _device_name(device) -> str:
         text = ""
     names = [line.partition(":")[2] for line in text.splitlines() if line.startswith("model name")]
     name = names[0].strip() if names else platform.processor()
-    return f"{printable(name) or 'CPU'}, {cores or '?'} cores"
+    return f"{printable(name) or 'CPU'}, {cores or '?'} core{'' if cores == 1 else 's'}"
 
 
 def _git_revision() -> str | None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from evaluation.comparison.study import read_study
+from evaluation.comparison.contrasts import Contrast
+from evaluation.comparison.study import Study, read_study, state
 from evaluation.reports.study import page
 from evaluation.results import __main__ as command
 from evaluation.results.pack import read_records, read_trainings, write_records
@@ -164,6 +165,29 @@ def test_the_command_packs_final_records_of_runs(tmp_path):
     assert found == training
     assert "`cnn_mnist`" in (tmp_path / "study" / "README.md").read_text()
     assert read_records(tmp_path / "study") == []
+
+
+def test_a_page_says_what_is_missing_and_which_machine_measured_what(tmp_path):
+    study = Study(
+        question="Is good better?",
+        arms={"good": "mnist:cnn", "bad": "mnist:capsnet"},
+        contrasts=(Contrast("good", "bad"),),
+        suites=("clean",),
+        seeds=(0, 1, 2),
+        minutes={"good": 1.0, "bad": 1.0},
+    )
+    state(study, tmp_path)
+    whole = three_seeds("good", 0.9) + three_seeds("bad", 0.4)
+    write_records(whole, tmp_path)
+    text = page(tmp_path)
+    assert "Evaluated on a CPU.\n" in text
+    assert "Not evaluated" not in text
+    elsewhere = three_seeds("bad", 0.4, environment={"device": "a GPU"})
+    write_records([*three_seeds("good", 0.9), *elsewhere[:1]], tmp_path)
+    text = page(tmp_path)
+    assert "Not evaluated: bad (seeds 1, 2).\n" in text
+    machines = "- On a CPU: good_seed0, good_seed1, good_seed2\n- On a GPU: bad_seed0\n"
+    assert machines in text.replace("\\_", "_")
 
 
 def test_nothing_to_pack_is_an_error(tmp_path):
