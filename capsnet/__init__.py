@@ -12,7 +12,7 @@ from capsnet.networks.efficient import EfficientCapsNet, EfficientCapsNetConfig
 from capsnet.networks.matrix import MatrixCapsNet, MatrixCapsNetConfig
 from capsnet.networks.sabour import CapsNet, CapsNetConfig, paper, sabour_code
 from capsnet.networks.self_routing import SelfRoutingCapsNet, SelfRoutingCapsNetConfig
-from capsnet.networks.trunk_and_head import TrunkAndHead, TrunkAndHeadConfig
+from capsnet.networks.trunk_and_head import TrunkAndHead, TrunkAndHeadConfig, affine_capsnet
 from capsnet.networks.variational import VariationalCapsNet, VariationalCapsNetConfig
 from capsnet.vectors import exponential_squash, length, squash
 
@@ -35,6 +35,7 @@ __all__ = [
     "TrunkAndHeadConfig",
     "VariationalCapsNet",
     "VariationalCapsNetConfig",
+    "affine_capsnet",
     "exponential_squash",
     "length",
     "losses",

@@ -407,7 +407,8 @@ def by_name(cases=CASES):
 def test_nothing_public_is_left_out():
     names = " ".join(CASES)
     elsewhere = {
-        "Output", "Views", "Warp", "losses", "routing", "paper", "sabour_code", "count_parameters",
+        "Output", "Views", "Warp", "losses", "routing", "paper", "sabour_code", "affine_capsnet",
+        "count_parameters",
         "match_width", "transforms", "identity_grid", "tiled_poses", "WarpStatistics",
         "CapsNetConfig", "ConvolutionalNetworkConfig", "EfficientCapsNetConfig",
         "AttentionCapsNetConfig", "SelfRoutingCapsNetConfig", "Group", "TRIVIAL", "P4", "P4M", "C8",

@@ -2,7 +2,8 @@
 
 Whether routing, or capsules at all, do what is said of them shows where nothing else differs: Gu,
 Tresp and Hu, "Capsule network is not more robust than convolutional network" (2021); Hahn, Pyeon
-and Kim, "Self-routing capsule networks" (2019).
+and Kim, "Self-routing capsule networks" (2019). One choice of parts has a name of its own: Gu and
+Tresp, "Improving the robustness of capsule networks to image affine transformations" (2020).
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ from capsnet import losses
 from capsnet.networks.classifier import CapsuleClassifier
 from capsnet.networks.heads import CapsuleHead, Head, Map
 from capsnet.networks.trunks import SabourTrunk, Trunk
+from capsnet.routing import UniformRouting
 from cnn import validation
 from cnn.arrays import as_float
 from cnn.decoder import Decoder, DenseDecoder, check_decoder
@@ -67,6 +69,17 @@ class TrunkAndHeadConfig:
             reconstruction_weight=validation.weight,
             dtype=validation.one_of(*validation.DTYPES),
         )
+
+
+def affine_capsnet() -> TrunkAndHeadConfig:
+    """CapsNet with shared transformations and no routing: AffCapsNet of Gu and Tresp (2020).
+
+    All primary capsules share one matrix a class, and a class capsule is the squashed mean of its
+    votes, so that where a capsule lies does not matter: 1,280 numbers in place of 1,474,560 and
+    5,330,944 parameters on any grey images. The paper's trunk and decoder are not confirmed here;
+    the trunk is CapsNet's own, and there is no decoder.
+    """
+    return TrunkAndHeadConfig(head=CapsuleHead(UniformRouting(), shared="all"))
 
 
 class TrunkAndHead(CapsuleClassifier):

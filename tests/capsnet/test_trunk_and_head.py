@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,6 +50,31 @@ def test_sizes_on_the_trunk_of_capsnet():
     assert parameters(VectorHead()) == trunk + (9216 + 1) * 160
     assert parameters(AverageHead()) == trunk + 257 * 10
     assert parameters(DenseHead(160)) == trunk + 9217 * 160 + 161 * 10
+
+
+def test_without_routing_and_with_one_matrix_the_place_of_a_capsule_does_not_matter():
+    config = dataclasses.replace(capsnet.affine_capsnet(), trunk=SMALL)
+    whole = capsnet.affine_capsnet()
+    for shape in ((28, 28, 1), (40, 40, 1)):
+        count = count_parameters(lambda shape=shape: whole.build(shape, 10, nnx.Rngs(0)))
+        assert count == 5_330_944
+    model = config.build(SHAPE, 5, nnx.Rngs(0))
+    maps = np.random.default_rng(0).normal(size=(2, 3, 3, 8)).astype(np.float32)
+    read = nnx.jit(lambda model, maps: model.head(maps).poses)
+    # Capsules in another order: places and the two types at each alike.
+    capsules = np.random.default_rng(1).permutation(maps.reshape(2, 18, 4), axis=1)
+    np.testing.assert_allclose(
+        read(model, maps), read(model, capsules.reshape(maps.shape)), atol=1e-6
+    )
+    # By hand: the matrix of a class on the mean of the squashed capsules, squashed.
+    vectors = np.float64(maps.reshape(2, 18, 4))
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    mean = np.mean(vectors * norms / (1 + norms**2), axis=1)
+    (kernel,) = np.float64(model.head.layer.kernel[...])
+    votes = np.einsum("bc,cjd->bjd", mean, kernel)
+    lengths = np.linalg.norm(votes, axis=-1, keepdims=True)
+    expected = votes * lengths / (1 + lengths**2)
+    np.testing.assert_allclose(read(model, maps), expected, atol=1e-6)
 
 
 def test_the_trunk_of_self_routing():

@@ -39,7 +39,11 @@ def test_the_images_of_a_run(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["attention_capsnet", "cnn_mnist_9x9", "cnn_mnist_matched", "cnn_mnist_paper"]
+    "name",
+    [
+        *("affine_capsnet", "attention_capsnet", "cnn_mnist_9x9", "cnn_mnist_matched"),
+        "cnn_mnist_paper",
+    ],
 )
 def test_the_parameters_of_a_network(name):
     counted = parameters(load(name).model)

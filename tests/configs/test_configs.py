@@ -10,6 +10,7 @@ from absl import flags
 from jax.sharding import AxisType
 
 import configs
+from capsnet.networks.trunks import SabourTrunk
 from capsnet.routing import ExpectationMaximisationRouting, VariationalBayesRouting
 from cnn.decoder import DenseDecoder
 from common.errors import UserError
@@ -82,6 +83,7 @@ SMALLER = {
         "model.capsule_types": (2,),
         "model.routing": VariationalBayesRouting(2, batch_norm=True),
     },
+    "affine_capsnet": {"model.trunk": SabourTrunk(types=2, dim=4, channels=2)},
     "attention_capsnet": {
         "model.channels": (2,),
         "model.blocks": (1,),
@@ -213,7 +215,7 @@ def test_one_run_does_not_change_the_next():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--config is missing; choose one of affnist, attention_capsnet"),
+        ([], "--config is missing; choose one of affine_capsnet, affnist"),
         (["--config"], "--config is missing"),
         (["--config=capsnet_mnits"], "no such configuration; did you mean capsnet_mnist"),
         (
