@@ -31,9 +31,9 @@ Optimizer, rate and batches of 128 are the paper's, over eight epochs of 78 step
 schedule, without augmentation; their authors' code has 300 epochs for Z2CNN and 100 for P4CNN
 (`--config.steps=7800`) and turns training images at random.
 
-Expected: published are 5.03 % errors of Z2CNN and 2.28 % of P4CNN, for those longer trainings.
-Cost: 79,872 images, and 62,000 to render; alone on one CPU core about six minutes for `p4cnn` and
-`z2cnn_wide`, and four for the others.
+Expected: docs/results/rotated_digits.md has five seeds of `p4cnn`, `z2cnn_plain` and `z2cnn_wide`;
+published are 5.03 % errors of Z2CNN and 2.28 % of P4CNN, for those longer trainings.
+Cost: 79,872 images, and 62,000 to render; on one CPU core two to six minutes.
 """
 
 import capsnet

@@ -23,8 +23,9 @@ take the same 858 steps of 128 images, matrix capsules twice as many of 64; rate
 for these images. The paper compares networks at the step at which they are equally good from
 familiar viewpoints: `--match_accuracy`.
 
-Expected: open; for smallNORB the paper has 20 % errors from novel azimuths for the CNN, and 13.5 %
-for capsules, both with 3.7 % from familiar ones.
+Expected: docs/results/novel_viewpoints.md has three seeds of the slim networks. For smallNORB the
+paper has 20 % errors from novel azimuths for the CNN, and 13.5 % for capsules, both with 3.7 % from
+familiar ones.
 Cost: 110,000 images; on one busy CPU core four minutes for `cnn_slim`, one of them to render.
 """
 

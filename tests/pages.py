@@ -70,11 +70,18 @@ def _judged(name):
     return study, tabulate(read_records(_RESULTS / name), study.stated)
 
 
-def _study(name, *, in_short=False):
+def _studies():
+    """The question of every study, and what came out of it, a line each."""
+    names = sorted(path.parent.name for path in _RESULTS.glob("*/study.json"))
+    lines = []
+    for study, tables in map(_judged, names):
+        lines.append(" ".join([f"- *{study.question}*", *map(answer, tables)]))
+    return "\n".join(lines)
+
+
+def _study(name):
     """What came out of a study, in words, and its verdicts."""
-    study, tables = _judged(name)
-    if in_short:
-        return " ".join([f"*{study.question}*", *map(answer, tables)])
+    _, tables = _judged(name)
     return "\n\n".join(part for table in tables for part in (answer(table), verdict_table(table)))
 
 
@@ -108,7 +115,9 @@ TABLES = {
     "matched": _headlines("matched", ("clean", "affine")),
     "faces": _headlines("faces", metrics=("accuracy", "false-positive rate", "AUROC")),
     "filters": functools.partial(_study, "small_shifts"),
-    "filters_in_short": functools.partial(_study, "small_shifts", in_short=True),
+    "rotated_mnist": functools.partial(_study, "rotated_mnist"),
+    "viewpoints": functools.partial(_study, "viewpoints"),
+    "studies_in_short": _studies,
     "pooling": functools.partial(summarise_shifts, _RESULTS / "pooling"),
     "depth_and_stride": functools.partial(summarise_shifts, _RESULTS / "depth_and_stride"),
     "small_shifts": functools.partial(summarise_shifts, _RESULTS / "robustness"),

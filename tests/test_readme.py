@@ -133,7 +133,10 @@ def test_links_and_pictures_exist(path):
 
 def test_every_page_is_linked_from_an_index():
     of_the_site = {ROOT / "docs" / f"{name}.md" for name in ("index", "contributing", "changelog")}
-    of_the_site |= {ROOT / "docs" / "results" / "small_shifts.md"}
+    of_the_site |= {
+        ROOT / "docs" / "results" / f"{study.parent.name}.md"
+        for study in (ROOT / "results").glob("*/study.json")
+    }
     for path in set(pages.PAGES[1:]) - of_the_site:
         index = path.parent if path.name != "README.md" else path.parent.parent
         linked = (index / "README.md").read_text(encoding="utf-8")
