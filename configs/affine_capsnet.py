@@ -8,8 +8,8 @@ capsules.
     python train.py --config affine_capsnet
     python evaluate.py runs/affine_capsnet --suites clean,affnist --out reports/affine_capsnet
 
-Images, schedule and learning rate are those of `affnist:capsnet`. `trunk_and_head:shared,slim` has
-a trunk of a tenth of the cost, and the studies `routing` and `affnist` compare it.
+Images, schedule and learning rate are those of `affnist:capsnet`. `affnist:affine_capsnet_slim`
+has a trunk of a tenth of the cost, and the studies `routing` and `affnist` compare it.
 
 Expected: no run of it is recorded here.
 Cost: 165,000 images; on two CPU cores about half an hour.
@@ -17,10 +17,9 @@ Cost: 165,000 images; on two CPU cores about half an hour.
 
 import capsnet
 from configs import mnist
-from configs.affnist import MOVED
 from training.experiment import Experiment
 
 
 def get_config() -> Experiment:
     """Three epochs of 429 steps."""
-    return mnist.on_equal_terms(capsnet.affine_capsnet(), 2e-3, dataset=MOVED)
+    return mnist.on_equal_terms(capsnet.affine_capsnet(), 2e-3, dataset=mnist.MOVED)

@@ -36,6 +36,7 @@ import capsnet
 from cnn.networks import plain, reconstructing
 from cnn.networks.compact_transformer import CompactTransformerConfig
 from cnn.networks.residual import ResidualNetworkConfig
+from data.sources.load import DatasetConfig
 from equivariant.networks import polar
 from equivariant.networks.cohen_welling import p4cnn
 from stn.networks.mnist import TransformerNetworkConfig
@@ -55,6 +56,8 @@ MODELS = {
     "polar": polar.large,
     "p4cnn": p4cnn,
 }
+MOVED = DatasetConfig(pad=6, shift=6)
+"""MNIST in frames of 40x40 pixels, moved by up to six along each axis to learn from."""
 LEARNING_RATES = {"capsnet": 2e-3, "p4cnn": 1e-2}
 
 

@@ -70,10 +70,18 @@ def _describe(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
         "stride": stride,
         "layers": str(layers),
         "dropout": ", ".join(f"{rate:g}" for rate in _dropout(model)) or "-",
-        "loss": re.split("[,.(;]", inspect.getdoc(model.loss) or "-")[0].strip(),
+        "loss": _loss(experiment, model),
         "learning rate": f"{getattr(experiment.optimizer, 'learning_rate', math.nan):g}",
         "images": f"{experiment.steps * experiment.batch_size:,}",
     }
+
+
+def _loss(experiment: Experiment, model: Any) -> str:
+    """The loss that a configuration chose by its name, or else what the network's has to say."""
+    chosen = getattr(experiment.model, "loss", None)
+    if isinstance(chosen, str):
+        return chosen.capitalize()
+    return re.split("[,.(;]", inspect.getdoc(model.loss) or "-")[0].strip()
 
 
 def _weights(model: nnx.Module) -> tuple[dict[str, int], int]:

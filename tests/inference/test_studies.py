@@ -332,6 +332,13 @@ def test_arms_have_the_receptive_fields_of_their_layers(data_dir, arm, expected)
     assert float(line["MFLOPs/image"]) > 1.0
 
 
+@pytest.mark.parametrize(("words", "loss"), [("", "Margin"), (",cross_entropy", "Cross-entropy")])
+def test_arms_have_the_loss_that_was_chosen(data_dir, words, loss):
+    study = dataclasses.replace(TINY, arms={"arm": f"trunk_and_head:average,slim{words}"})
+    (line,) = describe_arms(study, configs.load, data_dir)
+    assert line["loss"] == loss
+
+
 def test_the_command_plans_and_lists(command, tmp_path):
     listed = command("study.py", "list", check=True).stdout
     assert "small_shifts" in listed
