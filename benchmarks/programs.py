@@ -71,21 +71,24 @@ def _training(model, batch: Batch, steps: int) -> Program:
     graph, params, other = nnx.split(in_mode(model, training=True), nnx.Param, ...)
     optimizer = optax.adam(1e-4)
 
-    def loss_of(params, batch):
+    def loss_of(params, other, batch):
         network: Any = nnx.merge(graph, params, other, copy=True)
-        return network.loss(batch)[0]
+        return network.loss(batch)[0], nnx.split(network, nnx.Param, ...)[2]
 
     def step(batch, carried):
-        params, state, _ = carried
-        loss, gradients = jax.value_and_grad(loss_of)(params, batch)
+        params, other, state, _ = carried
+        with_gradients = jax.value_and_grad(loss_of, has_aux=True)
+        (loss, other), gradients = with_gradients(params, other, batch)
         updates, state = optimizer.update(gradients, state)
-        return optax.apply_updates(params, updates), state, loss
+        return optax.apply_updates(params, updates), other, state, loss
 
     def train(carried, batch):
         return lax.fori_loop(0, steps, lambda _, carried: step(batch, carried), carried)
 
-    # A copy, for the steps take their argument's memory.
-    argument = (jax.tree.map(jnp.copy, params), optimizer.init(params), jnp.zeros(()))
+    # A copy, for the steps take their argument's memory. The keys of dropout go on from step to
+    # step, or XLA would draw its masks once for all of them.
+    params, other = jax.tree.map(jnp.copy, (params, other))
+    argument = (params, other, optimizer.init(params), jnp.zeros(()))
     return Program(train, argument, batch, donates=True)
 
 

@@ -3,8 +3,9 @@ from importlib.util import find_spec
 
 import pytest
 
-from benchmarks import networks
+from benchmarks import networks, programs
 from capsnet.networks.sabour import CapsNetConfig
+from cnn import ConvolutionalNetworkConfig
 from cnn.decoder import DenseDecoder
 from stn.networks.mnist import TransformerNetworkConfig
 
@@ -47,8 +48,15 @@ def test_it_prints_a_table_and_writes_the_figures(small, tmp_path, capsys):
 
 def test_a_training_step_trains(small):
     train = networks.our_contenders(*SMALL["capsnet"])["training"]
-    losses = [float(train()[2]) for _ in range(4)]
+    losses = [float(train()[-1]) for _ in range(4)]
     assert losses[-1] < losses[0]
+
+
+def test_every_step_draws_masks_of_its_own():
+    config = ConvolutionalNetworkConfig(channels=(2,), pooling=("max2",), dense=(4,))
+    training = programs.make_programs(config, *programs.make_batch(2, (8, 8, 1)), 3)["training"]
+    _, other, *_ = training.function(training.argument, training.batch)
+    assert other["dropout"]["rngs"]["count"][...] == 3
 
 
 def test_an_unknown_network_is_named(capsys):
