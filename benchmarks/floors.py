@@ -11,7 +11,9 @@ from flax import nnx
 
 from benchmarks.timing import measure
 from cnn.convolution import Convolution
+from cnn.output import in_mode
 from data.batches import Batch
+from equivariant.group_convolution import OrientedConvolution
 
 _MATRIX_SIDE = 2048
 _STREAM_BYTES = 256 * 2**20  # far more than a cache holds
@@ -64,15 +66,18 @@ def count_work(config: Any, images: np.ndarray, labels: np.ndarray) -> dict[str,
         model = config.build(images.shape[1:], 10, nnx.Rngs(0))
         batch = Batch(jnp.asarray(images), jnp.asarray(labels))
     for _, module in nnx.iter_graph(model):
-        if isinstance(module, Convolution):
+        if isinstance(module, Convolution | OrientedConvolution):
             module.lowering = "native"
-    graph, params, other = nnx.split(model, nnx.Param, ...)
+    graph, params, other = nnx.split(in_mode(model, training=True), nnx.Param, ...)
+    test_graph = nnx.graphdef(in_mode(model, training=False))
 
     def loss(params):
-        return nnx.merge(graph, params, other, copy=True).loss(batch)[0]
+        network: Any = nnx.merge(graph, params, other, copy=True)
+        return network.loss(batch)[0]
 
     def logits(params):
-        return nnx.merge(graph, params, other, copy=True)(batch.images).logits
+        network: Any = nnx.merge(test_graph, params, other, copy=True)
+        return network(batch.images).logits
 
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
     return {

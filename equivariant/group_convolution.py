@@ -26,7 +26,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from cnn import validation
 from cnn.arrays import as_images
-from cnn.convolution import convolve
+from cnn.convolution import LOWERINGS, convolve
 from equivariant.filters import oriented_basis
 from equivariant.groups import Group, left_quotients
 from equivariant.maps import as_maps, flatten_elements
@@ -70,6 +70,7 @@ class OrientedConvolution(nnx.Module):
         use_bias: Whether a bias is added to every output channel, the same for all elements.
         kernel_init: Initialiser of the weights, `[weights, in_elements, in_channels,
             out_channels]`; see `equivariant.filters`.
+        lowering: See `cnn.convolve`.
         rngs: Source of the initial values.
 
     Raises:
@@ -86,6 +87,7 @@ class OrientedConvolution(nnx.Module):
         padding: str = "VALID",
         use_bias: bool = True,
         kernel_init: Callable[..., jax.Array] | None = None,
+        lowering: str = "auto",
         rngs: nnx.Rngs,
     ):
         size = validation.whole()
@@ -94,8 +96,10 @@ class OrientedConvolution(nnx.Module):
             out_channels=(out_channels, size),
             kernel_size=(kernel_size, validation.whole(most=validation.MAX_UNROLLED)),
             padding=(padding, validation.one_of("SAME", "VALID")),
+            lowering=(lowering, validation.one_of(*LOWERINGS)),
         )
-        self.group, self.kernel_size, self.padding = group, kernel_size, padding
+        self.group, self.kernel_size = group, kernel_size
+        self.padding, self.lowering = padding, lowering
         weights = oriented_basis(group, kernel_size).shape[-1]
         kernel_init = kernel_init or nnx.initializers.he_normal(in_axis=(0, 1, 2), out_axis=3)
         shape = (weights, self._quotients().shape[1], in_channels, out_channels)
@@ -111,7 +115,7 @@ class OrientedConvolution(nnx.Module):
     ) -> Float[Array, "batch out_height out_width elements out_channels"]:
         basis = jnp.asarray(oriented_basis(self.group, self.kernel_size), jnp.float32)
         kernel = expand_filters(self.kernel[...], basis, self._quotients())
-        outputs = convolve(inputs, kernel, padding=self.padding)
+        outputs = convolve(inputs, kernel, padding=self.padding, lowering=self.lowering)
         if self.bias is not None:
             outputs = outputs + jnp.tile(self.bias[...], self.group.size)
         return outputs.reshape(*outputs.shape[:3], self.group.size, self.kernel.shape[-1])

@@ -9,6 +9,7 @@ from flax import nnx
 
 from benchmarks.floors import count_work, floor_ms, measure_machine
 from cnn.convolution import Convolution
+from equivariant.networks.cohen_welling import p4cnn
 
 IMAGES, LABELS = np.zeros((2, 12, 12, 1), np.float32), np.zeros(2, np.int32)
 # 5x5 kernels at 8x8 places, from 1 channel to 10, two images.
@@ -45,6 +46,14 @@ def test_work_is_that_of_direct_convolution(lowering):
     # The kernel's gradient costs what the layer does; nobody asks for the images'.
     assert work["training"]["flops"] == pytest.approx(2 * CONVOLUTION, rel=0.05)
     assert work["training"]["bytes"] == IMAGES.nbytes + 6 * 4 * 250
+
+
+def test_work_of_group_convolutions_is_direct_too():
+    layers = [(26, 3, 1), *((side, 3, 40) for side in (24, 10, 8, 6, 4)), (1, 4, 40)]
+    convolutions = sum(16 * side**2 * kernel**2 * inputs * 40 for side, kernel, inputs in layers)
+    work = count_work(p4cnn(), np.zeros((8, 28, 28, 1), np.float32), np.zeros(8, np.int32))
+    # Normalisation, pooling and the turned filters are the rest.
+    assert convolutions < work["inference"]["flops"] < 1.05 * convolutions
 
 
 def test_the_floor_is_the_longer_of_arithmetic_and_traffic():

@@ -192,6 +192,7 @@ def test_it_learns_and_normalises_by_all_elements():
             "kernel_size=3: must be 1",
         ),
         (lambda: LiftingConvolution(P4, 1, 1, 3, padding="x", rngs=nnx.Rngs(0)), "padding='x'"),
+        (lambda: LiftingConvolution(P4, 1, 1, 3, lowering="x", rngs=nnx.Rngs(0)), "lowering='x'"),
         (
             lambda: GroupConvolution(P4, 1, 1, 3, rngs=nnx.Rngs(0))(jnp.zeros((1, 4, 4, 8, 1))),
             "must have the 4 elements",
