@@ -1,4 +1,4 @@
-"""The capsule network of `capsnet.paper`, in PyTorch.
+"""The capsule network of `capsnet.paper`, in PyTorch, and what others have in common with it.
 
 Votes are made by one batched product, input capsules first, and copied once to `[b, j, i, d]`
 (axes as in `capsnet.routing`). In this layout both halves of a routing iteration are batched
@@ -11,51 +11,45 @@ import torch  # pyright: ignore[reportMissingImports]
 
 import capsnet
 from benchmarks.peers import layers
+from capsnet.networks import classifier
 from cnn.decoder import DenseReconstructor
 
 functional = torch.nn.functional
 
 
-class CapsNet(torch.nn.Module):
-    """The network of `capsnet.paper`, of any size, with copies of a model's parameters.
+class CapsuleClassifier(torch.nn.Module):
+    """A network that classifies by the lengths of class capsules, and decodes one of them.
+
+    The peer of `capsnet.networks.classifier`; a subclass has `forward`.
 
     Args:
-        model: The model to copy.
-        iterations: Of the routing.
+        model: The model whose class capsules and decoder are copied.
 
     Raises:
-        ValueError: if the model has parts that the paper's network has not.
+        ValueError: if it has another decoder or loss than the paper's network.
     """
 
-    def __init__(self, model: capsnet.CapsNet, iterations: int = 3):
+    def __init__(self, model: classifier.CapsuleClassifier):
         super().__init__()
-        primary, kernel = model.primary_capsules, layers.tensor(model.class_capsules.kernel)
-        decoder = model.decoder
+        decoder, kernel = model.decoder, layers.tensor(model.class_capsules.kernel)
         if not isinstance(decoder, DenseReconstructor) or model.class_capsules.bias is not None:
             raise ValueError(
                 "the peer of a CapsNet has a dense decoder and no bias of class capsules"
             )
-        if primary.coupling != 1.0 or model.margin_weight != 1.0:
-            raise ValueError("the peer of a CapsNet has the paper's primary capsules and loss")
-        self.convolution = layers.convolution(model.convolution)
-        self.primary_capsules = layers.convolution(primary.convolution, primary.bias)
-        self.primary_dim = primary.dim
-        self.classes = kernel.shape[2]
-        # A matrix from capsule i to all poses, [i, primary_dim, j * d].
+        if model.margin_weight != 1.0:
+            raise ValueError("the peer of a CapsNet has the paper's loss")
+        self.classes = model.num_classes
+        # A matrix from capsule i to all poses, [i, c, j * d].
         self.class_kernel = torch.nn.Parameter(kernel.flatten(2))
         self.decoder = torch.nn.Sequential()
         for layer in list(decoder.layers)[:-1]:
             self.decoder.extend([layers.linear(layer), torch.nn.ReLU(inplace=True)])
         self.decoder.extend([layers.linear(decoder.layers[-1]), torch.nn.Sigmoid()])
-        self.iterations = iterations
         self.reconstruction_weight = model.reconstruction_weight
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Class capsules `[batch, j, d]` of images `[batch, channels, height, width]`."""
-        features = functional.relu(self.convolution(images), inplace=True)
-        capsules = layers.flatten(self.primary_capsules(features))
-        capsules = squash(capsules.unflatten(1, (-1, self.primary_dim)))
-        return route(make_votes(capsules, self.class_kernel, self.classes), self.iterations)
+        raise NotImplementedError
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Margin loss plus weighted reconstruction error, mean over the batch.
@@ -70,6 +64,35 @@ class CapsNet(torch.nn.Module):
         error = functional.mse_loss(decoded, layers.flatten(images), reduction="sum")
         margin = margin_loss(torch.linalg.vector_norm(poses, dim=-1), one_hot)
         return margin + self.reconstruction_weight / len(images) * error
+
+
+class CapsNet(CapsuleClassifier):
+    """The network of `capsnet.paper`, of any size, with copies of a model's parameters.
+
+    Args:
+        model: The model to copy.
+        iterations: Of the routing.
+
+    Raises:
+        ValueError: if the model has parts that the paper's network has not.
+    """
+
+    def __init__(self, model: capsnet.CapsNet, iterations: int = 3):
+        super().__init__(model)
+        primary = model.primary_capsules
+        if primary.coupling != 1.0:
+            raise ValueError("the peer of a CapsNet has the paper's primary capsules")
+        self.convolution = layers.convolution(model.convolution)
+        self.primary_capsules = layers.convolution(primary.convolution, primary.bias)
+        self.primary_dim = primary.dim
+        self.iterations = iterations
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Class capsules `[batch, j, d]` of images `[batch, channels, height, width]`."""
+        features = functional.relu(self.convolution(images), inplace=True)
+        capsules = layers.flatten(self.primary_capsules(features))
+        capsules = squash(capsules.unflatten(1, (-1, self.primary_dim)))
+        return route(make_votes(capsules, self.class_kernel, self.classes), self.iterations)
 
 
 class DynamicRouting(torch.nn.Module):

@@ -3,12 +3,13 @@
 import torch  # pyright: ignore[reportMissingImports]
 
 from benchmarks.peers import layers
+from benchmarks.peers.classification import Classifier
 from cnn import ConvolutionalNetwork as Ours
 
 functional = torch.nn.functional
 
 
-class ConvolutionalNetwork(torch.nn.Module):
+class ConvolutionalNetwork(Classifier):
     """Convolutions, pooling, dense layers, a linear classifier; ReLU between them.
 
     Args:
@@ -32,10 +33,6 @@ class ConvolutionalNetwork(torch.nn.Module):
         for layer in self.dense:
             features = functional.relu(layer(features), inplace=True)
         return self.classifier(self.dropout(features))
-
-    def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Mean softmax cross-entropy in nats; labels are `[batch]`, int64."""
-        return functional.cross_entropy(self(images), labels)
 
 
 def pool(features: torch.Tensor, kind: str) -> torch.Tensor:

@@ -7,6 +7,8 @@ import torch  # pyright: ignore[reportMissingImports]
 from benchmarks.peers import layers
 from capsnet.routing import self_attention
 
+_TINY = 1e-30
+
 
 class SelfAttention(torch.nn.Module):
     """Mazzia, Salvetti and Chiaberge (2021), with a copy of the bias of ours.
@@ -24,12 +26,19 @@ class SelfAttention(torch.nn.Module):
             raise ValueError("the peer of self-attention routing has a bias")
         self.bias = torch.nn.Parameter(layers.tensor(ours.bias))
 
-    def forward(self, votes: torch.Tensor, activations: torch.Tensor) -> tuple[torch.Tensor]:
+    def forward(
+        self, votes: torch.Tensor, activations: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor]:
         """Poses `[b, j, d]` of votes `[b, j, i, d]`; the activations do not matter."""
         del activations
         total = votes.sum(2, keepdim=True)
         agreement = votes @ total.transpose(2, 3) / math.sqrt(votes.shape[3])
         weights = agreement.softmax(1) + self.bias.T[:, :, None]
-        poses = (weights.transpose(2, 3) @ votes).squeeze(2)
-        norm = torch.linalg.vector_norm(poses, dim=-1, keepdim=True)
-        return (poses * (-torch.expm1(-norm) / norm),)
+        return (exponential_squash((weights.transpose(2, 3) @ votes).squeeze(2)),)
+
+
+def exponential_squash(vectors: torch.Tensor) -> torch.Tensor:
+    """Shortens the vectors along the last axis to lengths 1 - exp(-|s|)."""
+    # A zero vector has the limit of the quotient, 1, and no derivative of its norm.
+    norm = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min(_TINY)
+    return vectors * (-torch.expm1(-norm) / norm)

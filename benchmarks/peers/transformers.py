@@ -5,7 +5,7 @@ The transformer is PyTorch's own pair of functions, `affine_grid` and `grid_samp
 
 import torch  # pyright: ignore[reportMissingImports]
 
-from benchmarks.peers import layers
+from benchmarks.peers import classification, layers
 from stn.layers.localisation import ConvolutionalLocalisation
 from stn.layers.transformer import SpatialTransformer
 from stn.networks import mnist
@@ -63,7 +63,7 @@ class Transformer(torch.nn.Module):
         return functional.relu(self.dense(layers.flatten(features)), inplace=True)
 
 
-class ClassifierNetwork(torch.nn.Module):
+class ClassifierNetwork(classification.Classifier):
     """The CNN without a transformer.
 
     Args:
@@ -82,10 +82,6 @@ class ClassifierNetwork(torch.nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits `[batch, classes]` of images `[batch, channels, height, width]` in [0, 1]."""
         return self.classifier(images)
-
-    def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Mean softmax cross-entropy in nats; labels are `[batch]`, int64."""
-        return functional.cross_entropy(self(images), labels)
 
 
 class TransformerNetwork(ClassifierNetwork):
