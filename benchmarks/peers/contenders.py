@@ -21,9 +21,16 @@ WAYS = {"channels last": torch.channels_last, "contiguous": torch.contiguous_for
 # The module that has a network's peer, by the name of both classes.
 PEERS = {
     "CapsNet": "capsnet",
+    "EfficientCapsNet": "efficient",
+    "SelfRoutingCapsNet": "self_routing",
     "ConvolutionalNetwork": "cnn",
+    "ResidualNetwork": "residual",
+    "CompactTransformer": "compact_transformer",
     "TransformerNetwork": "transformers",
     "ClassifierNetwork": "transformers",
+    "GroupNetwork": "cohen_welling",
+    "PolarNetwork": "polar",
+    "CanonicalisedNetwork": "canonicalised",
 }
 
 
