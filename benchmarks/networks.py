@@ -33,8 +33,15 @@ from benchmarks.reporting import (
     write_figures,
 )
 from benchmarks.timing import Contender, Times, measure
+from capsnet.networks.efficient import EfficientCapsNetConfig
 from capsnet.networks.sabour import CapsNetConfig
+from capsnet.networks.self_routing import SelfRoutingCapsNetConfig
 from cnn import count_parameters
+from cnn.networks.compact_transformer import CompactTransformerConfig
+from cnn.networks.residual import ResidualNetworkConfig
+from equivariant.learnt_canonicaliser import LearntOrientation
+from equivariant.networks import cohen_welling, polar
+from equivariant.networks.canonicalised import CanonicalisedConfig
 from stn.networks.mnist import TransformerNetworkConfig
 from training import process
 
@@ -46,12 +53,23 @@ REDUCED = {"capsnet": "bfloat16", "cnn_mnist": "bfloat16"}
 # Name: configuration, image [height, width, channels].
 NETWORKS: dict[str, tuple[Any, tuple[int, int, int]]] = {
     "capsnet": (CapsNetConfig(), (28, 28, 1)),
+    "efficient_capsnet": (EfficientCapsNetConfig(), (28, 28, 1)),
+    "self_routing_capsnet": (SelfRoutingCapsNetConfig(), (32, 32, 2)),
     "cnn_mnist": (cnn.networks.plain.small(), (28, 28, 1)),
     "cnn_mnist_matched": (cnn.networks.plain.matched(), (28, 28, 1)),
     "cnn_mnist_9x9": (cnn.networks.plain.wide_kernels(), (28, 28, 1)),
+    "residual": (ResidualNetworkConfig(), (28, 28, 1)),
+    "compact_transformer": (CompactTransformerConfig(), (28, 28, 1)),
     "st_cnn 42x42": (TransformerNetworkConfig("cnn", pooling=True), (42, 42, 1)),
     "st_cnn 60x60": (TransformerNetworkConfig("cnn", pooling=True), (60, 60, 1)),
     "stn cnn 60x60": (TransformerNetworkConfig("cnn", transformers=0), (60, 60, 1)),
+    "p4cnn": (cohen_welling.p4cnn(), (28, 28, 1)),
+    "z2cnn": (cohen_welling.z2cnn(), (28, 28, 1)),
+    "polar": (polar.large(), (28, 28, 1)),
+    "canonicalised_cnn": (
+        CanonicalisedConfig(cnn.networks.plain.small(), LearntOrientation()),
+        (28, 28, 1),
+    ),
 }
 
 

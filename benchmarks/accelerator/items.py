@@ -20,9 +20,7 @@ PEERED = tuple(networks.NETWORKS)
 """Networks that `benchmarks.peers` has in PyTorch."""
 NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     **networks.NETWORKS,
-    "efficient_capsnet": (capsnet.EfficientCapsNetConfig(), (28, 28, 1)),
     "matrix_capsnet": (matrix.small(), (32, 32, 2)),
-    "self_routing_capsnet": (capsnet.SelfRoutingCapsNetConfig(), (32, 32, 2)),
     "attention_capsnet": (capsnet.AttentionCapsNetConfig(), (32, 32, 3)),
     "variational_capsnet": (capsnet.VariationalCapsNetConfig(), (32, 32, 2)),
     "trunk_and_head": (capsnet.TrunkAndHeadConfig(), (28, 28, 1)),
