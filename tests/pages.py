@@ -105,7 +105,7 @@ def _zoo():
 
 
 TABLES = {
-    "headlines": _headlines("robustness", ("clean", *_MAPS)),
+    "headlines": _headlines("robustness", ("clean", "affine", "rotation", "translation")),
     "results": functools.partial(summarise, _RESULTS / "single_runs"),
     "addition": functools.partial(summarise, _RESULTS / "addition"),
     "transformers": functools.partial(summarise_budgets, _RESULTS / "transformers"),
@@ -117,6 +117,8 @@ TABLES = {
     "filters": functools.partial(_study, "small_shifts"),
     "rotated_mnist": functools.partial(_study, "rotated_mnist"),
     "viewpoints": functools.partial(_study, "viewpoints"),
+    "affnist": functools.partial(_study, "affnist"),
+    "multimnist": _headlines("multimnist", ("clean", "overlaps")),
     "studies_in_short": _studies,
     "pooling": functools.partial(summarise_shifts, _RESULTS / "pooling"),
     "depth_and_stride": functools.partial(summarise_shifts, _RESULTS / "depth_and_stride"),
