@@ -19,8 +19,8 @@ REPRESENTATIVES = {
     "capsnet/test_views.py::test_every_layer_has_all_of_the_winner": ("matrix",),
     "configs/test_claims.py::test_networks_of_400000_parameters": (),
     "configs/test_configs.py::test_every_kind_of_config_takes_a_step": (
-        *("efficient_capsnet_mnist", "matrix_capsnet", "multimnist", "faces", "viewpoints"),
-        "trunk_and_head",
+        *("affine_capsnet", "efficient_capsnet_mnist", "matrix_capsnet", "multimnist", "faces"),
+        "viewpoints",
     ),
     "configs/test_configs.py::test_every_other_config_could_take_a_step": (
         *("affnist", "augmentation", "capsnet_mnist_paper", "stn_mnist_tc"),
