@@ -12,8 +12,8 @@ Its optimizer is the paper's, momentum 0.9 with weight decay, at a learning rate
 cosine in place of steps. The paper's own network, 1,828,817 parameters on CIFAR10, is
 `capsnet.AttentionCapsNetConfig()`.
 
-Expected: 99.07 % (98.86 to 99.24) on the 10,000 test images at the last step, seed 0.
-Cost: 64,000 images; about four minutes on two CPU cores.
+Expected: 99.06 % (98.85 to 99.23) on the 10,000 test images at the last step, seed 0.
+Cost: 64,000 images; about three minutes on a CPU core.
 """
 
 import capsnet

@@ -38,7 +38,7 @@ BEFORE = {
     "pose": (192, "426e83aac46e06970a470159657979fc4238ab0217559adf4df2808ed4b958f4"),
     "robustness": (2178, "31e8d9f8889d47fe60f75adf0f4342fce9d97214bd9d1b04be4bc5af82c072dd"),
     "rotated_mnist": (15, "488e257be14e20700b128fa8f3b717e6c8a9cbee5243a99cc71a27facb9a3e8b"),
-    "single_runs": (5, "68ece6c27cbc83bbf25354d812d7651eddd3a99cf98a91e2c154c24438a9dae6"),
+    "single_runs": (7, "05a2226b6d9ba4ce01c88ee45dcf715518a41b28c2e3b45b4cbcf3b9270aaf49"),
     "small_shifts": (300, "9647845a93fca69074f255121177c5b87a9d38a6c72f845d722344e04fa4299d"),
     "transformers": (30, "c23a1ee6e323a917e6714bea9c8c7798a0d484ef03d39c320af09c64db89fbdf"),
     "viewpoints": (27, "f7a05674aa4d5734ed90bd18201d66eeb62dd1e5a08ff255661916dd586808b2"),
