@@ -39,8 +39,8 @@ _ATTACKED = ("robust accuracy", "targeted attack success rate", "false alarm rat
 _DETECTED = ("detection rate", "undetected attack success rate")
 
 
-def _speed(benchmark):
-    name = benchmark.__name__.rpartition(".")[2]
+def _speed(benchmark, name=None):
+    name = name or benchmark.__name__.rpartition(".")[2]
     record = json.loads((_RESULTS / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
     return benchmark.make_table(record["results"])
 
@@ -127,6 +127,7 @@ TABLES = {
     "adversarial": _headlines("adversarial", metrics=(*_ATTACKED, *_DETECTED)),
     "pose": _headlines("pose", metrics=("R2 within classes",)),
     "networks": functools.partial(_speed, networks),
+    "newer_networks": functools.partial(_speed, networks, "newer_networks"),
     "routing": functools.partial(_speed, routing),
     "scaling": functools.partial(_speed, scaling),
     "zoo": _zoo,
