@@ -24,7 +24,7 @@ Cost: 165,000 images; on two CPU cores seven minutes, `slim` about one, `affnist
 
 import dataclasses
 
-from capsnet import TrunkAndHeadConfig
+from capsnet import TrunkAndHeadConfig, affine_capsnet
 from capsnet.networks.heads import AverageHead, CapsuleHead, DenseHead, VectorHead
 from capsnet.networks.trunks import SabourTrunk
 from capsnet.routing import (
@@ -55,7 +55,7 @@ HEADS = {
             initial_cost=narrowest_cost(ExpectationMaximisationRouting.min_variance)
         )
     ),
-    "shared": CapsuleHead(UniformRouting(), shared="all"),
+    "shared": affine_capsnet().head,
 }
 WORDS = ("slim", "cross_entropy", "reconstruction", "affnist")
 SLIM = SabourTrunk(types=10, dim=8, channels=80)

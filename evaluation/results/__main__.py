@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser("python -m evaluation.results", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("command", choices=["pack", "unpack"])
-    parser.add_argument("source", help="has records/ of evaluate.py, or NAME.json of runs, or both")
+    parser.add_argument("source", help="has records/ of evaluate.py, NAME.json of runs, or a study")
     parser.add_argument("target", help="folder that gets the files")
     chosen = parser.parse_args(arguments[1:])
     source = expand(chosen.source, "SOURCE")

@@ -74,6 +74,7 @@ def test_arms_of_rotated_mnist_differ_in_the_network_alone():
         ("few_examples:cnn", "name a network and a number of images"),
         ("few_examples:cnn,0", "name a network and a number of images"),
         ("affnist:capsule", "'capsule' is not one of capsnet, st_cnn"),
+        ("affnist:slim", "'slim' is not one of .*, p4cnn, cnn_slim, capsnet_slim, affine"),
         ("augmentation:cnn,turn", "one of none, shift, rotation"),
         ("augmentation:capsule,shift", "'capsule' is not one of capsnet, st_cnn"),
         ("phases:max2", "name a number of phases"),
