@@ -27,4 +27,5 @@ class UniformRouting(Routing):
         votes = widened(votes)
         check_axes("votes", votes, "batch in out dim")
         couplings = jnp.full(votes.shape[:3], 1.0 / votes.shape[1], votes.dtype)
-        return Routed(squash(jnp.mean(votes, axis=1)), couplings)
+        # A product, since a mean over the second axis takes CPUs twice as long.
+        return Routed(squash(jnp.einsum("bijd,bij->bjd", votes, couplings)), couplings)
