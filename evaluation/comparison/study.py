@@ -99,7 +99,7 @@ class Study:
 
 
 def state(study: Study, folder: pathlib.Path) -> None:
-    """Writes what a study states into its folder.
+    """Writes what a study states into its folder, where nothing was stated.
 
     Raises:
         UserError: if the folder holds another statement, whose records this one would judge.
@@ -112,6 +112,8 @@ def state(study: Study, folder: pathlib.Path) -> None:
         )
     if before is None:
         folder.mkdir(parents=True, exist_ok=True)
+        # A description of the arms that is there may be that of another statement.
+        (folder / ARMS).unlink(missing_ok=True)
         write_json(folder / STUDY, dataclasses.asdict(study))
 
 

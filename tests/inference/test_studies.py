@@ -17,7 +17,7 @@ import studies
 from common.errors import UserError
 from evaluation import suites
 from evaluation.comparison.contrasts import Contrast
-from evaluation.comparison.study import ARMS, STUDY, Study, read_arms, read_study, state
+from evaluation.comparison.study import ARMS, STUDY, Study, read_arms, read_study, state, write_arms
 from evaluation.comparison.tables import tabulate
 from evaluation.results.pack import read_records
 from evaluation.results.provenance import Checkpoint
@@ -167,6 +167,16 @@ def test_arms_are_compared_at_one_accuracy(data_dir, tmp_path):
     page = (tmp_path / "README.md").read_text()
     assert "at matched accuracy: within 0.1 points of 60.00 % on validation" in page
     assert re.search("narrow_seed0 is left out: .*no checkpoint here reached 60.00 %", page)
+
+
+def test_a_study_that_is_stated_anew_describes_its_arms_anew(done, data_dir, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(done, folder)
+    (folder / STUDY).unlink()
+    described = (folder / ARMS).read_bytes()
+    write_arms([{"arm": arm, "images": "0"} for arm in TINY.arms], folder)
+    work(folder, data_dir).carry_out()
+    assert (folder / ARMS).read_bytes() == described
 
 
 def test_a_statement_of_before_has_no_accuracy_to_match(done, tmp_path):
