@@ -26,7 +26,7 @@ STUDIES = sorted(path.parent for path in (ROOT / "results").glob("*/records.json
 BEFORE = {
     "addition": (5, "3a3861ac0833830df0636a15e479f219c94fd51818c4eaa474811edfeae1e81a"),
     "adversarial": (586, "cdb00a01cb83b6ae7cd9577fe22fda353c9892458fa5c5791641aa35046a065c"),
-    "affnist": (18, "c8c2ae2cf45810829e035be8c0eec920b5389e79af1996f46b67f4189c2f3186"),
+    "affnist": (24, "304c6080b27fd0e75ee47ac62e3c2fa12b2cd8486e8432ac011ddfedb7f72503"),
     "clean": (54, "0e4ff92b0ff9b750a1ad309ab42731c4b460d60a5cffd3132a48c1c3ae81e0a2"),
     "cost": (54, "82179973a0d9aa109306b6b628d11a3a7a164c81cb44a7ea660fada35e5aeeed"),
     "depth_and_stride": (285, "5815d722ddad61a4c0a62081b4db14ff76147579736c46f2b82dc51b2945562a"),
