@@ -19,8 +19,12 @@ an `architecture` (the spatial transformer of `mnist:st_cnn`). `none` is the sma
 `cnn_mnist` as it is, and the ways but the last two are that CNN. The moves are rotations by up to
 45 degrees either way, for examples and penalties alike; none of the ways is shown a shift.
 
-Expected: open.
-Cost: 165,000 images; not measured. The penalties take further passes of the network.
+Weights of the penalties are those with which the accuracy on validation images turned by -45, -30
+and so on to 45 degrees was highest for seed 0 after 429 steps: of .01 and .1 for `tangent` and
+`difference`, of 1 and 10 for `consistency`. At 1 the first two end at 93 and 95 % of upright ones.
+
+Expected: see docs/results/ways_to_invariance.md.
+Cost: 165,000 images; on one CPU core one to four minutes.
 """
 
 import dataclasses
@@ -53,9 +57,9 @@ def _penalised(penalty: Penalty) -> PenalisedConfig:
 WAYS: dict[str, Any] = {
     "none": plain.small,
     "augmentation": plain.small,
-    "tangent": lambda: _penalised(TangentPenalty(_MOVES)),
-    "difference": lambda: _penalised(DifferencePenalty(_MOVES)),
-    "consistency": lambda: _penalised(ConsistencyPenalty(_MOVES)),
+    "tangent": lambda: _penalised(TangentPenalty(_MOVES, weight=0.01)),
+    "difference": lambda: _penalised(DifferencePenalty(_MOVES, weight=0.1)),
+    "consistency": lambda: _penalised(ConsistencyPenalty(_MOVES, weight=1.0)),
     "designed": OrientedGradientsConfig,
     "architecture": TransformerNetworkConfig,
 }

@@ -85,7 +85,7 @@ class PenalisedNetwork(nnx.Module):
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
-        """Adds the weighted mean penalty to the network's own loss.
+        """Loss of the network plus the weighted mean penalty.
 
         Args:
             batch: Has `.images` in [0, 1] and `.labels`.
