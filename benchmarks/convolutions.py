@@ -39,6 +39,11 @@ LAYERS = {
     "stn_mnist_tc st_cnn, second": ((11, 11, 64), (7, 7, 64, 64), 1, "VALID"),
     "stn localisation, second": ((13, 13, 20), (5, 5, 20, 20), 1, "VALID"),
     "stn_svhn, 3x3": ((16, 16, 128), (3, 3, 128, 160), 1, "SAME"),
+    "residual, first stage": ((28, 28, 20), (3, 3, 20, 20), 1, "SAME"),
+    "residual, to the second stage": ((28, 28, 20), (3, 3, 20, 40), 2, "SAME"),
+    "residual, third stage": ((7, 7, 80), (3, 3, 80, 80), 1, "SAME"),
+    "p4cnn, second": ((26, 26, 40), (3, 3, 40, 40), 1, "VALID"),
+    "efficient_capsnet, fourth": ((20, 20, 64), (3, 3, 64, 128), 2, "VALID"),
 }
 
 

@@ -16,6 +16,8 @@ Pair = tuple[int, int]
 NAMES = ("native", "patches", "fourier")
 # Multiplications that take as long as writing one number to memory and reading it again.
 _MULTIPLICATIONS_PER_MOVE = 20
+# Patches are laid out, and their gradient is folded up again.
+_MOVES_FOR_DERIVATIVES = 2
 # A product of matrices with a short side does not come nearer to a processor's peak than this.
 _SHORT_SIDE = 16
 _LARGEST_TILE = 32
@@ -50,11 +52,7 @@ def choose(layer: Layer, backend: str) -> str:
     XLA's own convolution is not among those weighed on CPUs: the gradients of large ones take an
     order of magnitude longer there, those of small ones as long as patches.
     """
-    if backend != "cpu":
-        return "native"
-    return (
-        "fourier" if _fourier_cost(layer, best_tiling(layer)) < _patches_cost(layer) else "patches"
-    )
+    return _cheaper(layer, _MOVES_FOR_DERIVATIVES) if backend == "cpu" else "native"
 
 
 def choose_for_values(layer: Layer, backend: str) -> str:
@@ -62,7 +60,9 @@ def choose_for_values(layer: Layer, backend: str) -> str:
 
     It does not lay them out, which is most of the work where channels are few.
     """
-    chosen = choose(layer, backend)
+    if backend != "cpu":
+        return "native"
+    chosen = _cheaper(layer, moves=1)
     overlap = layer.kernel_size != (1, 1) and layer.out_size != (1, 1)
     return "native" if chosen == "patches" and overlap else chosen
 
@@ -78,12 +78,17 @@ def best_tiling(layer: Layer) -> Tiling:
     return min(candidates, key=lambda tiling: _fourier_cost(layer, tiling))
 
 
-def _patches_cost(layer: Layer) -> int:
+def _cheaper(layer: Layer, moves: int) -> str:
+    """The cheaper of spectra and of patches whose numbers are moved so many times."""
+    spectra = _fourier_cost(layer, best_tiling(layer))
+    return "fourier" if spectra < _patches_cost(layer, moves) else "patches"
+
+
+def _patches_cost(layer: Layer, moves: int) -> int:
     rows = layer.batch * math.prod(layer.out_size)
     inner = math.prod(layer.kernel_size) * layer.in_channels
-    # Patches are first laid out, and their gradient is folded up again.
-    laid_out = _MULTIPLICATIONS_PER_MOVE * rows * inner
-    return _product_cost(1, rows, inner, layer.out_channels) + laid_out
+    moved = moves * _MULTIPLICATIONS_PER_MOVE * rows * inner
+    return _product_cost(1, rows, inner, layer.out_channels) + moved
 
 
 def _fourier_cost(layer: Layer, tiling: Tiling) -> int:

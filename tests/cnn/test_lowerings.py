@@ -21,6 +21,12 @@ def test_patches_that_overlap_are_not_laid_out_for_values_alone():
         assert choose_for_values(dataclasses.replace(FIRST, **apart), "cpu") == "patches"
 
 
+def test_gradients_of_small_kernels_go_through_spectra_where_their_values_do_not():
+    small = Layer(128, (28, 28), (3, 3), (1, 1), 20, 20)
+    assert choose(small, "cpu") == "fourier"
+    assert choose_for_values(small, "cpu") == "native"
+
+
 @pytest.mark.parametrize("backend", ["gpu", "tpu"])
 def test_other_backends_use_their_own_convolution(backend):
     assert choose(PRIMARY_CAPSULES, backend) == "native"
