@@ -101,11 +101,13 @@ class Study:
 def state(study: Study, folder: pathlib.Path) -> None:
     """Writes what a study states into its folder, where nothing was stated.
 
+    How long trainings are thought to take is no part of what is compared.
+
     Raises:
         UserError: if the folder holds another statement, whose records this one would judge.
     """
     before = read_study(folder)
-    if before is not None and before != study:
+    if before is not None and dataclasses.replace(before, minutes=study.minutes) != study:
         raise UserError(
             f"{folder / STUDY} states something else than the study does now; choose another "
             "--workdir, or delete the file to state it anew"

@@ -243,6 +243,8 @@ def test_another_statement_is_refused_where_one_lies(done, data_dir, tmp_path):
         work(tmp_path, data_dir, other).carry_out()
     assert read_study(tmp_path) == TINY
     state(TINY, tmp_path)
+    state(dataclasses.replace(TINY, minutes={"wide": 9.0, "narrow": 9.0}), tmp_path)
+    assert read_study(tmp_path) == TINY
 
 
 @pytest.mark.parametrize(
