@@ -118,6 +118,8 @@ TABLES = {
     "rotated_mnist": functools.partial(_study, "rotated_mnist"),
     "viewpoints": functools.partial(_study, "viewpoints"),
     "affnist": functools.partial(_study, "affnist"),
+    "heads": functools.partial(_study, "routing"),
+    "invariance": functools.partial(_study, "invariance"),
     "multimnist": _headlines("multimnist", ("clean", "overlaps")),
     "studies_in_short": _studies,
     "pooling": functools.partial(summarise_shifts, _RESULTS / "pooling"),
