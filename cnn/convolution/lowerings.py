@@ -52,7 +52,7 @@ def choose(layer: Layer, backend: str) -> str:
     XLA's own convolution is not among those weighed on CPUs: the gradients of large ones take an
     order of magnitude longer there, those of small ones as long as patches.
     """
-    return _cheaper(layer, _MOVES_FOR_DERIVATIVES) if backend == "cpu" else "native"
+    return _cheaper(layer, backend, _MOVES_FOR_DERIVATIVES)
 
 
 def choose_for_values(layer: Layer, backend: str) -> str:
@@ -60,9 +60,7 @@ def choose_for_values(layer: Layer, backend: str) -> str:
 
     It does not lay them out, which is most of the work where channels are few.
     """
-    if backend != "cpu":
-        return "native"
-    chosen = _cheaper(layer, moves=1)
+    chosen = _cheaper(layer, backend, moves=1)
     overlap = layer.kernel_size != (1, 1) and layer.out_size != (1, 1)
     return "native" if chosen == "patches" and overlap else chosen
 
@@ -78,8 +76,10 @@ def best_tiling(layer: Layer) -> Tiling:
     return min(candidates, key=lambda tiling: _fourier_cost(layer, tiling))
 
 
-def _cheaper(layer: Layer, moves: int) -> str:
-    """The cheaper of spectra and of patches whose numbers are moved so many times."""
+def _cheaper(layer: Layer, backend: str, moves: int) -> str:
+    """On CPUs the cheaper of spectra and of patches whose numbers are moved so many times."""
+    if backend != "cpu":
+        return "native"
     spectra = _fourier_cost(layer, best_tiling(layer))
     return "fourier" if spectra < _patches_cost(layer, moves) else "patches"
 
