@@ -2,20 +2,24 @@
 
     FOLDER/trainings/ARM_seedN    a run's folder
     FOLDER/failed/ARM_seedN.json  why a training could not be finished or compared
+    FOLDER/times/ARM_seedN.json   the seconds that were spent on it here
     FOLDER/records/               see `evaluation.results.store`
     FOLDER/study.json, arms.json  see `evaluation.comparison.study`
 
 Cells share no file, so that folders of several machines are put together by copying.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import re
+import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from common.errors import UserError
 from common.files import write_json
-from common.stored import read_object
+from common.stored import Number, check_fields, check_numbers, damaged, read_object
 from evaluation.comparison.study import Study
 from evaluation.results.store import RecordStore
 from training.run.directory import RunDirectory
@@ -96,11 +100,31 @@ class StudyFolder:
         """True if the training has come to its end."""
         return RunDirectory(self.training(cell)).read_record() is not None
 
-    def seconds(self, cell: Cell) -> float | None:
-        """Duration of a finished training; None if it is not known."""
-        record = RunDirectory(self.training(cell)).read_record()
-        seconds = None if record is None else record.get("train_seconds")
-        return float(seconds) if isinstance(seconds, int | float) else None
+    def seconds(self, cell: Cell) -> float:
+        """Seconds that were spent on a cell here, whenever that was; 0 where nothing is known.
+
+        Raises:
+            UserError: if the file that says so is damaged.
+        """
+        path = self._time(cell)
+        if not path.is_file():
+            return 0.0
+        stored = read_object(path)
+        with damaged(path):
+            check_fields(stored, {"seconds": Number})
+            check_numbers([stored["seconds"]], "seconds")
+        return float(stored["seconds"])
+
+    @contextlib.contextmanager
+    def timed(self, cell: Cell) -> Iterator[None]:
+        """Adds the time within to that of a cell, also where it ends in an error."""
+        before, start = self.seconds(cell), time.perf_counter()
+        try:
+            yield
+        finally:
+            path = self._time(cell)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, {"seconds": before + time.perf_counter() - start})
 
     def suites_left(self, cell: Cell, study: Study) -> list[str]:
         """The suites whose record, at the moment that a study asks for, is missing."""
@@ -117,6 +141,9 @@ class StudyFolder:
         """The reason why a training could not be finished or compared; None if there is none."""
         path = self._failed(cell)
         return str(read_object(path).get("reason")) if path.is_file() else None
+
+    def _time(self, cell: Cell) -> pathlib.Path:
+        return self.path / "times" / f"{cell.name}.json"
 
     def _failed(self, cell: Cell) -> pathlib.Path:
         return self.path / "failed" / f"{cell.name}.json"

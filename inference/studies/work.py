@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import statistics
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -29,8 +30,8 @@ class Left(NamedTuple):
 
     Attributes:
         cells: To train, or to evaluate, in order.
-        by_arm: Minutes that this takes: as long as an arm's finished trainings took here on
-            average, or else as the study says.
+        by_arm: Minutes that this takes: as long as an arm's finished cells took here on average,
+            or else as the study says, less what was spent on the others.
         of: All cells.
     """
 
@@ -67,14 +68,18 @@ class Work:
 
     def left(self) -> Left:
         """Finds what is not done yet."""
+        undone = {cell for cell in cells_of(self.study) if not self._is_done(cell)}
         cells = cells_of(self.study, self.shard)
-        pending = [cell for cell in cells if not self._is_done(cell)]
-        untrained = Counter(cell.arm for cell in pending if not self.folder.is_trained(cell))
-        minutes = {
-            arm: untrained[arm] * self._minutes(arm) if untrained[arm] else 0.0
-            for arm in self.study.arms
-        }
-        return Left(pending, minutes, len(cells))
+        pending = [cell for cell in cells if cell in undone]
+        spent = {cell: self.folder.seconds(cell) / 60.0 for cell in cells_of(self.study)}
+        by_arm = {}
+        for arm, stated in self.study.minutes.items():
+            known = [
+                spent[cell] for cell in spent.keys() - undone if cell.arm == arm and spent[cell]
+            ]
+            whole = statistics.fmean(known) if known else stated
+            by_arm[arm] = sum(max(0.0, whole - spent[cell]) for cell in pending if cell.arm == arm)
+        return Left(pending, by_arm, len(cells))
 
     def plan(self) -> Iterator[dict[str, str]]:
         """Describes every arm, and what is left of it, a line each."""
@@ -104,7 +109,7 @@ class Work:
         with tqdm(total=left.of, initial=left.of - len(left.cells), unit="cell") as bar:
             bar.set_description("study")
             for cell in left.cells:
-                with failures.collect(cell.name):
+                with failures.collect(cell.name), self.folder.timed(cell):
                     self._train(cell)
                     self._evaluate(cell, failures)
                 bar.update()
@@ -138,15 +143,6 @@ class Work:
 
     def _suites_left(self, cell: Cell) -> list[str]:
         return self.folder.suites_left(cell, self.study)
-
-    def _minutes(self, arm: str) -> float:
-        """Minutes that a training of an arm takes."""
-        known = [
-            seconds / 60.0
-            for seed in self.study.seeds
-            if (seconds := self.folder.seconds(Cell(arm, seed))) is not None
-        ]
-        return sum(known) / len(known) if known else self.study.minutes[arm]
 
     def _experiment(self, cell: Cell) -> Experiment:
         experiment = self.configurations(self.study.arms[cell.arm])

@@ -169,6 +169,33 @@ def test_arms_are_compared_at_one_accuracy(data_dir, tmp_path):
     assert re.search("narrow_seed0 is left out: .*no checkpoint here reached 60.00 %", page)
 
 
+def test_what_is_left_takes_as_long_as_what_was_done(done, data_dir, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(done, folder)
+    times = folder / "times"
+    assert sorted(path.stem for path in times.iterdir()) == sorted(NAMES)
+    # Training and evaluating the first took longer than its training alone.
+    first = StudyFolder(folder)
+    record = json.loads((folder / "trainings" / NAMES[0] / "record.json").read_text())
+    assert first.seconds(Cell("wide", 0)) > record["train_seconds"]
+    for name, seconds in zip(NAMES, (300.0, 30.0, 600.0, 90.0), strict=True):
+        (times / f"{name}.json").write_text(json.dumps({"seconds": seconds}))
+    # Of "wide", seed 1, a third is done; "narrow", seed 1, has not begun; the others are done.
+    (times / f"{NAMES[2]}.json").write_text(json.dumps({"seconds": 100.0}))
+    (times / f"{NAMES[3]}.json").unlink()
+    for name in NAMES[2:]:
+        shutil.rmtree(folder / "records" / name)
+    left = work(folder, data_dir).left()
+    assert left.by_arm == {"wide": pytest.approx(200 / 60), "narrow": 0.5}
+    assert work(folder, data_dir, shard=Shard(2, 2)).left().by_arm == {"wide": 0.0, "narrow": 0.5}
+    with first.timed(Cell("wide", 1)):
+        pass
+    assert 100.0 < first.seconds(Cell("wide", 1)) < 101.0
+    (times / f"{NAMES[3]}.json").write_text('{"seconds": "long"}')
+    with pytest.raises(UserError, match=r"narrow_seed1\.json"):
+        work(folder, data_dir).left()
+
+
 def test_a_study_that_is_stated_anew_describes_its_arms_anew(done, data_dir, tmp_path):
     folder = tmp_path / "study"
     shutil.copytree(done, folder)
