@@ -9,14 +9,18 @@ are the trunk; Gu, Tresp and Hu, "Capsule network is not more robust than convol
     python train.py --config trunk_and_head:dense,slim
     python train.py --config trunk_and_head:dynamic3,reconstruction
     python train.py --config trunk_and_head:shared,slim,affnist
+    python train.py --config trunk_and_head:uniform,slim,fold=1
 
 The argument is a head, then words for the rest of the network. Heads: `dense` (a hidden layer, of
 about as many parameters as the capsules), `average` (the mean over places), `vectors` (squashed
 vectors of the classes without votes), and capsules with the routings `uniform`, `dynamic1`,
 `dynamic3`, `self_routing`, `self_attention` and `em`; `shared` is `uniform` with one matrix a class
 for all capsules. Words: `slim` (a trunk of a tenth of the cost, 10 types of capsules on 80
-channels), `cross_entropy` (in place of the margin loss), `reconstruction`, and `affnist` (digits
-that move within 40x40 pixels, as in the configuration of this name).
+channels), `cross_entropy` (in place of the margin loss) and `reconstruction`; and one for other
+images than MNIST's, `affnist` (digits that move within 40x40 pixels, as in the configuration of
+this name) or `fold=0`, `fold=1`, `fold=2` (faces against scrambles of two kinds out of three, as in
+`faces:NETWORK,relation,fold=K`; there the hidden layer of `dense` is narrower, for about as many
+parameters as capsules of two classes have).
 
 Expected: see docs/results/what_routing_does.md for `slim` ones.
 Cost: 165,000 images; on two CPU cores seven minutes, `slim` about one, `affnist` three times that;
@@ -36,7 +40,9 @@ from capsnet.routing import (
     UniformRouting,
 )
 from capsnet.routing.expectation_maximisation import narrowest_cost
+from configs.faces import FOLDS
 from configs.mnist import MOVED, on_equal_terms
+from data.faces.tasks import FacesConfig
 from training.experiment import Experiment
 
 HEADS = {
@@ -58,7 +64,11 @@ HEADS = {
     ),
     "shared": affine_capsnet().head,
 }
-WORDS = ("slim", "cross_entropy", "reconstruction", "affnist")
+# 5,120 or 16,384 numbers times 32 units, on 32x32 pixels.
+_DENSE_OF_TWO_CLASSES = DenseHead(32)
+_RATES_OF_FACES: dict[str, float] = {}
+IMAGES = ("affnist", *FOLDS)
+WORDS = ("slim", "cross_entropy", "reconstruction", *IMAGES)
 SLIM = SabourTrunk(types=10, dim=8, channels=80)
 
 
@@ -74,11 +84,23 @@ def get_config(argument: str = "") -> Experiment:
     for word in words:
         if word not in WORDS:
             raise ValueError(f"{word!r} is no word for a network; there are {', '.join(WORDS)}")
+    images = [word for word in words if word in IMAGES]
+    if len(images) > 1:
+        raise ValueError(f"{' and '.join(images)} are of different images; choose one")
+    is_of_faces = bool(images) and images[0] in FOLDS
     model = TrunkAndHeadConfig(
         trunk=SLIM if "slim" in words else SabourTrunk(),
-        head=HEADS[head],
+        head=_DENSE_OF_TWO_CLASSES if is_of_faces and head == "dense" else HEADS[head],
         loss="cross-entropy" if "cross_entropy" in words else "margin",
         reconstruction_weight=0.0005 if "reconstruction" in words else 0.0,
     )
+    if is_of_faces:
+        return on_equal_terms(
+            model,
+            _RATES_OF_FACES.get(head, 1e-3),
+            epochs=1,
+            dataset=FacesConfig("relation", fold=FOLDS.index(images[0])),
+            suites=("clean", "faces"),
+        )
     experiment = on_equal_terms(model, 2e-3)
-    return dataclasses.replace(experiment, dataset=MOVED) if "affnist" in words else experiment
+    return dataclasses.replace(experiment, dataset=MOVED) if images else experiment

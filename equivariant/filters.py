@@ -8,8 +8,8 @@ orientation alike, while interpolated pixels would be sharp at 0 degrees and blu
 
 A cubic B-spline reaches two pixels, so the disc has a radius of kernel_size / 2 - 1 pixels: 9
 weights in 5x5 pixels, 21 in 7x7. Errors are of two kinds: a spline holds some detail that pixels
-cannot, and its outermost half pixel is cut off. The tests bound both for
-turns by 45 and 22.5 degrees.
+cannot, and its outermost half pixel is cut off. The tests bound both for turns by 45 and 22.5
+degrees.
 """
 
 import functools

@@ -48,9 +48,8 @@ def convolve(
             whether derivatives are taken (see `cnn.convolution.lowerings`); for a symbolic batch,
             as in `jax.export`, the fastest for `cnn.convolution.lowerings.TYPICAL_BATCH` images. On
             CPUs it takes "fourier" for large kernels between many channels, so it promises what
-            that
-            does: errors in proportion to the largest value of an image, and no value of an image
-            beside one that is not finite. Where images are not of one scale, take "native".
+            that does: errors in proportion to the largest value of an image, and no value of an
+            image beside one that is not finite. Where images are not of one scale, take "native".
 
     Returns:
         NHWC, in the type of images and kernel; spatial sizes follow from the padding and the

@@ -1,0 +1,36 @@
+"""Does routing, or do capsules at all, help against scrambles that training did not show?
+
+    python study.py routing_faces
+
+The heads of `routing` learn to tell faces from scrambles of two kinds and see the third, each kind
+held out in a fold of its own (see `data.faces.tasks`): a claim on scrambles takes all three folds.
+Every fold has test images of its own, hence a table and a family of contrasts of its own. Rates
+were chosen on the validation images of fold 0, which show no held-out scramble, with seed 0; seeds
+begin at 1.
+"""
+
+from configs.faces import FOLDS
+from evaluation.comparison.contrasts import Contrast
+from evaluation.comparison.study import Study
+from studies.routing import ARMS, PAIRS
+
+_NUMBERED = tuple(enumerate(FOLDS))
+_ROWS = (("clean", "", "accuracy"), ("faces", "held-out permutations", "AUROC"))
+
+STUDY = Study(
+    question="Does routing, or do capsules at all, help against scrambles that were not shown?",
+    arms={
+        f"{arm}_{number}": f"trunk_and_head:{head},slim,{fold}"
+        for number, fold in _NUMBERED
+        for arm, head in ARMS.items()
+    },
+    contrasts=tuple(
+        Contrast(f"{first}_{number}", f"{second}_{number}", *row)
+        for number, _ in _NUMBERED
+        for first, second in PAIRS
+        for row in _ROWS
+    ),
+    suites=("clean", "faces"),
+    seeds=(1, 2, 3),
+    minutes={f"{arm}_{number}": 3.0 for number, _ in _NUMBERED for arm in ARMS},
+)
