@@ -11,7 +11,7 @@ same frame; `routing_affnist` has the larger one.
 
 The arm of one iteration was added when two seeds of the others had been seen: a class sums a tenth
 of each of 360 votes in it, and takes their mean in `uniform`, which therefore starts 36 times
-smaller and learns more slowly, whatever couplings do.
+smaller and learns later, whatever couplings do.
 """
 
 from evaluation.comparison.contrasts import Contrast
@@ -32,6 +32,9 @@ PAIRS = (
     ("reconstructing", "routed"),
     ("shared", "uniform"),
 )
+# Those of other images: without the arms that take the mean of all votes.
+FEWER_ARMS = {arm: head for arm, head in ARMS.items() if head not in ("uniform", "shared")}
+FEWER_PAIRS = tuple(pair for pair in PAIRS if set(pair) <= set(FEWER_ARMS))
 _ROWS = (
     ("clean", "", "accuracy"),
     ("affine", "", "accuracy"),

@@ -13,10 +13,8 @@ with seed 0; seeds begin at 1.
 from configs.faces import FOLDS
 from evaluation.comparison.contrasts import Contrast
 from evaluation.comparison.study import Study
-from studies.routing import ARMS, PAIRS
+from studies.routing import FEWER_ARMS, FEWER_PAIRS
 
-_HEADS = {arm: head for arm, head in ARMS.items() if head not in ("uniform", "shared")}
-_PAIRS = tuple(pair for pair in PAIRS if set(pair) <= set(_HEADS))
 _NUMBERED = tuple(enumerate(FOLDS))
 _ROWS = (("clean", "", "accuracy"), ("faces", "held-out permutations", "AUROC"))
 
@@ -25,15 +23,15 @@ STUDY = Study(
     arms={
         f"{arm}_{number}": f"trunk_and_head:{head},slim,{fold}"
         for number, fold in _NUMBERED
-        for arm, head in _HEADS.items()
+        for arm, head in FEWER_ARMS.items()
     },
     contrasts=tuple(
         Contrast(f"{first}_{number}", f"{second}_{number}", *row)
         for number, _ in _NUMBERED
-        for first, second in _PAIRS
+        for first, second in FEWER_PAIRS
         for row in _ROWS
     ),
     suites=("clean", "faces"),
     seeds=(1, 2, 3),
-    minutes={f"{arm}_{number}": 6.0 for number, _ in _NUMBERED for arm in _HEADS},
+    minutes={f"{arm}_{number}": 6.0 for number, _ in _NUMBERED for arm in FEWER_ARMS},
 )
