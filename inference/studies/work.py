@@ -31,7 +31,7 @@ class Left(NamedTuple):
     Attributes:
         cells: To train, or to evaluate, in order.
         by_arm: Minutes that this takes: as long as an arm's finished cells took here on average,
-            or else as the study says, less what was spent on the others.
+            or else as the study says, less what was spent on a cell already.
         of: All cells.
     """
 
