@@ -196,11 +196,7 @@ def check_decoder(decoder: object) -> None:
     Raises:
         ValueError: if it is no decoder, or has a field that no decoder has.
     """
-    if not isinstance(decoder, Decoder):
-        raise ValueError(
-            f"decoder={decoder!r}: must be of a type that derives from cnn.decoder.Decoder"
-        )
-    decoder.check()
+    validation.check_part("decoder", decoder, Decoder)
 
 
 class Reconstructor(nnx.Module):

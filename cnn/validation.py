@@ -122,6 +122,29 @@ def each(rule: Rule, *, least: int = 0, most: int = MAX_UNROLLED) -> Rule:
     return rule_of_all
 
 
+def check_part(name: str, part: Any, base: type) -> None:
+    """Checks a part of a configuration, which is a configuration itself with a `check` of its own.
+
+    Args:
+        name: Of the field or argument.
+        part: Its value.
+        base: The type from which its own has to derive.
+
+    Raises:
+        ValueError: if it does not, or a field of the part has a value that it cannot have.
+    """
+    if not isinstance(part, base):
+        whose = f"{base.__module__}.{base.__qualname__}"
+        raise ValueError(f"{name}={shown(part)}: must be of a type that derives from {whose}")
+    part.check()
+
+
+def network(value: Any) -> str | None:
+    """The configuration of a network: anything with a function `build`."""
+    built = callable(getattr(value, "build", None))
+    return None if built else "must be the configuration of a network"
+
+
 def check_shape(shape: Sequence[Any], *, axes: int = 3) -> None:
     """Checks the shape of an image, or with 4 axes of a volume.
 

@@ -130,9 +130,7 @@ class Penalty:
 
     def check(self) -> None:
         """Raises a `ValueError` for a value that no penalty can have."""
-        if not isinstance(self.moves, Moves):
-            raise ValueError(f"moves={self.moves!r}: must be equivariant.penalties.Moves")
-        self.moves.check()
+        validation.check_part("moves", self.moves, Moves)
         validation.check(self, weight=validation.number(0.0, validation.MAX_WEIGHT))
 
     def __call__(

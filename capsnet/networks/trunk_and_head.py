@@ -58,10 +58,8 @@ class TrunkAndHeadConfig:
 
     def check(self) -> None:
         """Raises a `ValueError` for a value that no network can have."""
-        for name, base in (("trunk", Trunk), ("head", Head)):
-            if not isinstance(part := getattr(self, name), base):
-                raise ValueError(f"{name}={part!r}: must be of a type that derives from {base}")
-            part.check()
+        validation.check_part("trunk", self.trunk, Trunk)
+        validation.check_part("head", self.head, Head)
         check_decoder(self.decoder)
         validation.check(
             self,

@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from capsnet.vectors import length
+from cnn import validation
 
 
 class Capsules(NamedTuple):
@@ -115,11 +116,7 @@ def check_routing(routing: object) -> None:
     Raises:
         ValueError: if it is no routing, or has a field that no routing has.
     """
-    if not isinstance(routing, Routing):
-        raise ValueError(
-            f"routing={routing!r}: must be of a type that derives from capsnet.routing.Routing"
-        )
-    routing.check()
+    validation.check_part("routing", routing, Routing)
 
 
 def check_class_routing(routing: object) -> None:

@@ -7,6 +7,7 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
+from cnn import validation
 from cnn.arrays import as_images
 from cnn.networks.plain import ConvolutionalNetworkConfig
 from cnn.output import Output, Warp
@@ -36,14 +37,8 @@ class CanonicalisedConfig:
 
     def check(self) -> None:
         """Raises a `ValueError` for a value that no network can have."""
-        if not callable(getattr(self.network, "build", None)):
-            raise ValueError(f"network={self.network!r}: must be the configuration of a network")
-        if not isinstance(self.canonicaliser, Canonicaliser):
-            raise ValueError(
-                f"canonicaliser={self.canonicaliser!r}: must be of a type that derives from "
-                "equivariant.canonicaliser.Canonicaliser"
-            )
-        self.canonicaliser.check()
+        validation.check(self, network=validation.network)
+        validation.check_part("canonicaliser", self.canonicaliser, Canonicaliser)
 
 
 class CanonicalBatch:

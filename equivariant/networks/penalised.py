@@ -9,6 +9,7 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
+from cnn import validation
 from cnn.arrays import as_images
 from cnn.networks.plain import ConvolutionalNetworkConfig
 from equivariant.penalties import Penalty, TangentPenalty
@@ -36,14 +37,8 @@ class PenalisedConfig:
 
     def check(self) -> None:
         """Raises a `ValueError` for a value that no network can have."""
-        if not callable(getattr(self.network, "build", None)):
-            raise ValueError(f"network={self.network!r}: must be the configuration of a network")
-        if not isinstance(self.penalty, Penalty):
-            raise ValueError(
-                f"penalty={self.penalty!r}: must be of a type that derives from "
-                "equivariant.penalties.Penalty"
-            )
-        self.penalty.check()
+        validation.check(self, network=validation.network)
+        validation.check_part("penalty", self.penalty, Penalty)
 
 
 class PenalisedNetwork(nnx.Module):
