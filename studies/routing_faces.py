@@ -14,23 +14,23 @@ from evaluation.comparison.contrasts import Contrast
 from evaluation.comparison.study import Study
 from studies.routing import FEWER_ARMS, FEWER_PAIRS
 
-FOLDS = (0, 1, 2)
+_FOLDS = (0, 1, 2)
 _ROWS = (("clean", "", "accuracy"), ("faces", "held-out permutations", "AUROC"))
 
 STUDY = Study(
     question="Does routing, or do capsules at all, help against scrambles that were not shown?",
     arms={
         f"{arm}_{fold}": f"trunk_and_head:{head},slim,fold={fold}"
-        for fold in FOLDS
+        for fold in _FOLDS
         for arm, head in FEWER_ARMS.items()
     },
     contrasts=tuple(
         Contrast(f"{first}_{fold}", f"{second}_{fold}", *row)
-        for fold in FOLDS
+        for fold in _FOLDS
         for first, second in FEWER_PAIRS
         for row in _ROWS
     ),
     suites=("clean", "faces"),
     seeds=(1, 2, 3),
-    minutes={f"{arm}_{fold}": 6.0 for fold in FOLDS for arm in FEWER_ARMS},
+    minutes={f"{arm}_{fold}": 6.0 for fold in _FOLDS for arm in FEWER_ARMS},
 )
