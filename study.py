@@ -11,7 +11,6 @@ from common import commands
 if __name__ == "__main__":
     commands.begin("-h", "--h", "list")
 
-import argparse
 from collections.abc import Sequence
 
 import configs
@@ -27,8 +26,7 @@ from training.interruption import Interrupted
 
 def main(arguments: Sequence[str]) -> None:
     """Plans or carries out the study that the command line names."""
-    shape = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("study.py", description=__doc__, formatter_class=shape)
+    parser = commands.Parser("study.py", description=__doc__)
     parser.add_argument("name", help="of the study, or list")
     parser.add_argument("--workdir", help="the study's folder; runs/studies/NAME by default")
     parser.add_argument("--shard", default="1/1", help="part K of N of all trainings, as in 2/4")

@@ -13,7 +13,8 @@ from benchmarks import networks, routing, scaling
 from common.tables import code, markdown_table
 from configs.__main__ import page
 from evaluation import suites
-from evaluation.comparison.study import read_study
+from evaluation.comparison.evidence import find_evidence
+from evaluation.comparison.study import read_diverged, read_study
 from evaluation.comparison.tables import tabulate
 from evaluation.reports.learning_curves import summarise_learning_curves
 from evaluation.reports.markdown import (
@@ -66,8 +67,10 @@ def _headlines(folder, suites=(), metrics=()):
 @functools.cache
 def _judged(name):
     """A study and its tables, of which several pages have parts."""
-    study = read_study(_RESULTS / name)
-    return study, tabulate(read_records(_RESULTS / name), study.stated)
+    folder = _RESULTS / name
+    study = read_study(folder)
+    evidence = find_evidence(study, read_records(folder), read_diverged(folder))
+    return study, tabulate(evidence.records, evidence.stated)
 
 
 def _studies():

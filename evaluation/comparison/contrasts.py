@@ -68,7 +68,8 @@ class Verdict:
         row: Where they were compared.
         outcome: The verdict.
         estimate: Of the difference; None without a verdict.
-        adjusted: The p-value of a difference, corrected for all verdicts of the table.
+        adjusted: The p-value of a difference, corrected for all verdicts of the table; 1 without a
+            verdict.
         reason: Why there is no verdict; else empty.
         scale: Of the difference.
         margin: Of equivalence, on the scale; None for none.
@@ -98,7 +99,7 @@ def against(models: Sequence[str], control: str | None) -> list[Contrast]:
 
 
 def judge(
-    rows: Sequence[Row], stated: Sequence[Contrast], ratio: float = RATIO
+    rows: Sequence[Row], stated: Sequence[Contrast], ratio: float = RATIO, pending: str = ""
 ) -> tuple[Verdict, ...]:
     """Finds the verdict of every stated contrast in every row that it names.
 
@@ -108,6 +109,8 @@ def judge(
         stated: Contrasts.
         ratio: Of odds or of counts, above 1, below which models are equivalent; quantities that are
             compared by differences have no margin.
+        pending: How many trainings there are of those that were stated; empty if all are there.
+            Differences of others are estimated, and have no verdict.
     """
     pairs = list(
         dict.fromkeys(
@@ -119,28 +122,35 @@ def judge(
             and contrast.is_about(row)
         )
     )
-    return _corrected([_untested(first, second, rows[k], ratio) for first, second, k in pairs])
+    verdicts = [_untested(first, second, rows[k], ratio) for first, second, k in pairs]
+    if pending:
+        reason = f"trainings that are missing: there are {pending}"
+        return tuple(
+            dataclasses.replace(each, outcome=Outcome.NONE, reason=each.reason or reason)
+            for each in verdicts
+        )
+    return _corrected(verdicts)
 
 
 def _untested(first: str, second: str, row: Row, ratio: float) -> Verdict:
     """A verdict that is not decided yet, or why there is none."""
-    scale = scale_for(row.metric.limits)
+    scale = scale_for(row.metric.limits, row.metric.is_count)
     margin = math.log(ratio) if scale.is_ratio else None
     verdict = Verdict(first, second, row, Outcome.UNDECIDED, None, 1.0, "", scale, margin)
     single = [name for name in (first, second) if len(row.headlines[name].by_seed) < 2]
     if single:
         reason = f"{' and '.join(single)}: one training"
         return dataclasses.replace(verdict, outcome=Outcome.NONE, reason=reason)
-    arms = {
-        name: Arm(
+    arms = [
+        Arm(
             values=headline.values,
             images=headline.count,
             outcomes=headline.outcomes,
             error=headline.error,
         )
-        for name, headline in row.headlines.items()
-    }
-    found = estimate(arms, first, second, scale, margin)
+        for headline in (row.headlines[first], row.headlines[second])
+    ]
+    found = estimate(*arms, scale, margin)
     if found.is_same:
         reason = "no training differs from any other"
         return dataclasses.replace(verdict, outcome=Outcome.NONE, reason=reason)

@@ -84,10 +84,16 @@ def _curves(record: Record) -> dict[tuple, list[Result]]:
 
 
 def _definition(curve: Sequence[Result]) -> str:
-    return json.dumps(
-        [[r.strength, r.metric.unit, r.count, r.data_checksum, r.definition] for r in curve],
-        sort_keys=True,
-    )
+    """What results of one condition must have alike, as text."""
+    alike = [
+        [
+            dataclasses.asdict(result.metric),
+            *(result.strength, result.count, result.chance, result.data_checksum),
+            result.definition,
+        ]
+        for result in curve
+    ]
+    return json.dumps(alike, sort_keys=True)
 
 
 def _rows(models: Mapping[str, Mapping], numbers: Mapping[str, int]) -> list[Row]:

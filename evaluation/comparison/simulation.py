@@ -9,6 +9,7 @@ what the image is to the arm alone (a mixed logit model). Differences are judged
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from common import commands
 from common.tables import markdown_table
+from evaluation.comparison.contrasts import RATIO
 from evaluation.comparison.failures import least_accuracy
 from evaluation.statistics.contrasts import Arm, Estimate, estimate
 from evaluation.statistics.intervals import holm
@@ -26,6 +28,7 @@ _DIFFICULTY = 2.0
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
 _LEVEL = 0.05
 _CHANCE = 0.1
+_MARGIN = math.log(RATIO)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +40,7 @@ class World:
             is the control of the first.
         trainings: Of each arm.
         deviation: Of a training's accuracy, in points at its arm's accuracy.
+        unevenness: By which factor trainings of the first arm deviate more than those of others.
         heavy: Draws the luck of trainings from Student's t with three degrees of freedom.
         interaction: Standard deviation of what an image is to one arm alone, in logits.
         dead: Trainings of the second arm that answer at random among ten classes.
@@ -46,6 +50,7 @@ class World:
     accuracies: tuple[float, ...]
     trainings: int = 5
     deviation: float = 1.0
+    unevenness: float = 1.0
     heavy: bool = False
     interaction: float = 0.0
     dead: int = 0
@@ -54,16 +59,18 @@ class World:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Shares of simulated rows in which the first arm was found to differ from the second.
+    """Shares of simulated rows, of the first arm against the second.
 
     Attributes:
-        found: Share of rows with p at most 5 %, uncorrected.
+        found: Share of rows in which they were found to differ, p at most 5 %, uncorrected.
         found_by_holm: Likewise, corrected for all arms against the second.
+        equivalent: Share of rows in which they were found equivalent, p at most 5 %, uncorrected.
         coverage: Share of 95 % intervals that hold the true difference of log odds.
     """
 
     found: float
     found_by_holm: float
+    equivalent: float
     coverage: float
 
 
@@ -77,15 +84,16 @@ def simulate(world: World, rows: int, seed: int = 0) -> Report:
     """
     random = np.random.default_rng(seed)
     truth = _true_difference(world)
-    found = holm_found = covered = 0
+    found = holm_found = equivalent = covered = 0
     for _ in range(rows):
         estimates = _judge(world, draw(world, random))
         first = estimates[0]
         adjusted = holm([each.p_value for each in estimates])
         found += first.p_value <= _LEVEL
         holm_found += bool(adjusted[0] <= _LEVEL)
+        equivalent += first.p_apart <= _LEVEL
         covered += first.interval[0] <= truth <= first.interval[1]
-    return Report(found / rows, holm_found / rows, covered / rows)
+    return Report(found / rows, holm_found / rows, equivalent / rows, covered / rows)
 
 
 def draw(world: World, random: np.random.Generator) -> list[np.ndarray]:
@@ -95,7 +103,8 @@ def draw(world: World, random: np.random.Generator) -> list[np.ndarray]:
     arms = []
     for number, accuracy in enumerate(world.accuracies):
         level, slope = _level(accuracy, spread)
-        luck = _luck(world, random) * world.deviation / (100.0 * slope)
+        deviation = world.deviation * (world.unevenness if number == 0 else 1.0)
+        luck = _luck(world, random) * deviation / (100.0 * slope)
         logits = level + difficulty + random.normal(0.0, world.interaction, world.images)
         chances = _sigmoid(logits + luck[:, None])
         if number == 1:
@@ -119,7 +128,7 @@ def _judge(world: World, arms: Sequence[np.ndarray]) -> list[Estimate]:
         learnt = values >= least_accuracy(values, _CHANCE)
         named[str(number)] = Arm(values[learnt], world.images, outcomes[learnt])
     others = [name for name in named if name != "1"]
-    return [estimate(named, name, "1", LOG_ODDS, None) for name in others]
+    return [estimate(named[name], named["1"], LOG_ODDS, _MARGIN) for name in others]
 
 
 def _true_difference(world: World) -> float:
@@ -127,14 +136,14 @@ def _true_difference(world: World) -> float:
 
     A training's luck bends its accuracy, so that the mean over trainings is not at median luck.
     """
-    if world.accuracies[0] == world.accuracies[1]:
+    if world.accuracies[0] == world.accuracies[1] and world.unevenness == 1.0:
         return 0.0
     spread = float(np.hypot(_DIFFICULTY, world.interaction))
     lucks = np.random.default_rng(1).standard_t(3, 4000) / np.sqrt(3.0) if world.heavy else None
     means = []
-    for accuracy in world.accuracies[:2]:
+    for accuracy, factor in zip(world.accuracies[:2], (world.unevenness, 1.0), strict=True):
         level, slope = _level(accuracy, spread)
-        deviation = world.deviation / (100.0 * slope)
+        deviation = factor * world.deviation / (100.0 * slope)
         points, weights = (_NODES, _WEIGHTS) if lucks is None else (lucks, np.ones(len(lucks)))
         shares = _mean_share(level + deviation * points[:, None], spread)
         means.append(np.average(np.log(shares / (1.0 - shares)), weights=weights))
@@ -163,13 +172,25 @@ def _sigmoid(value):
 
 
 NULLS = tuple(
-    World((accuracy,) * 3, trainings, deviation, heavy)
+    World((accuracy,) * 3, trainings, deviation, heavy=heavy)
     for accuracy, deviations in ((0.9, (0.0, 0.3, 1.0, 3.0)), (0.995, (0.0, 0.1, 0.3)))
     for deviation in deviations
     for trainings in (3, 5, 10)
     for heavy in (False, True)
 )
 """Rows without a difference."""
+UNEVEN = tuple(
+    World((0.9,) * 3, trainings, 0.5, unevenness=unevenness, interaction=interaction)
+    for trainings in (3, 5, 10)
+    for unevenness, interaction in ((3.0, 0.0), (1.0, 1.0), (3.0, 1.0))
+)
+"""Without one, where the first arm trains less evenly, or images are not alike to all arms."""
+APART = tuple(
+    World((RATIO * 9.0 / (RATIO * 9.0 + 1.0), 0.9), trainings, 0.5, unevenness=unevenness)
+    for trainings in (3, 5, 10)
+    for unevenness in (1.0, 3.0)
+)
+"""Arms that are just the margin apart."""
 LEADS = (
     *(World((0.92, 0.9, 0.9, 0.9, 0.9, 0.9), trainings) for trainings in (3, 5, 10)),
     World((0.95, 0.9, 0.9), 5, dead=1),
@@ -188,10 +209,13 @@ def table(worlds: Sequence[World], rows: int) -> str:
                 "accuracies": ", ".join(f"{100 * each:g}" for each in world.accuracies),
                 "trainings": str(world.trainings),
                 "sd, points": f"{world.deviation:g}",
+                "of the first": f"{world.deviation * world.unevenness:g}",
+                "interaction": f"{world.interaction:g}",
                 "luck": "t, 3 df" if world.heavy else "normal",
                 "dead": str(world.dead),
                 "found": f"{100 * found.found:.1f} %",
                 "by Holm": f"{100 * found.found_by_holm:.1f} %",
+                "equivalent": f"{100 * found.equivalent:.1f} %",
                 "coverage": f"{100 * found.coverage:.1f} %",
             }
         )
@@ -201,6 +225,8 @@ def table(worlds: Sequence[World], rows: int) -> str:
 def main(arguments: Sequence[str]) -> None:
     """Prints the tables of rows without and with a difference."""
     print(f"Without a difference:\n\n{table(NULLS, 4000)}\n")
+    print(f"Without one, of arms that differ otherwise:\n\n{table(UNEVEN, 4000)}\n")
+    print(f"Just not equivalent:\n\n{table(APART, 4000)}\n")
     print(f"With one:\n\n{table(LEADS, 2000)}")
 
 

@@ -33,9 +33,10 @@ _FIELDS = {
     **dict.fromkeys(("contrasts", "suites", "seeds"), list),
     "ratio": Number,
     "match_accuracy": (*Number, Nothing),
+    "stated_later": str,
 }
-# Not in statements that were written before there were such studies.
-_LATER = ("match_accuracy",)
+# Not in statements that were written before there were such fields.
+_LATER = ("match_accuracy", "stated_later")
 _CONTRAST = {
     **dict.fromkeys(("first", "second"), str),
     **dict.fromkeys(("suite", "condition", "metric"), (str, Nothing)),
@@ -56,6 +57,9 @@ class Study:
         ratio: Below which odds, or counts, are equivalent.
         match_accuracy: On validation images, in [0, 1], at which all trainings are evaluated; None
             for the last step.
+        stated_later: What of this was not stated before anything was trained, and what had been
+            seen by then, as in "the arm x, when two seeds of the others had been seen"; empty for
+            nothing.
     """
 
     question: str
@@ -66,6 +70,7 @@ class Study:
     minutes: Mapping[str, float]
     ratio: float = RATIO
     match_accuracy: float | None = None
+    stated_later: str = ""
 
     @property
     def stated(self) -> Stated:
@@ -98,8 +103,8 @@ class Study:
             raise ValueError("the minutes are not of all arms, and of these alone")
 
 
-def state(study: Study, folder: pathlib.Path) -> None:
-    """Writes what a study states into its folder, where nothing was stated.
+def is_stated(study: Study, folder: pathlib.Path) -> bool:
+    """True if a folder holds what a study states, and False if it holds no statement.
 
     How long trainings are thought to take is no part of what is compared.
 
@@ -107,16 +112,27 @@ def state(study: Study, folder: pathlib.Path) -> None:
         UserError: if the folder holds another statement, whose records this one would judge.
     """
     before = read_study(folder)
-    if before is not None and dataclasses.replace(before, minutes=study.minutes) != study:
+    if before is None:
+        return False
+    if dataclasses.replace(before, minutes=study.minutes) != study:
         raise UserError(
             f"{folder / STUDY} states something else than the study does now; choose another "
             "--workdir, or delete the file to state it anew"
         )
-    if before is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        # A description of the arms that is there may be that of another statement.
-        (folder / ARMS).unlink(missing_ok=True)
-        write_json(folder / STUDY, dataclasses.asdict(study))
+    return True
+
+
+def state(study: Study, folder: pathlib.Path) -> None:
+    """Writes what a study states into its folder, in place of what was derived from another.
+
+    Args:
+        study: What is asked.
+        folder: Holds no statement.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (ARMS, DIVERGED):
+        (folder / name).unlink(missing_ok=True)
+    write_json(folder / STUDY, dataclasses.asdict(study))
 
 
 def read_study(folder: pathlib.Path) -> Study | None:

@@ -25,11 +25,15 @@ class Stated:
         contrasts: Of models by their names; None for each model against the control.
         control: Its name; None for the second where there are two models, and for none of more.
         ratio: Of equivalence, see `evaluation.comparison.contrasts.judge`.
+        pending: How many of the stated trainings there are, while some are missing; empty once
+            there is nothing to wait for. Nothing is judged before: who looks at a verdict after
+            every training, and stops when it pleases, finds too much.
     """
 
     contrasts: tuple[Contrast, ...] | None = None
     control: str | None = None
     ratio: float = RATIO
+    pending: str = ""
 
     def of(self, models: Sequence[str]) -> Sequence[Contrast]:
         """The contrasts of a table's models."""
@@ -119,7 +123,7 @@ def tabulate(records: Sequence[Record], stated: Stated | None = None) -> list[Ta
                 tuple(members),
                 tuple(flags),
                 tuple(failures),
-                judge(rows, stated.of(models), stated.ratio) if stated else (),
+                judge(rows, stated.of(models), stated.ratio, stated.pending) if stated else (),
             )
         )
     return tables

@@ -11,13 +11,13 @@ that are named; with `--out` writes the whole report, but for the sample images,
 records. Without a control a study's own contrasts count, else the second of two models is it.
 """
 
-import argparse
 from collections.abc import Sequence
 
 from common import commands
 from common.errors import UserError
 from common.files import expand, writable_folder
-from evaluation.comparison.study import read_study
+from evaluation.comparison.evidence import find_evidence
+from evaluation.comparison.study import read_diverged, read_study
 from evaluation.comparison.tables import Stated, tabulate
 from evaluation.reports import write_report
 from evaluation.reports.markdown import only, summary, title
@@ -27,8 +27,7 @@ from evaluation.results.pack import read_records
 
 def main(arguments: Sequence[str]) -> None:
     """Prints or writes what the command line asks for."""
-    parser = argparse.ArgumentParser("python -m evaluation.reports", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = commands.Parser("-m evaluation.reports", description=__doc__)
     parser.add_argument("folder", help="a study, or what evaluate.py --out leaves")
     parser.add_argument("suites", nargs="*", help="whose rows are printed; all by default")
     parser.add_argument("--control", help="model that every other is compared with")
@@ -38,6 +37,11 @@ def main(arguments: Sequence[str]) -> None:
     records = read_records(folder)
     if not records:
         raise UserError(f"{chosen.folder}: no records/ with results of evaluate.py")
+    study = None if chosen.control else read_study(folder)
+    stated = Stated(control=chosen.control)
+    if study:
+        evidence = find_evidence(study, records, read_diverged(folder))
+        records, stated = evidence.records, evidence.stated
     names = [current(name) for name in chosen.suites]
     if unknown := set(names) - {record.suite for record in records}:
         raise UserError(f"{chosen.folder}: no results of {', '.join(sorted(unknown))}")
@@ -45,8 +49,6 @@ def main(arguments: Sequence[str]) -> None:
     if chosen.control not in (None, *models):
         raise UserError(f"--control={chosen.control}: is none of the models {', '.join(models)}")
     out = None if chosen.out is None else writable_folder(chosen.out, "--out")
-    study = None if chosen.control else read_study(folder)
-    stated = study.stated if study else Stated(control=chosen.control)
     tables = tabulate([record for record in records if record.results], stated)
     print("\n\n".join(f"{title(table)}\n\n{summary(only(table, names))}" for table in tables))
     if out is not None:

@@ -9,8 +9,8 @@ GUIDE = (
     "given.",
     "Models are compared by stated contrasts alone, each a model against its control. Trainings "
     "are the unit: shares are compared by their log odds, counts and errors by their logarithms, "
-    "with the variance between trainings pooled over all models of the row and that of the images "
-    "added to it. A verdict is better or worse (p < .05, by Holm's method over all stated "
+    "with the variance between the trainings of each (Welch's test) and that of the images added "
+    "to it. A verdict is better or worse (p < .05, by Holm's method over all stated "
     "comparisons), equivalent (by two one-sided tests, likewise corrected, of the odds or the "
     "counts differing by less than a quarter, or by what the study states), or undecided, which "
     "says that there were too few trainings or images to tell. A model that was trained once has "

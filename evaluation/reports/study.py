@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from common.errors import UserError
 from common.stored import damaged
+from evaluation.comparison.evidence import Evidence, find_evidence
 from evaluation.comparison.study import Study, read_arms, read_diverged, read_study
 from evaluation.comparison.tables import Table, tabulate
 from evaluation.reports import learning_curves, trainings, verdicts
@@ -38,7 +39,9 @@ def page(folder: pathlib.Path) -> str:
     if not records and not found:
         raise UserError(f"{folder}: no records of evaluations or of runs")
     study = read_study(folder)
-    tables = tabulate([each for each in records if each.results], study and study.stated)
+    evidence = study and find_evidence(study, records, read_diverged(folder))
+    counted = evidence.records if evidence else records
+    tables = tabulate([r for r in counted if r.results], evidence and evidence.stated)
     parts = [f"# {escape(folder.name.replace('_', ' ').capitalize())}"]
     figures = sorted((folder / "figures").glob("*.png"))
     if study:
@@ -46,8 +49,8 @@ def page(folder: pathlib.Path) -> str:
     else:
         parts += map(_picture, figures)
         parts += _comparisons(records, tables) if records else _trainings(found, folder)
-    if study:
-        parts += [*_statement(study, folder), *_unfinished(study, records), *_machines(records)]
+    if study and evidence:
+        parts += [*_statement(study, folder), *_unfinished(evidence), *_machines(counted)]
     count = f"{len(records)} records" if records else f"{len(found)} trainings"
     more = "; all rows: `python -m evaluation.reports STUDY`" if records else ""
     parts.append(f"Derived from the {count} in `records.jsonl`{more}.")
@@ -72,6 +75,8 @@ def _statement(study: Study, folder: pathlib.Path) -> list[str]:
         f"Stated beforehand: the contrasts above, trainings with the seeds {seeds} of each arm, "
         f"and the margin. {verdicts.describe_margin(study.ratio)}."
     )
+    if study.stated_later:
+        stated += f" Stated later: {study.stated_later}."
     left_out = (f"{name} is left out: {reason}" for name, reason in read_diverged(folder).items())
     lines = "\n".join(f"- {escape(each)}" for each in left_out)
     return list(filter(None, ["## Arms", escape(stated), escaped_table(read_arms(folder)), lines]))
@@ -89,14 +94,10 @@ def _machines(records: Sequence[Record]) -> list[str]:
     return ["Evaluated:", "\n".join(map(escape, lines))]
 
 
-def _unfinished(study: Study, records: Sequence[Record]) -> list[str]:
+def _unfinished(evidence: Evidence) -> list[str]:
     """What was stated and is not there, in a sentence."""
-    found = {(each.provenance.model, each.provenance.seed, each.suite) for each in records}
-    missing = {
-        arm: [seed for seed in study.seeds if not {(arm, seed, s) for s in study.suites} <= found]
-        for arm in study.arms
-    }
-    texts = [f"{arm} (seeds {', '.join(map(str, of))})" for arm, of in missing.items() if of]
+    missing = evidence.missing.items()
+    texts = [f"{arm} (seeds {', '.join(map(str, seeds))})" for arm, seeds in missing]
     return [escape(f"Not evaluated: {'; '.join(texts)}.")] if texts else []
 
 

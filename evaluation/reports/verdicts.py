@@ -79,7 +79,7 @@ def lines(table: Table) -> Iterator[dict[str, str]]:
             "verdict": verdict.outcome.value,
             "difference (95 %)": verdict.reason if found is None else show_gap(verdict),
             "ratio (95 %)": "" if found is None else show_effect(verdict),
-            "p (Holm)": "" if found is None else show_p_value(verdict.adjusted),
+            "p (Holm)": "" if verdict.outcome is Outcome.NONE else show_p_value(verdict.adjusted),
         }
 
 

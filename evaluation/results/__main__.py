@@ -8,14 +8,13 @@ there is replaced. From the records of evaluations that are unpacked, `evaluate.
 go on.
 """
 
-import argparse
 import pathlib
 from collections.abc import Sequence
 
 from common import commands
 from common.errors import UserError
 from common.files import expand, writable_folder, write_bytes, write_text
-from evaluation.comparison.study import FILES
+from evaluation.comparison.study import FILES, STUDY
 from evaluation.reports.study import page
 from evaluation.results.pack import read_records, read_trainings, write_records, write_trainings
 from evaluation.results.store import RecordStore
@@ -23,8 +22,7 @@ from evaluation.results.store import RecordStore
 
 def main(arguments: Sequence[str]) -> None:
     """Does what the command line asks for."""
-    parser = argparse.ArgumentParser("python -m evaluation.results", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = commands.Parser("-m evaluation.results", description=__doc__)
     parser.add_argument("command", choices=["pack", "unpack"])
     parser.add_argument("source", help="has records/ of evaluate.py, NAME.json of runs, or a study")
     parser.add_argument("target", help="folder that gets the files")
@@ -42,6 +40,8 @@ def pack(source: pathlib.Path, target: str) -> int:
         UserError: if there are none, or one is damaged.
     """
     records = read_records(source)
+    if not records and (source / STUDY).exists():
+        raise UserError(f"{source}: a study without records; study.py makes them")
     trainings = [] if records else read_trainings(source)
     if not records and not trainings:
         raise UserError(f"{source}: no records of evaluate.py or of runs")
@@ -69,15 +69,18 @@ def unpack(source: pathlib.Path, target: str) -> int:
     if store.folder.exists():
         raise UserError(f"{target} has records already; choose another TARGET")
     for record in records:
-        store.write(record)
+        store.add(record)
     _copy_statement(source, folder)
     return len(records)
 
 
 def _copy_statement(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copies what a study has beside its records; what only the target has is of earlier ones."""
     for name in FILES:
         if (source / name).is_file():
             write_bytes(target / name, (source / name).read_bytes())
+        else:
+            (target / name).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Studies: many records in few files, to keep and to share.
 
 STUDY/README.md       the tables
-STUDY/records.jsonl   one JSON object a line: first what records have alike (experiments,
-                      environments, metrics, axes, definitions, checksums) by its hash, then
-                      records of evaluations, or final records of trainings
+STUDY/records.jsonl   one JSON object a line: first how many records there are, then what they have
+                      alike (experiments, environments, metrics, axes, definitions, checksums) by
+                      its hash, then records of evaluations, or final records of trainings
 STUDY/outcomes.npz    outcomes for every image, and artifacts: arrays of a record that have one
                       shape are one array, so that "7|3|4" has results 3 and 4 of record 7
 STUDY/figures/        pictures
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from common.files import write_bytes, write_text
-from common.stored import damaged, read_arrays, read_lines, read_object
+from common.stored import check_fields, damaged, read_arrays, read_lines, read_object
 from evaluation.results.result import Record
 from evaluation.results.schema import (
     SCHEMA,
@@ -54,7 +54,7 @@ def write_records(records: Sequence[Record], study: pathlib.Path) -> None:
     study.mkdir(parents=True, exist_ok=True)
     checksum = _write_arrays(arrays, study / OUTCOMES)
     stored = [record_to_json(record) for record in records]
-    _write_lines("record", stored, study, [] if checksum is None else [{OUTCOMES: checksum}])
+    _write_lines("record", stored, study, {} if checksum is None else {OUTCOMES: checksum})
 
 
 def _stacked(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[list[str], np.ndarray]]:
@@ -67,9 +67,15 @@ def _stacked(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[list[str], np.n
 
 
 def write_trainings(trainings: Sequence[Mapping[str, Any]], study: pathlib.Path) -> None:
-    """Writes final records of runs, of this schema or an earlier one."""
+    """Writes final records of runs, of this schema or an earlier one.
+
+    Raises:
+        UserError: if one does not say what was trained, and where.
+    """
     stored = []
     for training in trainings:
+        with damaged(f"record of {training.get('name')}"):
+            check_fields(training, dict.fromkeys(_OF_RUNS, dict))
         results = [result_to_json(result) for result in results_from_json(training)]
         stored.append({**training, "schema": SCHEMA, "results": results})
     study.mkdir(parents=True, exist_ok=True)
@@ -80,9 +86,9 @@ def _write_lines(
     kind: str,
     stored: Sequence[dict[str, Any]],
     study: pathlib.Path,
-    first: Sequence[dict[str, Any]] = (),
+    of_all: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a line for each object, behind the first ones and lines of what they share."""
+    """Writes a line for each object, behind one of all and lines of what they share."""
     shared: dict[str, Any] = {}
 
     def share(owner: dict[str, Any], names: Sequence[str]) -> None:
@@ -99,7 +105,8 @@ def _write_lines(
         share(owner, _OF_RUNS)
         for result in each["results"]:
             share(result, _OF_RESULTS)
-    lines = [*first]
+    # Lines that were cut off at the end would else be missed by nobody.
+    lines = [{f"{kind}s": len(stored), **(of_all or {})}]
     lines += [{"hash": name, "content": content} for name, content in shared.items()]
     lines += [{kind: each} for each in stored]
     write_text(study / RECORDS, "".join(f"{json.dumps(line)}\n" for line in lines))
@@ -188,6 +195,8 @@ def _of_kind(kind: str, lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]
     """The objects of one kind, with what they share back in them."""
     shared = {line["hash"]: line["content"] for line in lines if "hash" in line}
     found = [line[kind] for line in lines if kind in line]
+    if any(line.get(f"{kind}s", len(found)) != len(found) for line in lines):
+        raise ValueError(f"it has {len(found)} lines of a {kind}, not as many as it says")
     for each in found:
         owner = _owner(each)
         owner |= {name: shared[owner[name]] for name in _OF_RUNS}

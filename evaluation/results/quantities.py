@@ -7,6 +7,8 @@ from evaluation.statistics.intervals import ANY, SHARE, Limits
 
 RATE = "rate"
 """The unit of shares in [0, 1], which are shown as percentages."""
+COUNTS = ("images", "flips/image")
+"""Units of what is counted image by image, so that a mean over n images has steps of 1 / n."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +32,11 @@ class Metric:
     def is_rate(self) -> bool:
         """True of shares."""
         return self.unit == RATE
+
+    @property
+    def is_count(self) -> bool:
+        """True of what is counted."""
+        return self.unit in COUNTS
 
     @property
     def limits(self) -> Limits:

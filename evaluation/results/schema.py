@@ -30,6 +30,8 @@ from evaluation.results.result import Record, Result
 
 SCHEMA = 3
 _EARLIER = (1, 2)
+# Of a mean over images that was taken once more, in parts of the value.
+_ROUNDING = 1e-6
 
 _TEXTS = ("run", "name", "model", "dataset", "data", "weights")
 _PROVENANCE: dict[str, Kinds] = {
@@ -198,11 +200,13 @@ def result_from_json(stored: Any, arrays: Mapping[str, np.ndarray] | None = None
     interval = tuple(stored["interval"])
     if len(interval) != 2 or interval[0] > interval[1] or stored["count"] < 1:
         raise ValueError(f"{metric.name} has the interval {interval} of {stored['count']}")
-    if metric.is_rate and not 0.0 <= stored["value"] <= 1.0:
-        raise ValueError(f"{metric.name} is a rate of {stored['value']}")
+    low, high = metric.limits
+    if not low <= stored["value"] <= high:
+        raise ValueError(f"{metric.name} is {stored['value']}, not in [{low:g}, {high:g}]")
     check_numbers([stored[name] or 0.0 for name in ("strength", "chance")], "strength or chance")
     if not all(isinstance(flag, str) for flag in stored["flags"]):
         raise TypeError("a flag is no text")
+    outcomes = _outcomes((arrays or {}).get(""), stored["count"], stored["value"])
     return Result(
         **{
             **stored,
@@ -211,7 +215,7 @@ def result_from_json(stored: Any, arrays: Mapping[str, np.ndarray] | None = None
             "axis": None if stored["axis"] is None else _axis(stored["axis"]),
             "details": {name: _detail(name, each) for name, each in stored["details"].items()},
             "flags": tuple(stored["flags"]),
-            "outcomes": _outcomes((arrays or {}).get(""), stored["count"]),
+            "outcomes": outcomes,
             "artifacts": () if arrays is None else _artifacts(stored["artifacts"], arrays),
         }
     )
@@ -262,11 +266,16 @@ def _provenance(stored: dict[str, Any]) -> Provenance:
     return Provenance(**{**given, "checkpoint": Checkpoint(str(kind), *numbers)})
 
 
-def _outcomes(outcomes: np.ndarray | None, count: int) -> np.ndarray | None:
-    if outcomes is not None and outcomes.shape != (count,):
+def _outcomes(outcomes: np.ndarray | None, count: int, value: float) -> np.ndarray | None:
+    if outcomes is None:
+        return None
+    if outcomes.shape != (count,):
         raise ValueError(f"outcomes of {count} images have the shape {outcomes.shape}")
-    if outcomes is not None and not np.all(np.abs(outcomes.astype(float)) <= MAX_NUMBER):
+    if not np.all(np.abs(outcomes.astype(float)) <= MAX_NUMBER):
         raise ValueError("an outcome is no number")
+    mean = float(np.mean(outcomes))
+    if abs(mean - value) > _ROUNDING * max(1.0, abs(value)):
+        raise ValueError(f"the mean of the outcomes is {mean:g}, not {value:g}")
     return outcomes
 
 

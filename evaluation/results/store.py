@@ -49,6 +49,20 @@ class RecordStore:
         write_text(path, _one_result_a_line(record_to_json(record)))
         return record
 
+    def add(self, record: Record) -> Record:
+        """Writes a record in whose place there is none.
+
+        Raises:
+            UserError: if there is one: of a model, seed, checkpoint and suite there is one file.
+        """
+        path = self._path(record.suite, record.provenance)
+        if path.exists():
+            raise UserError(
+                f"record {path} is there already, of other images or of another accuracy; choose "
+                "another folder for one of the two"
+            )
+        return self.write(record)
+
     def read_all(self) -> list[Record]:
         """All records, in the order of their paths."""
         return [read_record(path) for path in sorted(self.folder.glob("*/*/*.json"))]

@@ -1,15 +1,16 @@
 """Contrasts of two arms whose trainings are the unit: difference, test, equivalence.
 
-Each training's value is brought to the scale of its quantity (see `scales`). The variance between
-trainings is pooled over all arms of a row: three trainings of six arms have twelve degrees of
-freedom, those of two arms four. To it comes the part of the images: how far the difference of two
-arms varies from image to image beyond what the chance of their trainings explains, for other test
-images would give another difference. Degrees of freedom are Satterthwaite's (1946), equivalence is
-tested by two one-sided tests (Schuirmann, 1987).
+Each training's value is brought to the scale of its quantity (see `scales`). An arm varies from
+training to training by what its own trainings show (Welch, 1947): pooled with other arms, one that
+trains less evenly than they do would be found different, or equivalent, too often. To this comes
+the part of the images: how far the difference of two arms varies from image to image beyond what
+the chance of their trainings explains, for other test images would give another difference. Degrees
+of freedom are Satterthwaite's (1946), equivalence is tested by two one-sided tests (Schuirmann,
+1987).
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,37 +61,33 @@ class Estimate:
     is_same: bool
 
 
-def estimate(
-    arms: Mapping[str, Arm], first: str, second: str, scale: Scale, margin: float | None
-) -> Estimate:
+def estimate(first: Arm, second: Arm, scale: Scale, margin: float | None) -> Estimate:
     """Compares two arms of a row.
 
     Args:
-        arms: All arms of the row, of the same images; those of two trainings or more tell the
-            variance between trainings.
         first: An arm of at least two trainings.
-        second: Its control, likewise.
+        second: Its control, likewise, on the same images.
         scale: Of the quantity.
         margin: Within which arms count as equivalent, on the scale, above 0; None for none.
 
     Raises:
         ValueError: if one of the two was trained once, of which nothing can be told.
     """
-    if min(len(arms[first].values), len(arms[second].values)) < 2:
-        raise ValueError(f"{first} or {second} was trained once")
-    values = {name: scale.to(np.asarray(arm.values), arm.images) for name, arm in arms.items()}
-    of_trainings, freedom = _training_variance(values, first, second)
-    of_images = _image_variance(arms[first], arms[second], scale)
-    difference = float(values[first].mean() - values[second].mean())
-    error = float(np.sqrt(of_trainings + of_images))
-    images = max(arms[first].images - 1, 1)
-    if error > 0.0:
-        freedom = error**4 / (of_trainings**2 / freedom + of_images**2 / images)
+    trainings = [len(arm.values) for arm in (first, second)]
+    if min(trainings) < 2:
+        raise ValueError(f"arms of {trainings[0]} and {trainings[1]} trainings: each takes two")
+    values = [scale.to(np.asarray(arm.values), arm.images) for arm in (first, second)]
+    means = [float(each.mean()) for each in values]
+    # Of each mean from training to training, and of the difference over images.
+    variances = [float(np.var(each, ddof=1)) / len(each) for each in values]
+    variances.append(_image_variance(first, second, scale))
+    freedom = _freedom(variances, [*(each - 1 for each in trainings), max(first.images - 1, 1)])
+    difference, error = means[0] - means[1], float(np.sqrt(sum(variances)))
     half = float(special.stdtrit(freedom, (1.0 + _CONFIDENCE) / 2.0)) * error
     interval = (difference - half, difference + half)
-    base = float(values[second].mean())
-    natural = [float(scale.back(base + end) - scale.back(base)) for end in (difference, *interval)]
-    least = _smallest_p_value(arms[first], arms[second])
+    ends = (difference, *interval)
+    natural = [float(scale.back(means[1] + end) - scale.back(means[1])) for end in ends]
+    least = _smallest_p_value(first, second)
     return Estimate(
         difference=difference,
         interval=interval,
@@ -102,14 +99,15 @@ def estimate(
     )
 
 
-def _training_variance(
-    values: Mapping[str, np.ndarray], first: str, second: str
-) -> tuple[float, int]:
-    """Variance of the difference from training to training, and its degrees of freedom."""
-    squares = sum(float(np.sum((each - each.mean()) ** 2)) for each in values.values())
-    freedom = sum(len(each) - 1 for each in values.values())
-    share = 1.0 / len(values[first]) + 1.0 / len(values[second])
-    return squares / freedom * share, freedom
+def _freedom(variances: Sequence[float], freedoms: Sequence[int]) -> float:
+    """Degrees of freedom of a sum of variances, by those of each (Satterthwaite, 1946)."""
+    total = sum(variances)
+    if total == 0.0:
+        return float(sum(freedoms))
+    return 1.0 / sum(
+        (variance / total) ** 2 / freedom
+        for variance, freedom in zip(variances, freedoms, strict=True)
+    )
 
 
 def _image_variance(first: Arm, second: Arm, scale: Scale) -> float:

@@ -2,7 +2,8 @@
 
 Trainings spread about alike in log odds at an accuracy of 90 % and at one of 99.5 %, where a point
 is a tenth of the errors and twice all of them; so do counts and errors in their logarithms. Other
-quantities are taken as they are.
+quantities are taken as they are. Shares and counts that are 0 have no logarithm, and half an image
+is added to them; errors that are measured have no such step, and are 0 by rounding alone.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evaluation.statistics.intervals import SHARE, Limits
+
+# Of a relative error; the rounding of float32 is a tenth of it.
+_LEAST = 1e-6
 
 
 class Scale(NamedTuple):
@@ -47,11 +51,18 @@ LOG_ODDS = Scale(
     slope=lambda mean, images: 1.0 / (_share(mean, images) * (1.0 - _share(mean, images))),
     is_ratio=True,
 )
-LOG = Scale(
+LOG_COUNTS = Scale(
     "ratio",
     to=lambda mean, images: np.log(_count(mean, images)),
     back=lambda value: np.exp(np.asarray(value, float)),
     slope=lambda mean, images: 1.0 / _count(mean, images),
+    is_ratio=True,
+)
+LOG = Scale(
+    "ratio",
+    to=lambda mean, images: np.log(np.maximum(mean, _LEAST)),
+    back=lambda value: np.exp(np.asarray(value, float)),
+    slope=lambda mean, images: 1.0 / np.maximum(mean, _LEAST),
     is_ratio=True,
 )
 IDENTITY = Scale(
@@ -63,8 +74,15 @@ IDENTITY = Scale(
 )
 
 
-def scale_for(limits: Limits) -> Scale:
-    """Chooses the scale of a quantity by the least and the largest value that it can have."""
+def scale_for(limits: Limits, is_count: bool = False) -> Scale:
+    """Chooses the scale of a quantity.
+
+    Args:
+        limits: The least and the largest value that it can have.
+        is_count: True of what is counted image by image.
+    """
     if limits == SHARE:
         return LOG_ODDS
-    return LOG if limits[0] == 0.0 else IDENTITY
+    if limits[0] != 0.0:
+        return IDENTITY
+    return LOG_COUNTS if is_count else LOG

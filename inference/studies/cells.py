@@ -4,7 +4,7 @@
     FOLDER/failed/ARM_seedN.json  why a training could not be finished or compared
     FOLDER/times/ARM_seedN.json   the seconds that were spent on it here
     FOLDER/records/               see `evaluation.results.store`
-    FOLDER/study.json, arms.json  see `evaluation.comparison.study`
+    FOLDER/study.json, arms.json, diverged.json  see `evaluation.comparison.study`
 
 Cells share no file, so that folders of several machines are put together by copying.
 """
@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import pathlib
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from typing import NamedTuple
 from common.errors import UserError
 from common.files import write_json
 from common.stored import Number, check_fields, check_numbers, damaged, read_object
-from evaluation.comparison.study import Study
+from evaluation.comparison.study import Study, read_diverged
 from evaluation.results.store import RecordStore
 from training.run.directory import RunDirectory
 
@@ -72,8 +73,17 @@ def parse_shard(text: str) -> Shard:
 
 
 def cells_of(study: Study, shard: Shard = WHOLE) -> list[Cell]:
-    """Lists a study's cells, seed by seed, so that all arms get equally far."""
+    """Lists a study's cells, seed by seed, so that all arms get equally far.
+
+    Raises:
+        UserError: if there are more parts than cells.
+    """
     cells = [Cell(arm, seed) for seed in study.seeds for arm in study.arms]
+    if shard.parts > len(cells):
+        raise UserError(
+            f"--shard={shard.number}/{shard.parts}: there are {len(cells)} trainings; ask for at "
+            "most as many parts"
+        )
     return cells[shard.number - 1 :: shard.parts]
 
 
@@ -138,9 +148,24 @@ class StudyFolder:
         write_json(path, {"reason": reason})
 
     def failure(self, cell: Cell) -> str | None:
-        """The reason why a training could not be finished or compared; None if there is none."""
+        """The reason why a training could not be finished or compared; None if there is none.
+
+        A folder that was put together from a study's records has the reasons in one file.
+
+        Raises:
+            UserError: if a file that says so is damaged.
+        """
         path = self._failed(cell)
-        return str(read_object(path).get("reason")) if path.is_file() else None
+        if not path.is_file():
+            return read_diverged(self.path).get(cell.name)
+        stored = read_object(path)
+        with damaged(path):
+            check_fields(stored, {"reason": str})
+        return stored["reason"]
+
+    def forget_failures(self) -> None:
+        """Forgets the reasons, for what could not be compared by one statement can by another."""
+        shutil.rmtree(self.path / "failed", ignore_errors=True)
 
     def _time(self, cell: Cell) -> pathlib.Path:
         return self.path / "times" / f"{cell.name}.json"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import zlib
 from typing import Any
 
 from common.errors import UserError
@@ -14,8 +15,12 @@ from training.run.directory import Configurations
 
 def default_folder(study: str, dataset: str | None) -> str:
     """Names the folder of a study that is carried out on a dataset, or on its own for None."""
-    on = "" if dataset is None else f"_{re.sub(r'[^a-zA-Z0-9_]', '_', public_name(dataset))}"
-    return f"runs/studies/{study}{on}"
+    if dataset is None:
+        return f"runs/studies/{study}"
+    public = public_name(dataset)
+    # Of folders of one name each gets a study of its own.
+    own = "" if public == dataset else f"_{zlib.crc32(dataset.encode()):08x}"
+    return f"runs/studies/{study}_{re.sub(r'[^a-zA-Z0-9_]', '_', public)}{own}"
 
 
 def on_dataset(

@@ -11,7 +11,15 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from common.files import write_text
-from evaluation.comparison.study import Study, read_arms, state, write_arms, write_diverged
+from evaluation.comparison.evidence import find_evidence
+from evaluation.comparison.study import (
+    Study,
+    is_stated,
+    read_arms,
+    state,
+    write_arms,
+    write_diverged,
+)
 from evaluation.reports import write_report
 from evaluation.reports.study import page
 from evaluation.runner import Failures, Subject, measure, say
@@ -82,8 +90,13 @@ class Work:
         return Left(pending, by_arm, len(cells))
 
     def plan(self) -> Iterator[dict[str, str]]:
-        """Describes every arm, and what is left of it, a line each."""
-        described = {line["arm"]: line for line in self._arms()}
+        """Describes every arm, and what is left of it, a line each.
+
+        Raises:
+            UserError: if the folder is another study's.
+        """
+        is_stated(self.study, self.folder.path)
+        described = {line["arm"]: line for line in self._read_arms() or self._describe()}
         left = self.left()
         pending = Counter(cell.arm for cell in left.cells)
         cells = Counter(cell.arm for cell in cells_of(self.study, self.shard))
@@ -102,8 +115,10 @@ class Work:
             UserError: if the folder is another study's, or once all else is done for what failed.
             Interrupted: if a signal asked for a stop; everything up to there is kept.
         """
-        state(self.study, self.folder.path)
-        self._arms()
+        if not is_stated(self.study, self.folder.path):
+            state(self.study, self.folder.path)
+            self.folder.forget_failures()
+        self._keep_arms()
         failures = Failures()
         left = self.left()
         with tqdm(total=left.of, initial=left.of - len(left.cells), unit="cell") as bar:
@@ -123,19 +138,24 @@ class Work:
         reasons = {name: reason for name, reason in found.items() if reason is not None}
         write_diverged(reasons, self.folder.path)
         if records:
-            compared = {"stated": self.study.stated, "title": self.study.question}
-            write_report(records, self.folder.path, examples={}, **compared)
+            evidence = find_evidence(self.study, records, reasons)
+            compared = {"stated": evidence.stated, "title": self.study.question}
+            write_report(evidence.records, self.folder.path, examples={}, **compared)
             write_text(self.folder.path / "README.md", page(self.folder.path))
 
-    def _arms(self) -> list[dict[str, str]]:
-        """The description of the arms; made once, for it compiles every network."""
+    def _keep_arms(self) -> None:
+        """Keeps a description of the arms; made once, for it compiles every network."""
+        if not self._read_arms():
+            write_arms(self._describe(), self.folder.path)
+
+    def _read_arms(self) -> list[dict[str, str]]:
+        """The description that is there, if it is of these arms; else nothing."""
         lines = read_arms(self.folder.path)
-        if [line.get("arm") for line in lines] != list(self.study.arms):
-            say("describing the arms: size, compute, receptive field")
-            lines = list(describe_arms(self.study, self.configurations, self.data_dir))
-            self.folder.path.mkdir(parents=True, exist_ok=True)
-            write_arms(lines, self.folder.path)
-        return lines
+        return lines if [line.get("arm") for line in lines] == list(self.study.arms) else []
+
+    def _describe(self) -> list[dict[str, str]]:
+        say("describing the arms: size, compute, receptive field")
+        return list(describe_arms(self.study, self.configurations, self.data_dir))
 
     def _is_done(self, cell: Cell) -> bool:
         """True if nothing is left to do; records say so without their training's folder."""

@@ -14,7 +14,7 @@ from evaluation.results.quantities import Axis, Metric, Part
 from evaluation.results.result import mean, rate
 from evaluation.statistics.contrasts import Arm, estimate
 from evaluation.statistics.intervals import ANY, NOT_NEGATIVE, SHARE
-from evaluation.statistics.scales import IDENTITY, LOG, LOG_ODDS, scale_for
+from evaluation.statistics.scales import IDENTITY, LOG, LOG_COUNTS, LOG_ODDS, scale_for
 from tests.evaluation.made_up import COUNT, SPLIT, clean, hits, number, record, rotation
 
 MARGIN = math.log(1.25)
@@ -29,22 +29,22 @@ def drawn(shape=(4, 50), share=0.8, seed=0):
     return np.random.default_rng(seed).random(shape) < share
 
 
-def reference(arms, first, second, margin):
+def reference(first, second, margin):
     """The contrast of shares, number by number."""
 
     def logit(outcomes):
         found, count = sum(map(float, outcomes)), len(outcomes)
         return math.log((found + 0.5) / (count - found + 0.5))
 
-    logits = {name: [logit(row) for row in rows] for name, rows in arms.items()}
-    means = {name: sum(values) / len(values) for name, values in logits.items()}
-    squares = sum((v - means[name]) ** 2 for name, values in logits.items() for v in values)
-    freedom = sum(len(values) - 1 for values in logits.values())
-    of_trainings = squares / freedom * (1 / len(arms[first]) + 1 / len(arms[second]))
-    count = len(arms[first][0])
+    count = len(first[0])
     gaps, noise = [0.0] * count, 0.0
-    for sign, name in ((1, first), (-1, second)):
-        rows = arms[name]
+    difference, parts = 0.0, []
+    for sign, rows in ((1, first), (-1, second)):
+        logits = [logit(row) for row in rows]
+        level = sum(logits) / len(logits)
+        difference += sign * level
+        spread = sum((value - level) ** 2 for value in logits) / (len(logits) - 1)
+        parts.append((spread / len(logits), len(logits) - 1))
         share = (np.mean(rows) * count + 0.5) / (count + 1)
         slope = 1 / (share * (1 - share))
         for image in range(count):
@@ -55,9 +55,10 @@ def reference(arms, first, second, margin):
             noise += slope**2 * variance / len(column) / count
     middle = sum(gaps) / count
     of_images = max(sum((gap - middle) ** 2 for gap in gaps) / (count - 1) - noise, 0) / count
-    variance = of_trainings + of_images
-    freedom = variance**2 / (of_trainings**2 / freedom + of_images**2 / (count - 1))
-    difference, error = means[first] - means[second], math.sqrt(variance)
+    parts.append((of_images, count - 1))
+    variance = sum(part for part, _ in parts)
+    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    error = math.sqrt(variance)
     half = stats.t.ppf(0.975, freedom) * error
     p_value = 2 * stats.t.sf(abs(difference) / error, freedom)
     p_apart = max(stats.t.sf((margin + sign * difference) / error, freedom) for sign in (1, -1))
@@ -66,13 +67,10 @@ def reference(arms, first, second, margin):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_contrast_agrees_with_its_reference(seed):
-    rows = {
-        "a": drawn((3, 60), 0.9, seed),
-        "b": drawn((5, 60), 0.7, seed + 10) & (np.arange(60) > 5),
-        "other": drawn((4, 60), 0.5, seed + 20),
-    }
-    found = estimate({name: arm(each) for name, each in rows.items()}, "a", "b", LOG_ODDS, MARGIN)
-    difference, interval, p_value, p_apart = reference(rows, "a", "b", MARGIN)
+    first = drawn((3, 60), 0.9, seed)
+    second = drawn((5, 60), 0.7, seed + 10) & (np.arange(60) > 5)
+    found = estimate(arm(first), arm(second), LOG_ODDS, MARGIN)
+    difference, interval, p_value, p_apart = reference(first, second, MARGIN)
     assert found.difference == pytest.approx(difference)
     assert found.interval == pytest.approx(interval)
     assert found.p_value == pytest.approx(p_value)
@@ -80,9 +78,8 @@ def test_a_contrast_agrees_with_its_reference(seed):
 
 
 def test_a_contrast_by_hand_on_a_scale_of_differences():
-    # Two trainings of two arms, without outcomes: s^2 = (0.5 + 0.5) / 2, times 1/2 + 1/2.
-    arms = {"a": Arm(np.array([4.0, 5.0]), 10), "b": Arm(np.array([1.0, 2.0]), 10)}
-    found = estimate(arms, "a", "b", IDENTITY, None)
+    # Two trainings of two arms, without outcomes: variances 0.5 / 2 + 0.5 / 2, by one degree each.
+    found = estimate(Arm(np.array([4.0, 5.0]), 10), Arm(np.array([1.0, 2.0]), 10), IDENTITY, None)
     assert (found.difference, found.natural, found.p_apart) == (3.0, 3.0, 1.0)
     half = stats.t.ppf(0.975, 2) * math.sqrt(0.5)
     assert found.interval == pytest.approx((3 - half, 3 + half))
@@ -92,11 +89,8 @@ def test_a_contrast_by_hand_on_a_scale_of_differences():
 
 def test_errors_over_images_widen_what_has_no_outcomes():
     def width(error):
-        arms = {
-            "a": Arm(np.arange(20.0), 100, error=error),
-            "b": Arm(np.arange(20.0), 100, error=error),
-        }
-        low, high = estimate(arms, "a", "b", IDENTITY, None).interval
+        one = Arm(np.arange(20.0), 100, error=error)
+        low, high = estimate(one, one, IDENTITY, None).interval
         return high - low
 
     # The variance of a mean of twenty is 35 / 20 in each arm.
@@ -104,56 +98,63 @@ def test_errors_over_images_widen_what_has_no_outcomes():
 
 
 def test_turning_a_contrast_round_changes_its_sign_alone():
-    arms = {"a": arm(drawn(share=0.9)), "b": arm(drawn(share=0.6, seed=1))}
-    one = estimate(arms, "a", "b", LOG_ODDS, MARGIN)
-    other = estimate(arms, "b", "a", LOG_ODDS, MARGIN)
+    first, second = arm(drawn(share=0.9)), arm(drawn(share=0.6, seed=1))
+    one = estimate(first, second, LOG_ODDS, MARGIN)
+    other = estimate(second, first, LOG_ODDS, MARGIN)
     assert other.difference == pytest.approx(-one.difference)
     assert other.interval == pytest.approx((-one.interval[1], -one.interval[0]))
     assert (other.p_value, other.p_apart) == pytest.approx((one.p_value, one.p_apart))
 
 
 def test_a_single_training_has_no_contrast():
-    arms = {"a": arm(drawn()), "b": arm(drawn((1, 50)))}
-    with pytest.raises(ValueError, match="b was trained once"):
-        estimate(arms, "a", "b", LOG_ODDS, MARGIN)
+    with pytest.raises(ValueError, match="arms of 4 and 1 trainings: each takes two"):
+        estimate(arm(drawn()), arm(drawn((1, 50))), LOG_ODDS, MARGIN)
 
 
 def test_models_that_predict_alike_do_not_differ():
     same = arm(np.repeat(drawn((1, 50)), 3, axis=0))
-    found = estimate({"a": same, "b": same}, "a", "b", LOG_ODDS, MARGIN)
+    found = estimate(same, same, LOG_ODDS, MARGIN)
     assert (found.difference, found.p_value, found.p_apart, found.is_same) == (0.0, 1.0, 0.0, True)
 
 
 def test_a_few_images_that_all_agree_are_weak_evidence():
     # No variance at all, yet of four signs all alike there are two in sixteen.
-    arms = {"a": arm(np.ones((2, 4))), "b": arm(np.zeros((2, 4)))}
-    assert estimate(arms, "a", "b", LOG_ODDS, MARGIN).p_value == pytest.approx(2 / 16)
+    found = estimate(arm(np.ones((2, 4))), arm(np.zeros((2, 4))), LOG_ODDS, MARGIN)
+    assert found.p_value == pytest.approx(2 / 16)
 
 
-def test_more_arms_say_more_of_the_variance_between_trainings():
-    arms = {name: arm(drawn((3, 200), 0.8, seed)) for seed, name in enumerate("abcdef")}
-    few = estimate({name: arms[name] for name in "ab"}, "a", "b", LOG_ODDS, MARGIN)
-    # The quantile of t falls from 2.8 to 2.2 from four to twelve degrees of freedom.
-    many = estimate(arms, "a", "b", LOG_ODDS, MARGIN)
-    assert few.difference == many.difference
-    assert few.interval != many.interval
+def test_without_images_a_contrast_is_that_of_welch():
+    # An outside oracle, with trainings that are unequal in number and in spread.
+    random = np.random.default_rng(0)
+    first, second = random.normal(1.0, 3.0, 4), random.normal(0.0, 0.5, 7)
+    found = estimate(Arm(first, 10**9), Arm(second, 10**9), IDENTITY, None)
+    welch = stats.ttest_ind(first, second, equal_var=False)
+    assert found.p_value == pytest.approx(welch.pvalue)
+    assert found.interval == pytest.approx(tuple(welch.confidence_interval()))
 
 
 @pytest.mark.parametrize(
-    ("limits", "scale"),
+    ("limits", "is_count", "scale"),
     [
-        (SHARE, LOG_ODDS),
-        (NOT_NEGATIVE, LOG),
-        ((0.0, 10.0), LOG),
-        (ANY, IDENTITY),
-        ((-1.0, 1.0), IDENTITY),
+        (SHARE, False, LOG_ODDS),
+        (NOT_NEGATIVE, False, LOG),
+        (NOT_NEGATIVE, True, LOG_COUNTS),
+        ((0.0, 10.0), True, LOG_COUNTS),
+        (ANY, False, IDENTITY),
+        ((-1.0, 1.0), False, IDENTITY),
     ],
 )
-def test_the_limits_of_a_quantity_choose_its_scale(limits, scale):
-    assert scale_for(limits) is scale
+def test_the_limits_of_a_quantity_choose_its_scale(limits, is_count, scale):
+    assert scale_for(limits, is_count) is scale
 
 
-@pytest.mark.parametrize("scale", [LOG_ODDS, LOG, IDENTITY])
+def test_small_measured_errors_keep_their_ratio():
+    # Half of a hundred images would make .0055 to .0052 of it.
+    assert LOG.to(0.0005, 100) - LOG.to(0.0002, 100) == pytest.approx(math.log(2.5))
+    assert LOG.to(0.0, 100) == LOG.to(1e-8, 100)
+
+
+@pytest.mark.parametrize("scale", [LOG_ODDS, LOG, LOG_COUNTS, IDENTITY])
 @pytest.mark.parametrize("value", [0.0, 0.005, 0.3, 0.999, 1.0])
 def test_scales_are_finite_at_their_ends_and_have_their_slopes(scale, value):
     there = scale.to(value, 1000)
@@ -280,7 +281,7 @@ def test_counts_are_compared_by_ratios():
 
     (verdict,) = judged(measured("blurred", 0.5) + measured("plain", 1.0)).verdicts
     assert verdict.outcome is Outcome.BETTER
-    assert verdict.scale is LOG
+    assert verdict.scale is LOG_COUNTS
     low, high = np.exp(verdict.estimate.interval)
     assert low < 0.5 < high < 0.7
 

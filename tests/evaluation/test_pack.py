@@ -10,7 +10,13 @@ import pytest
 
 from common.errors import UserError
 from evaluation.comparison.contrasts import Contrast
-from evaluation.comparison.study import Study, read_study, state
+from evaluation.comparison.study import (
+    Study,
+    read_diverged,
+    read_study,
+    state,
+    write_diverged,
+)
 from evaluation.reports.study import page
 from evaluation.results import __main__ as command
 from evaluation.results.pack import read_records, read_trainings, write_records
@@ -77,12 +83,11 @@ def fingerprint(study):
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
 def test_studies_have_the_numbers_that_were_measured(study):
-    if study.name in BEFORE:
-        assert fingerprint(study) == BEFORE[study.name]
+    assert fingerprint(study) == BEFORE[study.name]
 
 
 def test_no_study_is_lost():
-    assert {study.name for study in STUDIES} >= BEFORE.keys()
+    assert {study.name for study in STUDIES} == BEFORE.keys()
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
@@ -119,7 +124,8 @@ def test_what_records_share_is_stored_once(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
     shared = [line["hash"] for line in lines if "hash" in line]
     assert len(shared) == len(set(shared)) < 20
-    assert list(lines[0]) == ["outcomes.npz"]
+    assert list(lines[0]) == ["records", "outcomes.npz"]
+    assert lines[0]["records"] == 70
     assert lines[1 : len(shared) + 1] == [line for line in lines if "hash" in line]
     assert len(lines) - len(shared) - 1 == 70
     assert {path.name for path in tmp_path.iterdir()} == {"records.jsonl", "outcomes.npz"}
@@ -187,14 +193,54 @@ def test_a_page_says_what_is_missing_and_which_machine_measured_what(tmp_path):
     whole = three_seeds("good", 0.9) + three_seeds("bad", 0.4)
     write_records(whole, tmp_path)
     text = page(tmp_path)
+    assert "Stated later" not in text
     assert "Evaluated on a CPU.\n" in text
     assert "Not evaluated" not in text
     elsewhere = three_seeds("bad", 0.4, environment={"device": "a GPU"})
     write_records([*three_seeds("good", 0.9), *elsewhere[:1]], tmp_path)
     text = page(tmp_path)
     assert "Not evaluated: bad (seeds 1, 2).\n" in text
+    state(dataclasses.replace(study, stated_later="the arm bad, as good was there"), tmp_path)
+    assert "Stated later: the arm bad, as good was there.\n" in page(tmp_path)
     machines = "- On a CPU: good_seed0, good_seed1, good_seed2\n- On a GPU: bad_seed0\n"
     assert machines in text.replace("\\_", "_")
+
+
+def test_lines_that_were_cut_off_are_missed(tmp_path):
+    write_records(three_seeds("net", 0.8), tmp_path)
+    path = tmp_path / "records.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match="it has 2 lines of a record, not as many as it says"):
+        read_records(tmp_path)
+
+
+def test_what_a_study_lacks_is_not_left_from_an_earlier_one(tmp_path):
+    source, target = ROOT / "results" / "small_shifts", tmp_path / "study"
+    target.mkdir()
+    write_diverged({"blur3_seed0": "was lost"}, target)
+    command.main(["", "pack", str(source), str(target)])
+    assert read_diverged(target) == {}
+    assert "was lost" not in (target / "README.md").read_text()
+
+
+def test_a_study_that_has_begun_has_no_records_to_pack(tmp_path):
+    study = read_study(ROOT / "results" / "small_shifts")
+    state(study, tmp_path / "begun")
+    with pytest.raises(UserError, match="begun: a study without records"):
+        command.main(["", "pack", str(tmp_path / "begun"), str(tmp_path / "study")])
+
+
+def test_records_in_one_place_are_not_unpacked_over_each_other(tmp_path):
+    first, second = record("net", clean(0.5)), record("net", clean(0.5), limit=7)
+    write_records([first, second], tmp_path / "packed")
+    with pytest.raises(UserError, match="is there already, of other images"):
+        command.main(["", "unpack", str(tmp_path / "packed"), str(tmp_path / "folder")])
+
+
+def test_records_of_runs_say_where_they_were_made(tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({"schema": SCHEMA, "name": "x", "results": []}))
+    with pytest.raises(UserError, match="record of x is damaged"):
+        command.main(["", "pack", str(tmp_path), str(tmp_path / "study")])
 
 
 def test_nothing_to_pack_is_an_error(tmp_path):

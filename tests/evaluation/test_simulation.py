@@ -5,11 +5,20 @@ import dataclasses
 import numpy as np
 import pytest
 
-from evaluation.comparison.simulation import LEADS, NULLS, World, draw, simulate, table
+from evaluation.comparison.simulation import (
+    APART,
+    LEADS,
+    NULLS,
+    UNEVEN,
+    World,
+    draw,
+    simulate,
+    table,
+)
 
-# Of 1,000 rows, a rate of 5 % is found as 3.6 to 6.4 % with 95 % probability; over 4,000 rows of
-# each world the rates are 3.5 to 5.9 %.
 ROWS = 600
+# Of so many rows, a rate of 5 % is found as 2.7 to 7.3 % with 99 % probability.
+NOISE = 2.6 * np.sqrt(0.05 * 0.95 / ROWS)
 
 
 def test_rows_have_the_accuracies_that_they_are_asked_for():
@@ -28,14 +37,27 @@ def test_rows_have_the_accuracies_that_they_are_asked_for():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world", NULLS, ids=str)
+@pytest.mark.parametrize("world", [*NULLS, *UNEVEN], ids=str)
 def test_equal_arms_are_found_to_differ_as_often_as_stated(world):
     found = simulate(world, ROWS, seed=3)
-    noise = 2.6 * np.sqrt(0.05 * 0.95 / ROWS)
-    assert found.found <= 0.06 + noise
-    assert found.found >= 0.02 or world.heavy
-    assert 0.93 - noise <= found.coverage <= 0.985
+    assert found.found <= 0.06 + NOISE
+    assert found.found >= 0.01 or world.heavy
+    assert 0.94 - NOISE <= found.coverage <= 0.99
     assert found.found_by_holm <= found.found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", APART, ids=str)
+def test_arms_at_the_margin_are_rarely_equivalent(world):
+    assert simulate(world, ROWS, seed=4).equivalent <= 0.06 + NOISE
+
+
+def test_arms_that_train_unevenly_rarely_differ():
+    # Trainings of an arm that deviates three times as much, pooled with others: 18 %.
+    world = World((0.9,) * 6, 3, 0.5, unevenness=3.0)
+    found = simulate(world, 300, seed=1)
+    assert found.found <= 0.08
+    assert found.coverage >= 0.92
 
 
 @pytest.mark.parametrize(("trainings", "accuracy", "deviation"), [(3, 0.9, 1.0), (5, 0.995, 0.1)])
@@ -45,7 +67,7 @@ def test_equal_arms_rarely_differ(trainings, accuracy, deviation):
     assert 0.93 <= found.coverage <= 0.98
 
 
-@pytest.mark.parametrize(("trainings", "least"), [(5, 0.25), (10, 0.8)])
+@pytest.mark.parametrize(("trainings", "least"), [(5, 0.2), (10, 0.65)])
 def test_a_lead_of_two_points_is_found(trainings, least):
     (world,) = [
         each for each in LEADS if each.trainings == trainings and not each.dead and not each.heavy

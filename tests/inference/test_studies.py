@@ -17,7 +17,17 @@ import studies
 from common.errors import UserError
 from evaluation import suites
 from evaluation.comparison.contrasts import Contrast
-from evaluation.comparison.study import ARMS, STUDY, Study, read_arms, read_study, state, write_arms
+from evaluation.comparison.study import (
+    ARMS,
+    STUDY,
+    Study,
+    is_stated,
+    read_arms,
+    read_diverged,
+    read_study,
+    write_arms,
+    write_diverged,
+)
 from evaluation.comparison.tables import tabulate
 from evaluation.results.pack import read_records
 from evaluation.results.provenance import Checkpoint
@@ -260,7 +270,7 @@ def test_the_plan_says_what_is_left_and_how_long_it_takes(data_dir, tmp_path):
     )
     assert (wide["parameters"], narrow["parameters"]) == (f"{785 * 32 + 33 * 10:,}", "1,600")
     assert wide["dropout"] == "0.2"
-    assert not (tmp_path / STUDY).exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_statement_is_refused_where_one_lies(done, data_dir, tmp_path):
@@ -268,10 +278,46 @@ def test_another_statement_is_refused_where_one_lies(done, data_dir, tmp_path):
     other = dataclasses.replace(TINY, contrasts=(Contrast("narrow", "wide"),))
     with pytest.raises(UserError, match="states something else"):
         work(tmp_path, data_dir, other).carry_out()
+    with pytest.raises(UserError, match="states something else"):
+        list(work(tmp_path, data_dir, other).plan())
     assert read_study(tmp_path) == TINY
-    state(TINY, tmp_path)
-    state(dataclasses.replace(TINY, minutes={"wide": 9.0, "narrow": 9.0}), tmp_path)
-    assert read_study(tmp_path) == TINY
+    assert is_stated(TINY, tmp_path)
+    assert is_stated(dataclasses.replace(TINY, minutes={"wide": 9.0, "narrow": 9.0}), tmp_path)
+
+
+def test_what_failed_by_one_statement_may_not_by_another(done, data_dir, tmp_path):
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
+    folder = StudyFolder(tmp_path)
+    folder.mark_failed(Cell("wide", 0), "it never reached 98.5 %")
+    write_diverged({"wide_seed0": "it never reached 98.5 %"}, tmp_path)
+    (tmp_path / STUDY).unlink()
+    work(tmp_path, data_dir).carry_out()
+    assert folder.failure(Cell("wide", 0)) is None
+    assert "98.5" not in (tmp_path / "README.md").read_text()
+
+
+def test_what_diverged_elsewhere_is_not_trained_again(done, data_dir, tmp_path):
+    # As unpacking leaves it: without the folder of reasons.
+    shutil.copy(done / STUDY, tmp_path / STUDY)
+    write_diverged({"wide_seed0": "loss is nan"}, tmp_path)
+    left = work(tmp_path, data_dir).left()
+    assert Cell("wide", 0) not in left.cells
+    assert len(left.cells) == 3
+    work(tmp_path, data_dir).write_page()
+    assert read_diverged(tmp_path) == {"wide_seed0": "loss is nan"}
+
+
+def test_a_reason_that_is_none_is_named(tmp_path):
+    (tmp_path / "failed").mkdir()
+    (tmp_path / "failed" / "wide_seed0.json").write_text("{}")
+    with pytest.raises(UserError, match=r"wide_seed0\.json is damaged"):
+        StudyFolder(tmp_path).failure(Cell("wide", 0))
+
+
+def test_more_parts_than_trainings_are_refused():
+    assert len(cells_of(TINY, Shard(4, 4))) == 1
+    with pytest.raises(UserError, match="--shard=5/5: there are 4 trainings"):
+        cells_of(TINY, Shard(5, 5))
 
 
 @pytest.mark.parametrize(
@@ -384,6 +430,10 @@ def test_the_command_plans_and_lists(command, tmp_path):
     failed = command("study.py", "small_shifts", "--shard=3/2", f"--workdir={tmp_path / 'x'}")
     assert failed.returncode != 0
     assert failed.stderr.strip().splitlines()[-1].startswith("error: --shard=3/2")
+    unknown = command("study.py", "small_shifts", "--sharp=3/2")
+    assert unknown.returncode != 0
+    assert unknown.stderr.startswith("error: unrecognized arguments: --sharp=3/2; python study.py")
+    assert unknown.stderr.count("\n") == 1
 
 
 def test_the_same_study_is_asked_on_other_images():
@@ -406,4 +456,7 @@ def test_the_same_study_is_asked_on_other_images():
 def test_a_study_on_other_images_has_a_folder_of_its_own():
     assert default_folder("routing", None) == "runs/studies/routing"
     assert default_folder("routing", "fashion_mnist") == "runs/studies/routing_fashion_mnist"
-    assert default_folder("routing", "folder:../a/b.c") == "runs/studies/routing_folder_b_c"
+    assert default_folder("routing", "folder:b.c") == "runs/studies/routing_folder_b_c"
+    one, other = (default_folder("routing", f"folder:{way}/b.c") for way in ("../a", "x"))
+    assert one != other
+    assert one.startswith("runs/studies/routing_folder_b_c_")

@@ -86,8 +86,8 @@ def _along(arms: Sequence[dict[str, Arm]], row: Row, first: str, second: str) ->
     if min(len(arms[0][name].values) for name in (first, second)) < 2:
         gaps = [np.mean(at[first].values) - np.mean(at[second].values) for at in arms]
         return Differences(first, second, np.array(gaps), None)
-    scale = scale_for(row.metric.limits)
-    found = [estimate(at, first, second, scale, None) for at in arms]
+    scale = scale_for(row.metric.limits, row.metric.is_count)
+    found = [estimate(at[first], at[second], scale, None) for at in arms]
     return Differences(
         first,
         second,

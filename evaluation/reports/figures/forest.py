@@ -37,6 +37,8 @@ _LOOKS = {
     Outcome.WORSE: _Look("#d55e00", "<", True),
     Outcome.EQUIVALENT: _Look("#0072b2", "s", True),
     Outcome.UNDECIDED: _Look("#8a8d91", "o", False),
+    # With an estimate all the same, as long as trainings are missing.
+    Outcome.NONE: _Look("#8a8d91", ".", True),
 }
 
 

@@ -2,8 +2,9 @@
 
 The Lie derivative of Gruver et al. (2023) along shifts, rotation, scaling and shear: of each layer,
 the length of the difference between the change of its map and the map's own move, in lengths of the
-map; of the model's probabilities, half the sum of their absolute changes. Both are for a move of
-one unit: a pixel, a degree, a percent.
+map; of the model's probabilities, half the sum of their absolute changes (total variation), a rate
+of change and no share: it can exceed 1. Both are for a move of one unit: a pixel, a degree, a
+percent.
 
 Channels are taken as scalar fields. Those of a group convolution turn into each other as the image
 is rotated, so that its maps show an error which pooling over the group ends. Layers whose stride
@@ -40,7 +41,12 @@ EQUIVARIANCE = Metric(
     "local equivariance error", "of the layer", higher_is_better=False, bounds=NOT_NEGATIVE
 )
 # A model that always predicts the same does not change either: read with the accuracy.
-CHANGE = Metric("local change of probabilities", higher_is_better=False)
+CHANGE = Metric(
+    "local change of probabilities",
+    "total variation",
+    higher_is_better=False,
+    bounds=NOT_NEGATIVE,
+)
 _LAST = "last layer"
 # Beside the layers; none of them has this name.
 _PROBABILITIES = ""
