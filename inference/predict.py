@@ -93,7 +93,7 @@ def _json_line(model: TrainedModel, name: str, found: Predictions, place: int) -
 def _text(model: TrainedModel, name: str, found: Predictions, place: int) -> str:
     """The image's class with its confidence, and below it all classes, the likeliest first."""
     lines = [f"{printable(name)}: {found.title(place)}"]
-    what = "probabilities" if found.lengths is None else "lengths of capsules"
+    what = "lengths of capsules" if found.are_lengths else "probabilities"
     for scores in _scores(model, found, place):
         best = sorted(scores, key=lambda each: -scores[each])
         each = ", ".join(f"{name}\xa0{scores[name]:.4f}" for name in best)

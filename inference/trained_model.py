@@ -33,7 +33,7 @@ class Predictions(NamedTuple):
         labels: The same by number, `[count]`, or `[count, several]`.
         confidences: The probability of each of them, in the shape of `labels`.
         probabilities: `[count, classes]` in [0, 1]; `[count, heads, classes]` of several heads. Of
-            a capsule network they are its own, the lengths of class capsules, which need not add up
+            a capsule network that is trained on its lengths they are these, which need not add up
             to 1.
         lengths: Of the class capsules, `[count, classes]`.
         reconstruction: Of the predicted class, in the shape of the images.
@@ -47,6 +47,11 @@ class Predictions(NamedTuple):
     lengths: np.ndarray | None = None
     reconstruction: np.ndarray | None = None
     warp: Warp | None = None
+
+    @property
+    def are_lengths(self) -> bool:
+        """Whether the probabilities are the lengths of class capsules, and no softmax."""
+        return self.lengths is not None and np.array_equal(self.probabilities, self.lengths)
 
     def title(self, place: int) -> str:
         """The class of an image and its confidence, "bird (97.1 %)"; of several one by one."""

@@ -68,7 +68,7 @@ class Player:
             "title": found.title(0),
             "label": label,
             "scores": np.atleast_2d(found.probabilities[0]).tolist(),
-            "capsules": found.lengths is not None,
+            "capsules": found.are_lengths,
         }
         if self.decode is not None and any(offsets):
             poses = np.array(self.model.outputs(seen, "poses")["poses"])

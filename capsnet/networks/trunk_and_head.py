@@ -23,6 +23,7 @@ from cnn import validation
 from cnn.arrays import as_float
 from cnn.decoder import Decoder, DenseDecoder, check_decoder
 from cnn.losses import classification_loss, multi_hot
+from cnn.output import Output
 
 LOSSES = ("margin", "spread", "cross-entropy")
 # By how much the true class has to lead: the last of the schedule of the spread loss's paper.
@@ -127,6 +128,16 @@ class TrunkAndHead(CapsuleClassifier):
             )
         classes, dim = poses.shape[1:]
         return config.decoder.build(classes, dim, self.image_shape, dtype=config.dtype, rngs=rngs)
+
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
+        """Classifies images in [0, 1] by the activations that the head has for the classes.
+
+        Cross-entropy trains the softmax of the logits alone, so that those are the probabilities
+        then, and the activations, which it leaves undecided, are not.
+        """
+        output = super().__call__(images)
+        trained = self.kind_of_loss != "cross-entropy"
+        return output if trained else output._replace(probabilities=None)
 
     def _scores(self, images):
         return self.head(self.trunk(images))

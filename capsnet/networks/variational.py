@@ -3,12 +3,13 @@
 import dataclasses
 
 from flax import nnx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from capsnet.networks.matrix_layers import MatrixLayers, MatrixLayersConfig
 from capsnet.routing import Routing, VariationalBayesRouting
 from cnn.losses import classification_loss
-from cnn.output import log_probabilities
+from cnn.output import Output, log_probabilities
 
 
 @dataclasses.dataclass
@@ -49,6 +50,14 @@ class VariationalCapsNet(MatrixLayers):
     """
 
     batch_norm = True
+
+    def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
+        """Finds the class capsules of images in [0, 1].
+
+        The logits are the logarithms of their activations, and the probabilities, as in the loss,
+        those activations scaled to add up to one: the softmax of the logits.
+        """
+        return super().__call__(images)._replace(probabilities=None)
 
     def loss(self, batch) -> tuple[Float[Array, ""], dict[str, Num[Array, ""]]]:
         """Cross-entropy of a batch, of activations that are scaled to add up to one.

@@ -78,12 +78,27 @@ def test_statistics_of_batches_are_kept():
 @pytest.mark.parametrize("config", [matrix, variational])
 def test_the_prediction_is_the_most_active_class(config):
     network = in_mode(trained(config)[0], training=False)
-    output = nnx.jit(lambda network: network(IMAGES))(network)
-    np.testing.assert_allclose(output.logits, np.log(output.probabilities), rtol=1e-5)
+    both = nnx.jit(lambda network: (network(IMAGES), network.classes(IMAGES)))
+    output, (*_, activations) = both(network)
+    np.testing.assert_allclose(output.logits, np.log(activations), rtol=1e-5)
+    if config is matrix:
+        np.testing.assert_allclose(output.probabilities, activations, rtol=1e-5)
     assert output.poses.shape == (4, 5, 16)
     assert output.couplings.shape == (4, 2 * 2 * 2, 5)
-    winners = np.argmax(output.probabilities, axis=1)
+    winners = np.argmax(activations, axis=1)
     np.testing.assert_array_equal(output.features, output.poses[np.arange(4), winners])
+
+
+def test_cross_entropy_trains_the_softmax_of_the_logits():
+    network = in_mode(trained(variational)[0], training=False)
+    output = nnx.jit(lambda network: network(IMAGES))(network)
+    assert output.probabilities is None
+    shares = np.exp(np.float64(output.logits))
+    shares /= shares.sum(axis=1, keepdims=True)
+    labels = np.asarray(BATCH.labels)
+    expected = -np.mean(np.log(shares[np.arange(len(labels)), labels]))
+    loss, _ = nnx.jit(lambda network: network.loss(BATCH))(network)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_coordinates_are_in_the_last_column_of_the_first_two_rows():

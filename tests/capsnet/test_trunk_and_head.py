@@ -8,7 +8,7 @@ from flax import nnx
 
 import capsnet
 from capsnet.networks.heads import AverageHead, CapsuleHead, DenseHead, Head, VectorHead
-from capsnet.networks.trunk_and_head import TrunkAndHeadConfig
+from capsnet.networks.trunk_and_head import LOSSES, TrunkAndHeadConfig
 from capsnet.networks.trunks import NormalisedTrunk, SabourTrunk, Trunk
 from capsnet.routing import (
     DynamicRouting,
@@ -108,23 +108,42 @@ def test_every_routing_is_a_head(routing):
     assert loss.shape == metrics["accuracy"].shape == ()
 
 
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("head", [DenseHead(6), AverageHead(), VectorHead(4)])
-def test_heads_without_capsules_have_scores(head):
-    output = run(build(head=head), images())
+def test_heads_without_capsules_have_scores(head, loss):
+    output = run(build(head=head, loss=loss), images())
     if isinstance(head, VectorHead):
-        np.testing.assert_allclose(output.probabilities, output.lengths)
+        expected = output.lengths
         assert np.all(np.asarray(output.lengths) < 1)
         assert output.features.shape == (3, 4)
     else:
         expected = 1 / (1 + np.exp(-np.float64(output.logits)))
-        np.testing.assert_allclose(output.probabilities, expected, atol=1e-6)
         assert output.poses is None
         assert output.features.shape == (3, 6 if isinstance(head, DenseHead) else 8)
+    if loss == "cross-entropy":
+        assert output.probabilities is None
+    else:
+        np.testing.assert_allclose(output.probabilities, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", [AverageHead(), CapsuleHead()])
+def test_the_probabilities_under_cross_entropy_are_those_that_it_trains(head):
+    model, labels = build(head=head, loss="cross-entropy"), jnp.array([1, 3, 0])
+    if isinstance(head, AverageHead):
+        # Such large logits have no order left once a sigmoid has been taken.
+        model.head.classifier.bias[...] = jnp.array([20.0, 25.0, 10.0, 0.0, 0.0])
+    output = run(model, images())
+    own = output.probabilities
+    probabilities = np.asarray(jax.nn.softmax(output.logits) if own is None else own)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), output.logits.argmax(axis=1))
+    loss, _ = nnx.jit(lambda model, batch: model.loss(batch))(model, Batch(images(), labels))
+    expected = -np.mean(np.log(probabilities[np.arange(3), labels]))
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_losses_by_hand():
     labels, losses = jnp.array([1, 3, 0]), {}
-    for loss in ("margin", "spread", "cross-entropy"):
+    for loss in LOSSES:
         model = build(head=AverageHead(), loss=loss)
         output = run(model, images())
         batch = Batch(images(), labels)

@@ -223,6 +223,19 @@ def test_text_has_the_likeliest_classes_first(tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_only_lengths_that_are_the_probabilities_are_printed_as_lengths(tmp_path, capsys, own):
+    file, lengths = save(tmp_path / "a.png", pixels(*SHAPE)), [0.1, 0.6, 0.5]
+
+    def of_capsules(images):
+        return np.stack([np.float32(lengths)] * len(images))
+
+    fields = {"lengths": of_capsules} | ({"probabilities": of_capsules} if own else {})
+    predict_files(made_up(np.log(lengths), names=NAMES, **fields), [str(file)], run="run").end()
+    expected = "lengths of capsules: Käfer 0.6000" if own else "probabilities: Käfer 0.5000"
+    assert expected in capsys.readouterr().out
+
+
 def test_a_picture_shows_what_spatial_transformers_do(tmp_path):
     grid = np.stack(np.meshgrid(np.linspace(-0.5, 0.5, 6), np.linspace(-0.5, 0.5, 5)), axis=-1)
     outputs, grids = np.full((2, 5, 6, 3), 0.5, np.float32), np.stack([grid, grid / 2.0])
