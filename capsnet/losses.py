@@ -53,7 +53,7 @@ def spread_loss(
 
     Args:
         activations: Of the class capsules, usually in [0, 1].
-        one_hot: 1 for the true class, 0 for the others.
+        one_hot: 1 for the true class, of which there is one, 0 for the others.
         margin: m, by how much the true class has to be more active than another to cost nothing.
 
     Returns:

@@ -20,7 +20,7 @@ from capsnet.networks.heads import CapsuleHead, Head, Map
 from capsnet.networks.trunks import SabourTrunk, Trunk
 from capsnet.routing import UniformRouting
 from cnn import validation
-from cnn.arrays import as_float
+from cnn.arrays import as_float, as_labels
 from cnn.decoder import Decoder, DenseDecoder, check_decoder
 from cnn.losses import classification_loss, multi_hot
 from cnn.output import Output
@@ -147,8 +147,10 @@ class TrunkAndHead(CapsuleClassifier):
             loss, _ = classification_loss(scores.logits, labels)
             return loss, {}
         if self.kind_of_loss == "spread":
-            one_hot = multi_hot(labels, scores.activations)
-            spread = losses.spread_loss(scores.activations, one_hot, margin=_SPREAD)
+            activations = scores.activations
+            # There is one true class that has to lead.
+            one_hot = multi_hot(as_labels(labels, activations.shape[0]), activations)
+            spread = losses.spread_loss(activations, one_hot, margin=_SPREAD)
             return jnp.mean(spread), {"spread_loss": jnp.mean(spread)}
         return super()._objective(scores, labels)
 

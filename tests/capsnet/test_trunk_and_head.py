@@ -160,6 +160,14 @@ def test_losses_by_hand():
     assert float(losses["cross-entropy"]) == pytest.approx(entropy.mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize("loss", ["spread", "cross-entropy"])
+def test_losses_of_one_class_take_one_label(loss):
+    model = build(head=AverageHead(), loss=loss)
+    batch = Batch(images(), jnp.array([[1, 3], [0, 2], [4, 0]]))
+    with pytest.raises(ValueError, match=r"labels of shape \(3, 2\): must be one an image"):
+        nnx.eval_shape(lambda model: model.loss(batch), model)
+
+
 def test_maps_of_the_trunk_are_of_any_size():
     maps = build().activations(images()[:, :8])
     assert {name: map_.shape for name, map_ in maps.items()} == {
