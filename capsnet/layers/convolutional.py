@@ -54,7 +54,7 @@ class ConvolutionalCapsules(nnx.Module):
         kernel_init: Initialiser of the matrices, whose first axis runs over the places of a window
             and the input types.
         bias_init: Initialiser of the `[out_types, out_dim]` bias that the routing adds; None for
-            none.
+            none, as of `DenseCapsules`.
         dtype: Compute type of the votes; routing is float32.
         rngs: Source of the initial values.
 

@@ -41,7 +41,8 @@ class DenseCapsules(nnx.Module):
             matrix poses `[transformations, side, out, side]`. By default a truncated normal, of
             deviation 0.1 for ten output capsules and in proportion for other numbers: votes are
             first shared out evenly, so few capsules would start too long to learn.
-        bias_init: Initialiser of the `[out, out_dim]` bias that the routing adds; None for none.
+        bias_init: Initialiser of the `[out, out_dim]` bias that the routing adds; None for none, as
+            it must be with a routing that takes none.
         dtype: Compute type of the votes; routing is float32.
         rngs: Source of the initial values.
 
@@ -78,6 +79,8 @@ class DenseCapsules(nnx.Module):
             dtype=(dtype, validation.one_of(*validation.DTYPES)),
         )
         check_routing(routing)
+        if bias_init is not None and not routing.takes_bias:
+            raise ValueError(f"bias_init: must be None with routing={routing!r}, which takes no bias")
         if in_capsules % transformations:
             raise ValueError(
                 f"transformations={transformations}: must divide in_capsules={in_capsules}"

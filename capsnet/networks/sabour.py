@@ -36,7 +36,7 @@ class CapsNetConfig:
         primary_coupling: Whether the primary capsules' convolution is scaled by one over the
             number of types, as the released code does.
         class_dim: Components of a class capsule.
-        class_bias: Whether class capsules have a bias inside the routing.
+        class_bias: Whether class capsules have a bias inside the routing, which has to take one.
         routing: From primary to class capsules.
         margin_weight: Weight of the margin loss.
         margin_reduction: Over classes: "sum" (the paper) or "mean" (the released code).
@@ -90,6 +90,10 @@ class CapsNetConfig:
             dtype=validation.one_of(*validation.DTYPES),
         )
         check_class_routing(self.routing)
+        if self.class_bias and not self.routing.takes_bias:
+            raise ValueError(
+                f"class_bias=True: must be False with routing={self.routing!r}, which takes no bias"
+            )
         check_decoder(self.decoder)
 
 

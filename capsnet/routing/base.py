@@ -89,10 +89,13 @@ class Routing:
             over `out`.
         activates: Whether output capsules have activations in [0, 1], be it the lengths of their
             poses, that a classifier can take for the classes' scores.
+        takes_bias: Whether a call takes an argument `bias`, `[out, dim]`, that it adds to poses
+            before their squash.
     """
 
     over_places: ClassVar[bool] = False
     activates: ClassVar[bool] = True
+    takes_bias: ClassVar[bool] = False
 
     def build(self, sizes: Sizes, rngs: nnx.Rngs) -> Route:
         """Makes the function that routes; here the dataclass itself, which has no weights.

@@ -27,6 +27,8 @@ class DynamicRouting(Routing):
         stop_gradient: Whether couplings are constants in the backward pass.
     """
 
+    takes_bias = True
+
     iterations: int = 3
     leaky: bool = False
     stop_gradient: bool = False

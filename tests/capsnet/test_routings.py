@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+import capsnet
 from capsnet.layers import DenseCapsules
 from capsnet.routing import (
     Capsules,
@@ -134,6 +135,31 @@ def test_a_layer_gives_activations_whatever_the_routing(name):
     _, poses, activations = inputs()
     shape = nnx.eval_shape(lambda: layer(poses, activations)).activations.shape
     assert shape == (BATCH, SIZES.out_capsules)
+
+
+@every
+def test_a_bias_is_for_the_routings_that_take_one(name):
+    routing = choices(Routing)[name]()
+    config = capsnet.CapsNetConfig(
+        2, 3, 2, 4, class_bias=True, routing=routing, reconstruction_weight=0.0
+    )
+
+    def layer():
+        zeros = nnx.initializers.zeros_init()
+        return DenseCapsules(*SIZES, routing=routing, bias_init=zeros, rngs=nnx.Rngs(0))
+
+    def lengths():
+        return config.build((7, 7, 1), 3, nnx.Rngs(0))(np.zeros((2, 7, 7, 1), np.float32)).lengths
+
+    if routing.takes_bias:
+        assert nnx.eval_shape(lambda: layer()(inputs()[1])).poses.shape == (BATCH, 5, 4)
+        assert nnx.eval_shape(lengths).shape == (2, 3)
+        return
+    with pytest.raises(ValueError, match="bias_init: must be None with routing=.*no bias"):
+        layer()
+    if routing.activates:
+        with pytest.raises(ValueError, match="class_bias=True: must be False with routing="):
+            config.check()
 
 
 def test_every_routing_is_told_what_its_couplings_add_up_to():
