@@ -98,6 +98,7 @@ class ConvolutionalCapsules(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
+        self.in_types = in_types
         self.kernel_size = kernel_size
         self.strides = strides
         self.padding = padding
@@ -117,10 +118,16 @@ class ConvolutionalCapsules(nnx.Module):
             previous: Poses of the output map, as of `DenseCapsules`.
 
         Raises:
-            ValueError: if the map is smaller than a window.
+            ValueError: if the map is smaller than a window, or has other capsules than the layer
+                was built for.
         """
-        poses = as_float(poses)
+        poses, sizes = as_float(poses), (self.in_types, self.capsules.in_dim)
         check_axes("poses", poses, "batch height width types dim")
+        if poses.shape[3:] != sizes:
+            raise ValueError(
+                f"poses of shape {poses.shape}: must be [batch, height, width, types, dim] with "
+                f"[types, dim] = {sizes}, as this layer was built"
+            )
         activations = length(poses) if activations is None else as_float(activations)
         poses, activations = self._padded(poses), self._padded(activations)
         windows = Windows(poses.shape[1:3], self.kernel_size, self.strides)

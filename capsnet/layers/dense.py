@@ -15,7 +15,7 @@ from capsnet.routing.competition import Softmax
 from capsnet.vectors import length
 from capsnet.votes import make_matrix_votes, make_votes
 from cnn import validation
-from cnn.arrays import as_float
+from cnn.arrays import as_float, check_axes
 
 POSES = ("vector", "matrix")
 
@@ -96,6 +96,7 @@ class DenseCapsules(nnx.Module):
         )
         self.over_places = routing.over_places
         self.routing = routing.build(Sizes(in_capsules, in_dim, out_capsules, out_dim), rngs)
+        self.in_capsules = in_capsules
         self.in_dim = in_dim
         self.pose = pose
         self.dtype = dtype
@@ -103,9 +104,21 @@ class DenseCapsules(nnx.Module):
     def votes(
         self, poses: Num[ArrayLike, "batch in in_dim"]
     ) -> Float[Array, "batch in out out_dim"]:
-        """Predictions of each input capsule for each output capsule: u_hat of equation 2."""
+        """Predictions of each input capsule for each output capsule: u_hat of equation 2.
+
+        Raises:
+            ValueError: if the poses are not of the sizes that the layer was built for.
+        """
+        poses, sizes = as_float(poses), (self.in_capsules, self.in_dim)
+        check_axes("poses", poses, "batch in in_dim")
+        # The votes themselves would take any multiple of the number of matrices.
+        if poses.shape[1:] != sizes:
+            raise ValueError(
+                f"poses of shape {poses.shape}: must be [batch, in, in_dim] with [in, in_dim] = "
+                f"{sizes}, as this layer was built"
+            )
         make = make_votes if self.pose == "vector" else make_matrix_votes
-        return make(as_float(poses).astype(self.dtype), self.kernel[...].astype(self.dtype))
+        return make(poses.astype(self.dtype), self.kernel[...].astype(self.dtype))
 
     def __call__(
         self,
@@ -127,6 +140,9 @@ class DenseCapsules(nnx.Module):
 
         Returns:
             Poses `[batch, out, out_dim]`, couplings and activations of the output capsules.
+
+        Raises:
+            ValueError: if the poses are not of the sizes that the layer was built for.
         """
         votes = self.votes(poses)
         routed = self.route(votes, poses, activations, softmax=softmax, previous=previous)

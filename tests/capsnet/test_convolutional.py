@@ -97,6 +97,14 @@ def test_a_routing_over_places_is_given_their_softmax():
     assert float(run(dense, normal(1, 3, 2)).couplings[0, 0, 0]) == pytest.approx(1 / 2)
 
 
+@pytest.mark.parametrize("pose", ["vector", "matrix"])
+def test_other_capsules_at_a_place_are_an_error(pose):
+    layer = ConvolutionalCapsules(2, 4, 3, 4, pose=pose, rngs=nnx.Rngs(0))
+    for types in (1, 4):
+        with pytest.raises(ValueError, match=rf"5, {types}, 4\): .* \[types, dim\] = \(2, 4\)"):
+            layer(normal(1, 5, 5, types, 4))
+
+
 def test_maps_that_are_too_small_are_named():
     layer = ConvolutionalCapsules(2, 4, 3, 5, kernel_size=4, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match=r"3x5 capsules is too small for kernel_size=4"):

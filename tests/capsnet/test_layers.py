@@ -98,6 +98,15 @@ def test_shared_matrices_are_those_of_the_types():
     np.testing.assert_allclose(by_type.votes(poses), each.votes(poses), atol=1e-6)
 
 
+@pytest.mark.parametrize("fields", [{}, {"transformations": 2}, {"pose": "matrix"}])
+def test_another_number_of_capsules_is_an_error(fields):
+    layer = DenseCapsules(6, 4, 3, 4, **fields, rngs=nnx.Rngs(0))
+    for count in (3, 12):
+        message = rf"poses of shape \(2, {count}, 4\): .* \[in, in_dim\] = \(6, 4\)"
+        with pytest.raises(ValueError, match=message):
+            layer(normal(2, count, 4))
+
+
 def test_matrix_poses_are_multiplied_by_matrices():
     layer = DenseCapsules(6, 9, 2, 9, transformations=3, pose="matrix", rngs=nnx.Rngs(0))
     assert layer.kernel.shape == (3, 3, 2, 3)
