@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
@@ -16,10 +17,9 @@ from cnn.losses import accuracy, multi_hot
 from cnn.output import POSE_OFFSETS, Output, Views
 from cnn.places import Places
 
-# A class capsule's length at the two dead ends of the margin loss: with ten classes the loss sits
-# at 0.81 when every length is 0 and at 3.645 when every length is 1.
-_DEAD_LENGTH = 0.0
-_SATURATED_LENGTH = 1.0
+# The activation of every class at the two dead ends of the margin loss: with ten classes, one of
+# which is present, the loss sits at 0.81 when all are 0 and at 3.645 when all are 1.
+_DEAD_ENDS = (0.0, 1.0)
 
 Metrics = dict[str, Num[Array, ""]]
 
@@ -37,6 +37,7 @@ class CapsuleClassifier(nnx.Module):
         class_capsules: The routed layer.
         decoder: Of the class capsules; None for none.
         places: Of the capsules that are routed to the classes; None where they lie on no map.
+        remedy: That may help training off a plateau.
     """
 
     image_shape: tuple[int, int, int]
@@ -46,6 +47,7 @@ class CapsuleClassifier(nnx.Module):
     class_capsules: DenseCapsules
     decoder: Reconstructor | None
     places: Places | None = None
+    remedy = "another seed or a lower learning rate"
 
     def _primary(
         self, images: Float[Array, "batch height width channels"]
@@ -187,19 +189,23 @@ class CapsuleClassifier(nnx.Module):
         """
         if "margin_loss" not in metrics:
             return None
-        margin, mean_length = metrics["margin_loss"], metrics["class_length"]
-        for name, extreme in (("dead", _DEAD_LENGTH), ("saturated", _SATURATED_LENGTH)):
-            plateau = _plateau(extreme, self.num_classes)
-            if abs(mean_length - extreme) < 0.02 and abs(margin / plateau - 1.0) < 0.02:
+        margin, mean = metrics["margin_loss"], metrics["class_length"]
+        for end in _DEAD_ENDS:
+            plateaus = _plateaus(end, self.num_classes)
+            if abs(mean - end) < 0.02 and np.any(np.abs(margin - plateaus) < 0.02 * plateaus):
                 return (
-                    f"the margin loss sits at {margin:.3f}: all class capsules are {name} "
-                    f"(mean length {mean_length:.3f}). Try another seed, a lower learning rate or "
-                    "the other initializers"
+                    f"the margin loss sits at {margin:.3f}: the activations of all classes are "
+                    f"near {end:.0f} (mean {mean:.3f}). Try {self.remedy}"
                 )
         return None
 
 
-def _plateau(all_lengths: float, num_classes: int) -> float:
-    """The margin loss of an image whose class capsules all have one length."""
-    one_hot = jax.nn.one_hot(jnp.zeros(1, jnp.int32), num_classes)
-    return float(losses.margin_loss(jnp.full((1, num_classes), all_lengths), one_hot)[0])
+def _plateaus(activation: float, num_classes: int) -> np.ndarray:
+    """Margin losses where all classes have one activation: with 1 class present, with 2, and so on.
+
+    With all of them active and present there is nothing to lose, which is no plateau: 0.
+    """
+    costs = losses.margin_loss(np.full((2, 1), activation, np.float32), np.eye(2)[:, :1])
+    present, absent = np.asarray(costs, np.float64)
+    count = np.arange(1, num_classes + 1)
+    return count * present + (num_classes - count) * absent

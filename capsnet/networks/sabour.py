@@ -131,6 +131,8 @@ class CapsNet(CapsuleClassifier):
             that no network can have.
     """
 
+    remedy = "another seed, a lower learning rate or the other initializers"
+
     def __init__(
         self,
         config: CapsNetConfig,

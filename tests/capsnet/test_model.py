@@ -215,12 +215,26 @@ def test_bfloat16_stays_close_and_answers_in_float32():
 
 
 @pytest.mark.parametrize(
-    ("margin_loss", "class_length", "word"),
-    [(0.81, 0.0, "dead"), (3.644, 0.999, "saturated"), (0.3, 0.2, None), (0.81, 0.3, None)],
+    ("num_classes", "margin_loss", "class_length", "end"),
+    [
+        (10, 0.81, 0.0, "near 0"),
+        (10, 3.644, 0.999, "near 1"),
+        (10, 0.3, 0.2, None),
+        (10, 0.81, 0.3, None),
+        # Two labels an image.
+        (10, 1.62, 0.001, "near 0"),
+        (10, 3.241, 0.999, "near 1"),
+        # All of an image's classes are present.
+        (1, 0.81, 0.0, "near 0"),
+        (1, 0.0, 0.999, None),
+        (2, 0.0, 0.999, None),
+    ],
 )
-def test_plateaus_are_named(margin_loss, class_length, word):
-    finding = build().diagnose({"margin_loss": margin_loss, "class_length": class_length})
-    assert finding is None if word is None else word in finding
+def test_plateaus_are_named(num_classes, margin_loss, class_length, end):
+    model = build(num_classes=num_classes)
+    finding = model.diagnose({"margin_loss": margin_loss, "class_length": class_length})
+    assert finding is None if end is None else end in finding
+    assert finding is None or finding.endswith("the other initializers")
 
 
 @pytest.mark.parametrize(

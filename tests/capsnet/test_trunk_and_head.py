@@ -168,6 +168,14 @@ def test_losses_of_one_class_take_one_label(loss):
         nnx.eval_shape(lambda model: model.loss(batch), model)
 
 
+def test_a_plateau_is_named_without_parts_that_other_networks_have():
+    finding = build(head=AverageHead()).diagnose({"margin_loss": 0.81, "class_length": 0.0})
+    assert finding == (
+        "the margin loss sits at 0.810: the activations of all classes are near 0 (mean 0.000). "
+        "Try another seed or a lower learning rate"
+    )
+
+
 def test_maps_of_the_trunk_are_of_any_size():
     maps = build().activations(images()[:, :8])
     assert {name: map_.shape for name, map_ in maps.items()} == {
