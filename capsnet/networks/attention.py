@@ -44,7 +44,7 @@ class AttentionCapsNetConfig:
         channels: Of each stage of the backbone; each but the first halves the map.
         blocks: Residual blocks of each stage.
         types: Capsules at a place.
-        pose_side: Height and width of a pose, a square matrix.
+        pose_side: Height and width of a pose, a square matrix; at least 2.
         capsule_strides: Of each layer of convolutional capsules, 3x3, in places.
         hidden_capsules: Of each fully connected layer before that of the classes.
         iterations: Passes of the routing, at least 1; with 1 the couplings are uniform.
@@ -79,7 +79,8 @@ class AttentionCapsNetConfig:
             channels=sizes,
             blocks=validation.each(validation.whole(most=validation.MAX_UNROLLED), least=1),
             types=size,
-            pose_side=validation.whole(most=math.isqrt(validation.MAX_SIZE)),
+            # Of a single component layer normalisation leaves nothing.
+            pose_side=validation.whole(2, math.isqrt(validation.MAX_SIZE)),
             capsule_strides=validation.each(size),
             hidden_capsules=validation.each(size),
             iterations=validation.whole(most=validation.MAX_UNROLLED),

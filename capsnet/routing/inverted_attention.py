@@ -35,7 +35,11 @@ class InvertedAttentionRouting(Routing):
         validation.check(self, iterations=validation.whole(most=validation.MAX_UNROLLED))
 
     def build(self, sizes: Sizes, rngs: nnx.Rngs) -> "InvertedAttention":
-        """Makes the module that routes."""
+        """Makes the module that routes.
+
+        Raises:
+            ValueError: as `InvertedAttention`.
+        """
         return InvertedAttention(sizes, self.iterations, rngs=rngs)
 
 
@@ -51,9 +55,14 @@ class InvertedAttention(nnx.Module):
         sizes: Of the layers that it is between.
         iterations: Passes of a call.
         rngs: Source of the initial values; scale 1 and bias 0 draw nothing.
+
+    Raises:
+        ValueError: if output capsules have a single component, of which the normalisation leaves
+            nothing.
     """
 
     def __init__(self, sizes: Sizes, iterations: int, *, rngs: nnx.Rngs):
+        validation.check_values(out_dim=(sizes.out_dim, validation.whole(2)))
         self.norm = nnx.LayerNorm(sizes.out_dim, epsilon=1e-5, use_fast_variance=False, rngs=rngs)
         self.iterations = iterations
 

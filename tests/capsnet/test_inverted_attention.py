@@ -93,6 +93,14 @@ def test_poses_that_do_not_fit_are_named():
         router()(np.float32(VOTES), previous=np.zeros((3, 2, 4), np.float32))
 
 
+def test_poses_of_one_component_leave_the_normalisation_nothing():
+    with pytest.raises(ValueError, match="pose_side=1: must be at least 2"):
+        AttentionCapsNetConfig(pose_side=1).build((28, 28, 1), 10, nnx.Rngs(0))
+    routing = InvertedAttentionRouting()
+    with pytest.raises(ValueError, match="out_dim=1: must be at least 2"):
+        DenseCapsules(7, 4, 3, 1, routing=routing, rngs=nnx.Rngs(0))
+
+
 def stack():
     """Layers from seven capsules of 2x2 matrices to four, three and two."""
     layers = []
