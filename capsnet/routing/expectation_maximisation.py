@@ -19,6 +19,9 @@ from cnn import validation
 
 # An output capsule with less data than this, of a share of about one, has no mean.
 MIN_DATA = 1e-6
+# The smallest floor of variances. Far smaller ones are zero in float32, and so are the variances of
+# votes that agree, of which there are then neither logarithms nor inverses.
+MIN_VARIANCE = 1e-8
 # Of a Gaussian of unit variance, in nats.
 UNIT_ENTROPY = 0.5 * math.log(2.0 * math.pi * math.e)
 
@@ -42,10 +45,10 @@ class ExpectationMaximisationRouting(Routing):
         iterations: M steps, at least 1; with 1 the assignments are equal shares.
         final_beta: The inverse temperature, lambda in the paper, after many iterations; in
             iteration t, counted from 1, it is this times 1 - 0.95^t.
-        min_variance: Added to every variance, in squared units of a pose.
+        min_variance: Added to every variance, in squared units of a pose; at least 1e-8.
         initial_cost: Of describing a component, beta_u in the paper, before it is learned: what a
             Gaussian of unit variance costs, in nats. With `narrowest_cost` the narrowest
-            costs nothing. If narrow ones cost less than nothing, they are the most active at first:
+            costs nothing; it is below zero where no variance is as small as one. If narrow ones cost less than nothing, they are the most active at first:
             in images with a blank ground those of its votes, which agree but say nothing.
     """
 
@@ -63,8 +66,8 @@ class ExpectationMaximisationRouting(Routing):
             self,
             iterations=validation.whole(most=validation.MAX_UNROLLED),
             final_beta=positive,
-            min_variance=positive,
-            initial_cost=validation.weight,
+            min_variance=validation.number(MIN_VARIANCE, validation.MAX_WEIGHT),
+            initial_cost=validation.number(-validation.MAX_WEIGHT, validation.MAX_WEIGHT),
         )
 
     def build(self, sizes: Sizes, rngs: nnx.Rngs) -> "ExpectationMaximisation":

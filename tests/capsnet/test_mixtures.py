@@ -16,6 +16,7 @@ from capsnet.routing import (
     Sizes,
     VariationalBayesRouting,
 )
+from capsnet.routing.expectation_maximisation import MIN_VARIANCE, narrowest_cost
 from capsnet.routing.variational_bayes import log_precision, update
 from tests.capsnet import mixtures
 
@@ -166,6 +167,24 @@ def test_agreement_activates():
     assert np.all(np.argmax(routed.couplings, axis=2) == 1)
 
 
+@pytest.mark.parametrize("min_variance", [MIN_VARIANCE, 4.0])
+def test_the_narrowest_gaussians_cost_nothing_at_their_cost(min_variance):
+    routing = ExpectationMaximisationRouting(
+        min_variance=min_variance, initial_cost=narrowest_cost(min_variance)
+    )
+    routing.check()
+    module = routing.build(Sizes(6, 4, 5, 4), nnx.Rngs(0))
+    # Votes that agree leave nothing of the variance but its floor.
+    votes = np.broadcast_to(np.float32(random_inputs()[0][:, :1]), (2, 6, 5, 4))
+
+    def activations(votes):
+        return module(votes, Capsules(votes[:, :, 0], jnp.ones((2, 6)))).activations
+
+    np.testing.assert_allclose(jax.jit(activations)(votes), np.full((2, 5), 0.5), atol=1e-4)
+    gradients = jax.jit(jax.grad(lambda votes: jnp.sum(activations(votes))))(votes)
+    assert np.all(np.isfinite(gradients))
+
+
 def test_without_data_the_posterior_is_the_prior():
     votes = np.float32(random_inputs()[0].swapaxes(1, 2))
     posterior = update(jnp.asarray(votes), jnp.zeros((2, 5, 6)))
@@ -199,7 +218,8 @@ def test_normalised_activations_of_a_batch():
     [
         (ExpectationMaximisationRouting(iterations=0), "iterations=0: must be at least 1"),
         (ExpectationMaximisationRouting(final_beta=0.0), "final_beta=0.0: must be positive"),
-        (ExpectationMaximisationRouting(min_variance=-1.0), "min_variance=-1.0: must be positive"),
+        (ExpectationMaximisationRouting(min_variance=1e-50), r"min_variance=1e-50: must be in \["),
+        (ExpectationMaximisationRouting(initial_cost=1e7), r"initial_cost=10000000.0: must be in"),
         (VariationalBayesRouting(iterations=101), "iterations=101: must be a whole number from"),
     ],
 )
