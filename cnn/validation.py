@@ -16,7 +16,8 @@ import numpy as np
 
 Rule = Callable[[Any], str | None]
 
-DTYPES = ("float32", "bfloat16", "float16")
+# No float16, the gradients of which vanish unless the loss is scaled.
+DTYPES = ("float32", "bfloat16")
 # Channels, units, or pixels along a side.
 MAX_SIZE = 2**16
 MAX_PARAMETERS = 10**9

@@ -26,7 +26,8 @@ class RoutedMap(NamedTuple):
         poses: Output capsules.
         couplings: Share of each input capsule of a window that went to each output capsule there;
             a window's places row by row, the types of a place one after another.
-        activations: How far each output capsule is active, in [0, 1].
+        activations: How far each output capsule is active, in [0, 1] with a routing that
+            `activates`; else the length of its pose, which may be larger.
     """
 
     poses: Float[Array, "batch out_height out_width types dim"]

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Num
 from capsnet.layers.initializers import Initializer
 from capsnet.routing import Capsules, DynamicRouting, Routed, Routing, Sizes
 from capsnet.routing.base import check_routing
-from capsnet.routing.competition import Softmax
+from capsnet.routing.competition import Softmax, softmax_over_out
 from capsnet.vectors import length
 from capsnet.votes import make_matrix_votes, make_votes
 from cnn import validation
@@ -162,7 +162,7 @@ class DenseCapsules(nnx.Module):
         activations = length(poses) if activations is None else as_float(activations)
         options: dict[str, Any] = {} if self.bias is None else {"bias": self.bias[...]}
         if self.over_places:
-            options["softmax"] = softmax
+            options["softmax"] = softmax or softmax_over_out
         if previous is not None:
             options["previous"] = previous
         return self.routing(votes, Capsules(poses, activations), **options)

@@ -95,8 +95,9 @@ class DepthwiseCapsules(nnx.Module):
             "VALID",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=features.shape[3],
+            preferred_element_type=jnp.float32,
         )
-        return self._capsules(outputs.astype(jnp.float32)).reshape(outputs.shape)
+        return self._capsules(outputs).reshape(outputs.shape)
 
     def _capsules(self, outputs):
         outputs = outputs + self.bias[...]

@@ -85,8 +85,8 @@ class Routing:
 
     Attributes:
         over_places: Whether output capsules of all places of a map compete for an input capsule.
-            Such a routing takes an argument `softmax`, which goes over all of them; None is that
-            over `out`.
+            Such a routing takes an argument `softmax`, which goes over all of them; a layer without
+            places gives it the one over `out`.
         activates: Whether output capsules have activations in [0, 1], be it the lengths of their
             poses, that a classifier can take for the classes' scores.
         takes_bias: Whether a call takes an argument `bias`, `[out, dim]`, that it adds to poses

@@ -84,6 +84,16 @@ def test_a_map_has_a_depthwise_capsule_at_every_place():
         np.testing.assert_allclose(found[:, row, column], expected, atol=1e-6)
 
 
+def test_sums_of_a_map_are_float32_in_bfloat16():
+    features = np.random.default_rng(1).normal(size=(2, 4, 5, 6)).astype(np.float32)
+    layer = DepthwiseCapsules(6, 3, (4, 5), dtype="bfloat16", rngs=nnx.Rngs(0))
+    exact = DepthwiseCapsules(6, 3, (4, 5), rngs=nnx.Rngs(0))
+    rounded = np.float32(jnp.bfloat16(features))
+    exact.kernel[...] = layer.kernel[...].astype(jnp.bfloat16).astype(jnp.float32)
+    # Not compiled, since a compiler may leave out the rounding of sums.
+    np.testing.assert_allclose(layer.map(features), exact.map(rounded), atol=1e-6)
+
+
 def test_depthwise_gradients_are_those_of_the_convolution():
     layer = DepthwiseCapsules(6, 3, (4, 5), rngs=nnx.Rngs(0))
     features = np.random.default_rng(2).normal(size=(2, 4, 5, 6)).astype(np.float32)

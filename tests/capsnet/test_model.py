@@ -244,6 +244,7 @@ def test_plateaus_are_named(num_classes, margin_loss, class_length, end):
         ({"initializers": "xavier"}, "initializers='xavier'"),
         ({"routing": DynamicRouting(iterations=0)}, "iterations=0"),
         ({"dtype": "float31"}, "dtype='float31'"),
+        ({"dtype": "float16"}, "dtype='float16': choose one of float32, bfloat16"),
     ],
 )
 def test_values_that_no_network_can_have(fields, message):
