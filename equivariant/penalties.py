@@ -154,7 +154,11 @@ class TangentPenalty(Penalty):
     ) -> Float[Array, "batch"]:
         """Sums the squared derivatives over classes."""
         along = tangent(images, amounts).astype(images.dtype)
-        _, change = jax.jvp(log_probabilities, (images,), (along,))
+        # The gradient is linear in its cotangent, and the derivative along the move the gradient of
+        # that: layers whose gradients are written out, such as routings, have no forward mode.
+        found, gradient = jax.vjp(log_probabilities, images)
+        _, derivative = jax.vjp(lambda cotangent: gradient(cotangent)[0], jnp.zeros_like(found))
+        (change,) = derivative(along)
         return jnp.sum(jnp.square(change), axis=-1)
 
 

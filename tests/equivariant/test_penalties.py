@@ -5,6 +5,8 @@ import optax
 import pytest
 from flax import nnx
 
+from capsnet import DenseCapsules
+from capsnet.routing import DynamicRouting
 from cnn.networks.bag_of_parts import BagOfPartsConfig
 from cnn.networks.plain import ConvolutionalNetworkConfig
 from cnn.output import in_mode
@@ -102,6 +104,34 @@ def test_to_first_order_a_difference_is_a_tangent():
     first, finite = (kind()(smooth, images, amounts) for kind in KINDS[:2])
     assert np.all(np.asarray(first) > 1e-6)
     np.testing.assert_allclose(finite, first, rtol=0.1)
+
+
+def test_tangents_are_those_of_routed_capsules_too():
+    layer = DenseCapsules(25, 21, 3, 4, routing=DynamicRouting(2), rngs=nnx.Rngs(0))
+    graph, state = nnx.split(layer)
+    images = jnp.asarray(bumps()[0], jnp.float32)
+    amounts = Moves(2.0, 1.02, 0.3).draw(jax.random.key(1), 2)
+    along = tangent(images, amounts)
+
+    def classify(state, images):
+        lengths = nnx.merge(graph, state)(images.reshape(2, 25, 21)).activations
+        return jnp.log(lengths / jnp.sum(lengths, axis=1, keepdims=True))
+
+    @jax.jit
+    @jax.value_and_grad
+    def tangents(state):
+        return jnp.sum(TangentPenalty()(lambda images: classify(state, images), images, amounts))
+
+    @jax.jit
+    @jax.value_and_grad
+    def chords(state):
+        ends = [classify(state, images + step * along) for step in (-0.1, 0.1)]
+        return jnp.sum(jnp.square((ends[1] - ends[0]) / 0.2))
+
+    exact, expected = tangents(state), chords(state)
+    assert float(expected[0]) > 1e-5
+    for one, other in zip(*map(jax.tree.leaves, (exact, expected)), strict=True):
+        np.testing.assert_allclose(one, other, atol=0.02 * float(np.max(np.abs(other))))
 
 
 def test_nothing_is_asked_of_predictions_that_do_not_move():
