@@ -80,7 +80,9 @@ class DenseCapsules(nnx.Module):
         )
         check_routing(routing)
         if bias_init is not None and not routing.takes_bias:
-            raise ValueError(f"bias_init: must be None with routing={routing!r}, which takes no bias")
+            raise ValueError(
+                f"bias_init: must be None with routing={routing!r}, which takes no bias"
+            )
         if in_capsules % transformations:
             raise ValueError(
                 f"transformations={transformations}: must divide in_capsules={in_capsules}"

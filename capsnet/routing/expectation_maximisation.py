@@ -47,9 +47,10 @@ class ExpectationMaximisationRouting(Routing):
             iteration t, counted from 1, it is this times 1 - 0.95^t.
         min_variance: Added to every variance, in squared units of a pose; at least 1e-8.
         initial_cost: Of describing a component, beta_u in the paper, before it is learned: what a
-            Gaussian of unit variance costs, in nats. With `narrowest_cost` the narrowest
-            costs nothing; it is below zero where no variance is as small as one. If narrow ones cost less than nothing, they are the most active at first:
-            in images with a blank ground those of its votes, which agree but say nothing.
+            Gaussian of unit variance costs, in nats. With `narrowest_cost` the narrowest costs
+            nothing; that is below zero where no variance is as small as one. If narrow ones cost
+            less than nothing, they are the most active at first: in images with a blank ground
+            those of its votes, which agree but say nothing.
     """
 
     over_places = True

@@ -155,7 +155,7 @@ def test_a_bias_is_for_the_routings_that_take_one(name):
         assert nnx.eval_shape(lambda: layer()(inputs()[1])).poses.shape == (BATCH, 5, 4)
         assert nnx.eval_shape(lengths).shape == (2, 3)
         return
-    with pytest.raises(ValueError, match="bias_init: must be None with routing=.*no bias"):
+    with pytest.raises(ValueError, match=r"bias_init: must be None with routing=.*no bias"):
         layer()
     if routing.activates:
         with pytest.raises(ValueError, match="class_bias=True: must be False with routing="):

@@ -10,7 +10,11 @@ import sys
 import jax
 import pytest
 
+import capsnet
+import cnn
 import configs
+import equivariant
+import stn
 from capsnet import CapsNetConfig
 from common.errors import UserError
 from evaluation.reports.learning_curves import identity
@@ -50,6 +54,16 @@ def test_a_run_of_older_code_is_still_the_same_experiment(stored, tmp_path):
 def test_old_runs_are_what_their_configurations_still_are():
     same = [s for s in OLD if from_json(s["experiment"]) == configs.load(s["name"])]
     assert len(same) >= len(OLD) - 1  # one has overrides
+
+
+@pytest.mark.parametrize("room", [capsnet, cnn, equivariant, stn], ids=lambda room: room.__name__)
+def test_public_names_are_those_of_the_packages_that_are_installed(room):
+    public = [name for name in config_names.MODULES if name.startswith(f"{room.__name__}.")]
+    assert len(public) > 3
+    for name in public:
+        short = name.rpartition(".")[2]
+        assert getattr(room, short) is config_names.imported(name)
+        assert short in room.__all__
 
 
 def test_the_tables_name_every_type_that_configurations_have():
