@@ -112,6 +112,10 @@ class VectorHead(Head):
 class CapsuleHead(Head):
     """Squashed capsules at every place, and class capsules that a routing makes of their votes.
 
+    With `SelfRouting` activations come from the poses below, and no class is chosen by a vote: in a
+    network without a decoder, which alone reads the poses that votes make, the matrices get no
+    gradient and stay as they are drawn, though they count among the parameters.
+
     Attributes:
         routing: From the capsules of all places to those of the classes.
         dim: Components of a class capsule.

@@ -42,23 +42,29 @@ SUMS_OVER_OUT = {
 
 @functools.cache
 def built(name):
-    return choices(Routing)[name]().build(SIZES, nnx.Rngs(0))
+    """The routing; its weights are random, for those that it starts with may be nothing but zero."""
+    routing = choices(Routing)[name]().build(SIZES, nnx.Rngs(0))
+    if isinstance(routing, nnx.Module):
+        random = np.random.default_rng(1)
+        for _, weights in nnx.to_flat_state(nnx.state(routing, nnx.Param)):
+            weights[...] += np.float32(0.5 * random.normal(size=weights.shape))
+    return routing
 
 
 @functools.cache
 def compiled(name):
     """The routing, and the gradient of something that all its results have a part in."""
-    graph, state = nnx.split(built(name)) if isinstance(built(name), nnx.Module) else (None, None)
+    routing = built(name)
+    graph = nnx.graphdef(routing) if isinstance(routing, nnx.Module) else None
 
-    def route(votes, poses, activations):
-        routing = built(name) if graph is None else nnx.merge(graph, state)
-        return routing(votes, Capsules(poses, activations))
+    def route(votes, poses, activations, weights):
+        routed_by = routing if graph is None else nnx.merge(graph, weights)
+        return routed_by(votes, Capsules(poses, activations))
 
     def total(*inputs):
-        routed = route(*inputs)
-        return sum(jnp.sum(jnp.sin(part)) for part in routed if part is not None)
+        return sum(jnp.sum(jnp.sin(part)) for part in route(*inputs) if part is not None)
 
-    return jax.jit(route), jax.jit(jax.grad(total, (0, 1, 2)))
+    return jax.jit(route), jax.jit(jax.grad(total, (0, 1, 2, 3)))
 
 
 def inputs():
@@ -69,12 +75,27 @@ def inputs():
     return [np.float32(part) for part in (votes, poses, activations)]
 
 
+def weights_of(name):
+    """The weights of a routing; of one without any there are none."""
+    return nnx.state(built(name)) if isinstance(built(name), nnx.Module) else {}
+
+
+def in_order(order, weights):
+    """Weights that are those of an input capsule each, in another order; the others as they are."""
+    own = SIZES.in_capsules
+    return jax.tree.map(lambda each: each[order] if each.shape[0] == own else each, weights)
+
+
+def routed(name, *given):
+    return compiled(name)[0](*given, weights_of(name))
+
+
 every = pytest.mark.parametrize("name", choices(Routing))
 
 
 @every
 def test_couplings_are_shares(name):
-    couplings = compiled(name)[0](*inputs()).couplings
+    couplings = routed(name, *inputs()).couplings
     assert couplings.shape == (BATCH, SIZES.in_capsules, SIZES.out_capsules)
     assert np.all(np.asarray(couplings) >= 0)
     sums = np.sum(couplings, axis=2 if SUMS_OVER_OUT[choices(Routing)[name]] else 1)
@@ -83,9 +104,10 @@ def test_couplings_are_shares(name):
 
 @every
 def test_the_order_of_input_capsules_does_not_matter(name):
-    order = [3, 1, 5, 0, 2, 4]
-    plain = compiled(name)[0](*inputs())
-    permuted = compiled(name)[0](*(part[:, order] for part in inputs()))
+    order = np.array([3, 1, 5, 0, 2, 4])
+    plain = routed(name, *inputs())
+    weights = in_order(order, weights_of(name))
+    permuted = compiled(name)[0](*(part[:, order] for part in inputs()), weights)
     np.testing.assert_allclose(permuted.poses, plain.poses, atol=1e-5)
     np.testing.assert_allclose(permuted.couplings, plain.couplings[:, order], atol=1e-5)
     if plain.activations is not None:
@@ -94,11 +116,11 @@ def test_the_order_of_input_capsules_does_not_matter(name):
 
 @every
 def test_images_of_a_batch_do_not_see_each_other(name):
-    plain = compiled(name)[0](*inputs())
+    plain = routed(name, *inputs())
     others = inputs()
     for part in others:
         part[1:] *= 0.5
-    other = compiled(name)[0](*others)
+    other = routed(name, *others)
     for part, expected in zip(other, plain, strict=True):
         if part is not None:
             np.testing.assert_allclose(part[0], expected[0], atol=1e-6)
@@ -108,25 +130,25 @@ def test_images_of_a_batch_do_not_see_each_other(name):
 def test_a_vote_that_is_no_number_is_not_hidden(name):
     votes, *rest = inputs()
     votes[2, 4, 3, 1] = np.nan
-    poses = np.asarray(compiled(name)[0](votes, *rest).poses)
+    poses = np.asarray(routed(name, votes, *rest).poses)
     assert np.isnan(poses[2]).any()
     assert np.all(np.isfinite(poses[[0, 1, 3]]))
 
 
 @every
 def test_gradients_are_finite_for_capsules_of_zero(name):
-    gradients = compiled(name)[1](*(np.zeros_like(part) for part in inputs()))
-    for part in gradients:
+    zeros = (np.zeros_like(part) for part in inputs())
+    gradients = compiled(name)[1](*zeros, weights_of(name))
+    for part in jax.tree.leaves(gradients):
         assert np.all(np.isfinite(part))
 
 
 @every
 def test_routing_is_float32_inside_bfloat16(name):
-    exact = compiled(name)[0](*inputs())
-    rounded = [jnp.asarray(part, jnp.bfloat16) for part in inputs()]
-    routed = compiled(name)[0](*rounded)
-    assert {part.dtype for part in routed if part is not None} == {np.dtype("float32")}
-    np.testing.assert_allclose(routed.poses, exact.poses, atol=0.1)
+    exact = routed(name, *inputs())
+    rounded = routed(name, *(jnp.asarray(part, jnp.bfloat16) for part in inputs()))
+    assert {part.dtype for part in rounded if part is not None} == {np.dtype("float32")}
+    np.testing.assert_allclose(rounded.poses, exact.poses, atol=0.1)
 
 
 @every
