@@ -144,24 +144,21 @@ def route_concurrently(layers: Sequence[Layer], poses: Any, iterations: int) -> 
     return routed
 
 
-def route_sequentially(layers: Sequence[Layer], poses: Any, iterations: int) -> list[Any]:
+def route_sequentially(layers: Sequence[Layer], poses: Any) -> list[Any]:
     """Routes a stack of layers, all passes of one before those of the next.
 
     Args:
-        layers: From the lowest up, each with one pass in its routing.
+        layers: From the lowest up, each with all passes in its routing, for which its votes are
+            made once.
         poses: Of the capsules below the lowest.
-        iterations: Passes, at least 1.
 
     Returns:
         What each layer routed in its last pass.
     """
     routed = []
     for layer in layers:
-        found = layer(poses)
-        for _ in range(iterations - 1):
-            found = layer(poses, previous=found.poses)
-        routed.append(found)
-        poses = found.poses
+        routed.append(layer(poses))
+        poses = routed[-1].poses
     return routed
 
 
@@ -192,7 +189,9 @@ class AttentionCapsNet(nnx.Module):
         validation.check_side(image_shape, config.smallest_side, "the convolutional capsules")
         self.image_shape = image_shape
         self.iterations = config.iterations
-        self.route = route_concurrently if config.concurrent else route_sequentially
+        self.concurrent = config.concurrent
+        # A layer that is routed by itself makes all passes on the same votes.
+        routing = InvertedAttentionRouting(1 if config.concurrent else config.iterations)
         types, dim = config.types, config.pose_side**2
         self.backbone = ResidualBackbone(
             image_shape[-1], config.channels, config.blocks, dtype=config.dtype, rngs=rngs
@@ -202,21 +201,21 @@ class AttentionCapsNet(nnx.Module):
         )
         self.primary_norm = nnx.LayerNorm(dim, epsilon=1e-5, use_fast_variance=False, rngs=rngs)
         self.convolutional_capsules = nnx.List(
-            _convolutional_capsules(types, dim, strides, config.dtype, rngs)
+            _convolutional_capsules(types, dim, strides, routing, config.dtype, rngs)
             for strides in config.capsule_strides
         )
         self.places = config.places(image_shape)
         last = math.prod(self.places[-1].size) * types
         counts = (last, *config.hidden_capsules, num_classes)
         self.dense_capsules = nnx.List(
-            _dense_capsules(counts[layer], counts[layer + 1], dim, config.dtype, rngs)
+            _dense_capsules(counts[layer], counts[layer + 1], dim, routing, config.dtype, rngs)
             for layer in range(len(counts) - 1)
         )
         self.classifier = nnx.Linear(dim, 1, rngs=rngs)
 
     def __call__(self, images: Num[ArrayLike, "batch height width channels"]) -> Output:
         """Classifies images in [0, 1]; the features are the class capsule that wins."""
-        routed = self.route(self._layers(), self._primary(images), self.iterations)[-1]
+        routed = self._routed(self._primary(images))[-1]
         logits = self.classifier(routed.poses)[..., 0]
         return Output(
             logits,
@@ -228,7 +227,7 @@ class AttentionCapsNet(nnx.Module):
     def views(self, images: Num[ArrayLike, "batch height width channels"]) -> Views:
         """The winning paths; places of the capsules below the classes, if these lie on a map."""
         primary = self._primary(images)
-        routed = self.route(self._layers(), primary, self.iterations)
+        routed = self._routed(primary)
         below = [primary, *(found.poses for found in routed)]
         on_maps = len(self.convolutional_capsules)
         links = [
@@ -257,8 +256,11 @@ class AttentionCapsNet(nnx.Module):
         poses = outputs.reshape(*outputs.shape[:3], types, self.primary_norm.num_features)
         return self.primary_norm(poses)
 
-    def _layers(self) -> list[Layer]:
-        return [*self.convolutional_capsules, *map(_of_all_places, self.dense_capsules)]
+    def _routed(self, primary):
+        layers = [*self.convolutional_capsules, *map(_of_all_places, self.dense_capsules)]
+        if self.concurrent:
+            return route_concurrently(layers, primary, self.iterations)
+        return route_sequentially(layers, primary)
 
     def activations(
         self, images: Num[ArrayLike, "batch height width channels"]
@@ -281,7 +283,7 @@ def _of_all_places(layer: DenseCapsules) -> Layer:
     return route
 
 
-def _convolutional_capsules(types, dim, strides, dtype, rngs):
+def _convolutional_capsules(types, dim, strides, routing, dtype, rngs):
     inputs = KERNEL_SIZE**2 * types
     return ConvolutionalCapsules(
         types,
@@ -290,7 +292,7 @@ def _convolutional_capsules(types, dim, strides, dtype, rngs):
         dim,
         kernel_size=KERNEL_SIZE,
         strides=strides,
-        routing=InvertedAttentionRouting(iterations=1),
+        routing=routing,
         pose="matrix",
         kernel_init=_kernel_init(inputs, types, dim),
         dtype=dtype,
@@ -298,13 +300,13 @@ def _convolutional_capsules(types, dim, strides, dtype, rngs):
     )
 
 
-def _dense_capsules(inputs, outputs, dim, dtype, rngs):
+def _dense_capsules(inputs, outputs, dim, routing, dtype, rngs):
     return DenseCapsules(
         inputs,
         dim,
         outputs,
         dim,
-        routing=InvertedAttentionRouting(iterations=1),
+        routing=routing,
         pose="matrix",
         kernel_init=_kernel_init(inputs, outputs, dim),
         dtype=dtype,

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -101,7 +102,7 @@ def test_poses_of_one_component_leave_the_normalisation_nothing():
         DenseCapsules(7, 4, 3, 1, routing=routing, rngs=nnx.Rngs(0))
 
 
-def stack():
+def stack(iterations=1):
     """Layers from seven capsules of 2x2 matrices to four, three and two."""
     layers = []
     for number, (below, above) in enumerate([(7, 4), (4, 3), (3, 2)]):
@@ -110,7 +111,7 @@ def stack():
             4,
             above,
             4,
-            routing=InvertedAttentionRouting(1),
+            routing=InvertedAttentionRouting(iterations),
             pose="matrix",
             kernel_init=nnx.initializers.normal(1.0),
             rngs=nnx.Rngs(number),
@@ -128,7 +129,7 @@ def schedules():
     @jax.jit
     def route(poses):
         return [
-            (route_concurrently(layers, poses, passes), route_sequentially(layers, poses, passes))
+            (route_concurrently(layers, poses, passes), route_sequentially(stack(passes), poses))
             for passes in (1, 3)
         ]
 
@@ -156,6 +157,16 @@ def test_schedules_differ_from_the_second_pass_on():
     # Nothing below the lowest layer changes, so that it takes the same passes either way.
     np.testing.assert_allclose(concurrent[0].poses, sequential[0].poses, atol=1e-6)
     assert np.abs(concurrent[1].poses - sequential[1].poses).max() > 1e-2
+
+
+def test_votes_of_all_passes_of_a_layer_are_made_once(monkeypatch):
+    made, votes = [], DenseCapsules.votes
+    monkeypatch.setattr(
+        DenseCapsules, "votes", lambda self, poses: made.append(poses) or votes(self, poses)
+    )
+    network = abstract(dataclasses.replace(TINY, iterations=3, concurrent=False))
+    nnx.eval_shape(lambda network: network(jnp.zeros((1, 32, 32, 3))).logits, network)
+    assert len(made) == len(network.convolutional_capsules) + len(network.dense_capsules) == 3
 
 
 def test_a_map_goes_on_from_the_poses_at_its_places():
