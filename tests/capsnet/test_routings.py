@@ -42,7 +42,7 @@ SUMS_OVER_OUT = {
 
 @functools.cache
 def built(name):
-    """The routing; its weights are random, for those that it starts with may be nothing but zero."""
+    """The routing; its weights are random, for those that it starts with may be mere zeros."""
     routing = choices(Routing)[name]().build(SIZES, nnx.Rngs(0))
     if isinstance(routing, nnx.Module):
         random = np.random.default_rng(1)
