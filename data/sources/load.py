@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import itertools
 import math
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,8 @@ _FRACTIONS = {"train": "train[:90%]", "validation": "train[90%:]"}
 @dataclasses.dataclass
 class DatasetConfig:
     """The images of a run: their source, splits and augmentation.
+
+    No image may be of two of the three splits.
 
     Attributes:
         name: "mnist" (bundled), the name of a folder of IDX files, of any TFDS dataset of images
@@ -228,7 +231,7 @@ def _specs(config: DatasetConfig, source: slicing.Source) -> dict[str, str]:
     """The split of each role, checked before any is read.
 
     Raises:
-        UserError: if there is no such split, or nothing in it.
+        UserError: if there is no such split, or nothing in it, or two of them share images.
     """
     specs = {role: getattr(config, role) for role in ROLES}
     if source.has_validation:
@@ -236,8 +239,18 @@ def _specs(config: DatasetConfig, source: slicing.Source) -> dict[str, str]:
     defaults = (specs["train"], specs["validation"]) == (_TRAIN, _VALIDATION)
     if defaults and 0 < source.sizes("train").get("train", 0) <= _MOST:
         specs |= _FRACTIONS
-    for role, spec in specs.items():
-        slicing.check_split(source, config.name, spec, f"dataset.{role}={spec!r}")
+    asked = {role: f"dataset.{role}={spec!r}" for role, spec in specs.items()}
+    parts = {
+        role: slicing.check_split(source, config.name, spec, asked[role])
+        for role, spec in specs.items()
+    }
+    for role, other in itertools.combinations(ROLES, 2):
+        if shared := slicing.overlap(parts[role], parts[other]):
+            raise UserError(
+                f"{asked[role]} and {asked[other]} share {shared:,} images of {config.name}; a "
+                "model is measured on images that it neither learnt from nor was chosen by, so "
+                "name parts without a common image, such as 'train[:90%]' and 'train[90%:]'"
+            )
     return specs
 
 

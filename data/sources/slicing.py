@@ -160,18 +160,36 @@ def count(parts: list[Part]) -> int:
     return sum(max(part.stop - part.start, 0) for part in parts)
 
 
-def check_split(source: Source, name: str, spec: str, asked: str) -> None:
-    """Raises a `UserError` if a dataset has no such split, or nothing in it.
+def overlap(parts: Sequence[Part], others: Sequence[Part]) -> int:
+    """The number of images that parts of splits have in common."""
+    return sum(
+        max(min(part.stop, other.stop) - max(part.start, other.start), 0)
+        for part in parts
+        for other in others
+        if part.split == other.split
+    )
+
+
+def check_split(source: Source, name: str, spec: str, asked: str) -> list[Part]:
+    """Finds the images of a split.
 
     Args:
         source: Of the dataset.
         name: Of the dataset.
         spec: In the notation of `resolve`.
         asked: The error begins with it.
+
+    Returns:
+        See `resolve`; none where nobody knows the sizes of the dataset's splits.
+
+    Raises:
+        UserError: if the dataset has no such split, or nothing in it.
     """
     try:
         sizes = source.sizes(spec)
-        if sizes and not count(resolve(spec, sizes)):
+        parts = resolve(spec, sizes) if sizes else []
+        if sizes and not count(parts):
             raise UserError(f"{asked}: no image of {name} is in this split")
+        return parts
     except ValueError as error:
         raise UserError(f"{asked}: {name} has no such split; {error}") from error

@@ -68,7 +68,7 @@ def test_a_folder_without_splits_is_split_by_its_classes(folder):
 
 def test_any_beginning_of_a_split_has_all_classes(folder):
     assert set(read(folder, train="train[:2]").train.labels) == {0, 1}
-    assert sizes(read(folder, train="train[:5]+validation", test="test[:50%]")) == [7, 2, 2]
+    assert sizes(read(folder, train="train[:5]+test[50%:]", test="test[:50%]")) == [7, 2, 2]
     with pytest.raises(
         UserError, match=r"dataset.test='tset': folder:.* has no such split; it has"
     ):

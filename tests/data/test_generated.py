@@ -161,6 +161,8 @@ def test_what_the_source_or_the_memory_does_not_allow(data_dir, fields, message)
 
 def test_digits_to_add_have_one_channel(tmp_path):
     prepare(tmp_path, {"image": pixels(6, 6, 3), "label": numbers()})
-    source = DatasetConfig("stored", test="train", shift=0)
+    source = DatasetConfig(
+        "stored", train="train[:9]", validation="train[9:18]", test="train[18:]", shift=0
+    )
     with pytest.raises(UserError, match="'stored': its images have 3 channels"):
         AdditionConfig(canvas=8, source=source).load(str(tmp_path))

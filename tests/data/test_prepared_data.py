@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from common.errors import UserError
 from data.dataset import Dataset, Split
+from data.sources import idx
 from data.sources.elsewhere import load_elsewhere
 from data.sources.load import DatasetConfig, load
 from tests.data.stored import CLASSES, COUNT, numbers, pixels, prepare, refusal, write_idx
@@ -17,13 +18,22 @@ TEXT = (tfds.features.Text(), ["seven"] * COUNT)
 LIST = (tfds.features.Sequence(CLASSES), [[0]] * COUNT)
 FILM = (tfds.features.Sequence(pixels(6, 6, 1)[0]), [np.zeros((2, 6, 6, 1), np.uint8)] * COUNT)
 
+SPLITS = {"train": "train[:12]", "validation": "train[12:14]", "test": "train[14:]"}
+PARTS = ("images", "labels")
+
 PAIR = (tfds.features.Tensor(shape=(2,), dtype=np.int64), [np.arange(2)] * COUNT)
 
 
 def stored(folder, **fields):
     """Loads a dataset of `tests.data.stored`, which has one split."""
-    config = DatasetConfig(**({"name": "stored", "shift": 0, "test": "train"} | fields))
+    config = DatasetConfig(**({"name": "stored", "shift": 0} | SPLITS | fields))
     return load(config, str(folder))
+
+
+def everything(dataset):
+    """The images and the labels of a dataset's three splits, one after another."""
+    splits = (dataset.train, dataset.validation, dataset.test)
+    return tuple(np.concatenate([getattr(s, part) for s in splits]) for part in PARTS)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +51,9 @@ def test_features_that_are_images_and_labels(tmp_path, features, keys, classes, 
     dataset = stored(tmp_path, size=size)
     (_, images), (_, labels) = features.values()
     expected = np.stack(images).reshape(COUNT, 6, 6, -1)
-    np.testing.assert_array_equal(dataset.test.images, expected)
-    np.testing.assert_array_equal(dataset.test.labels, np.array(labels[:COUNT], np.int32))
+    found, numbered = everything(dataset)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(numbered, np.array(labels[:COUNT], np.int32))
     assert dataset.num_classes == classes
 
 
@@ -125,12 +136,41 @@ def kept(tmp_path_factory):
     return folder
 
 
-def test_default_splits_of_a_small_dataset_are_nine_tenths_and_one(kept, tmp_path):
-    write_idx(tmp_path / "digits")
-    for dataset in (stored(kept), load(DatasetConfig("digits", test="train"), str(tmp_path))):
-        assert (len(dataset.train), len(dataset.validation)) == (18, 2)
-        np.testing.assert_array_equal(dataset.test.images[:18], dataset.train.images)
-        np.testing.assert_array_equal(dataset.test.images[18:], dataset.validation.images)
+def test_default_splits_of_a_small_dataset_are_nine_tenths_and_one(tmp_path):
+    images, _ = idx.read_split(write_idx(tmp_path / "digits"), "train")
+    dataset = load(DatasetConfig("digits"), str(tmp_path))
+    np.testing.assert_array_equal(dataset.train.images, images[:18])
+    np.testing.assert_array_equal(dataset.validation.images, images[18:])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"train": "train"},
+            "dataset.train='train' and dataset.validation='train[55000:]' share 5,000 images of "
+            "mnist",
+        ),
+        (
+            {"validation": "test"},
+            "dataset.validation='test' and dataset.test='test' share 10,000 images",
+        ),
+        (
+            {"test": "train[:100]+test"},
+            "dataset.train='train[:55000]' and dataset.test='train[:100]+test' share 100 images",
+        ),
+        (
+            {"test": "all"},
+            "dataset.train='train[:55000]' and dataset.test='all' share 55,000 images",
+        ),
+    ],
+)
+def test_no_image_is_of_two_splits(data_dir, fields, message):
+    said = refusal(lambda: load(DatasetConfig(**fields), data_dir))
+    assert said.startswith(message)
+    assert said.endswith(
+        "name parts without a common image, such as 'train[:90%]' and 'train[90%:]'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,7 +186,7 @@ def test_default_splits_of_a_small_dataset_are_nine_tenths_and_one(kept, tmp_pat
         ({"test": "train[1:2:3]"}, "write it as TFDS does"),
         ({"test": ""}, "write it as TFDS does"),
         ({"test": "train[:101%]"}, "write it as TFDS does"),
-        ({"train_images": 19}, "dataset.train_images=19: there are 18 training images"),
+        ({"train_images": 13}, "dataset.train_images=13: there are 12 training images"),
         ({"size": 10**5}, "dataset.size=100000: images of shape .*GB"),
         ({"size": 10**30}, "dataset.size=1"),
         ({"pad": 10**5}, "dataset.pad=100000: images of shape .*GB"),
@@ -162,8 +202,8 @@ def test_what_the_data_does_not_allow(kept, fields, message):
 
 
 def test_every_split_is_all(kept):
-    assert len(stored(kept, test="all").test) == COUNT
-    assert len(stored(kept, shift=5, phases=1, phase_stride=50).train) == 18
+    assert "share 12 images" in refusal(lambda: stored(kept, test="all"))
+    assert len(stored(kept, shift=5, phases=1, phase_stride=50).train) == 12
 
 
 def split(*labels):

@@ -248,11 +248,14 @@ def test_stored_png_images_need_no_tensorflow(tmp_path):
         TinyPhotos(data_dir=tmp_path, file_format="array_record").download_and_prepare()
     images, labels = TinyPhotos.images, TinyPhotos.labels
     config = DatasetConfig(
-        name="tiny_photos", train="train[:5]", validation="train[5:]", test="train"
+        name="tiny_photos", train="train[:3]", validation="train[3:6]", test="train[6:]"
     )
     dataset = load(config, str(tmp_path))
-    np.testing.assert_array_equal(dataset.test.images, images)
-    np.testing.assert_array_equal(dataset.test.labels, labels)
+    for split, part in zip(
+        (dataset.train, dataset.validation, dataset.test), (0, 3, 6), strict=True
+    ):
+        np.testing.assert_array_equal(split.images, images[part : part + 3])
+        np.testing.assert_array_equal(split.labels, labels[part : part + 3])
     assert dataset.num_classes == 3
 
 
