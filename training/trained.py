@@ -8,6 +8,7 @@ from absl import logging
 from common.errors import UserError, first_line
 from training.experiment import Experiment
 from training.run.checkpoints import Checkpoints
+from training.run.damage import DamagedError
 from training.run.devices import make_mesh
 from training.run.directory import Configurations, RunDirectory
 from training.run.signature import Signature
@@ -87,13 +88,18 @@ def read_state(directory: RunDirectory, checkpoint: str, like: Any) -> tuple[Tra
             )
         return read_weights(directory.path, like)
     checkpoints = Checkpoints(directory.checkpoints, writing=False)
+    best, fault = checkpoint == "best", ""
     try:
-        best = checkpoint == "best"
         for step in [checkpoints.best_step()] if best else checkpoints.steps()[::-1]:
             try:
                 return checkpoints.restore(step, like)[0], step
-            except UserError as error:
+            except DamagedError as error:
                 logging.warning("%s", error)
+                fault = fault or f": {error}"
     finally:
         checkpoints.close()
-    raise UserError(f"{directory.path} has no whole checkpoint")
+    if best:
+        raise UserError(
+            f"--checkpoint=best{fault}; leave it out for the newest checkpoint that is whole"
+        )
+    raise UserError(f"{directory.path} has no whole checkpoint{fault}")

@@ -1,15 +1,21 @@
+import errno
 import gc
 import json
+import os
 import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from common.errors import UserError
+from training.run import damage as faults
 from training.run.checkpoints import Checkpoints
 from training.run.damage import VALIDATION_ACCURACY
+from training.run.directory import RunDirectory
+from training.trained import read_state
 
 # A read that fails leaves coroutines of orbax behind that complain when they are collected, which
 # may be in a later test.
@@ -162,6 +168,8 @@ OTHER_DAMAGES = {
     "a file": lambda step: (shutil.rmtree(step), step.write_text("x")),
     "garbage in every file": rewrite_all,
     "metadata that are a list": rewrite("state/_METADATA", lambda stored: [stored]),
+    "half of the manifest": lambda step: DAMAGES["cut short"](step / "state" / "manifest.ocdbt"),
+    "no manifest": lambda step: (step / "state" / "manifest.ocdbt").unlink(),
 }
 
 
@@ -191,14 +199,79 @@ def test_whatever_is_wrong_with_a_checkpoint_the_one_before_is_used(saved, damag
         {"bias": jnp.ones(3)},
     ],
 )
-def test_weights_of_another_model_give_way_to_the_ones_before(saved, other):
+def test_weights_of_another_model_are_reported_and_left_alone(saved, other):
     checkpoints = Checkpoints(saved)
     checkpoints.save(6, other, {})
     checkpoints.wait()
-    restored, _ = checkpoints.restore_latest(like())
-    np.testing.assert_array_equal(restored["weights"], state(5)["weights"])
-    assert (saved.parent / "checkpoints_damaged" / "6").is_dir()
+    with pytest.raises(UserError, match=rf"{saved / '6'} is of another model or version \(."):
+        checkpoints.restore_latest(like())
     checkpoints.close()
+    assert (saved / "6").is_dir()
+    assert not (saved.parent / "checkpoints_damaged").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError(errno.EMFILE, "Too many open files", "x"), "Too many open files"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), "Permission denied"),
+        (ValueError("Error reading [OS error 5: EIO Input/output error]"), "Input/output error"),
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "Out of memory"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_what_may_pass_leaves_all_checkpoints_where_they_are(saved, monkeypatch, error, why):
+    def fails(*_, **__):
+        raise error
+
+    checkpoints = Checkpoints(saved)
+    monkeypatch.setattr(checkpoints._manager, "restore", fails)
+    with pytest.raises(UserError, match=rf"{saved / '5'} cannot be read \(.*{why}\); it is left"):
+        checkpoints.restore_latest(like())
+    monkeypatch.undo()
+    assert checkpoints.restore_latest(like())[0]["weights"][0, 0] == 5
+    checkpoints.close()
+    assert not (saved.parent / "checkpoints_damaged").exists()
+
+
+def test_a_file_that_cannot_be_opened_is_no_damage(saved, monkeypatch):
+    """Orbax takes arrays in a folder that it may not read for missing."""
+    hidden = largest_file(saved / "5" / "state" / "d")
+    hidden.rename(hidden.with_suffix(".away"))
+    checkpoints = Checkpoints(saved)
+
+    def refuse(path, mode):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(faults, "open", refuse, raising=False)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\); it is left"):
+        checkpoints.restore_latest(like())
+    checkpoints.close()
+    assert (saved / "5").is_dir()
+
+
+def test_an_error_that_nobody_knows_proves_no_damage(saved, monkeypatch):
+    def fails(*_, **__):
+        raise TypeError("restore() got an unexpected argument")
+
+    checkpoints = Checkpoints(saved)
+    monkeypatch.setattr(checkpoints._manager, "restore", fails)
+    with pytest.raises(UserError, match=r"another model or version \(restore\(\) got an unexpec"):
+        checkpoints.restore_latest(like())
+    monkeypatch.undo()
+    checkpoints.close()
+    assert (saved / "5").is_dir()
+
+
+def test_the_best_is_not_forgotten_while_its_facts_cannot_be_read(saved, monkeypatch):
+    """Else the run would remove it at its next checkpoint."""
+
+    def fails(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files", "metadata")
+
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", fails)
+    with pytest.raises(UserError, match=r"2 cannot be read \(Too many open files\)"):
+        Checkpoints(saved)
 
 
 @pytest.mark.parametrize("name", ["notes", "-1", "007", "1e3", "9.tmp", "999999999999999999999"])
@@ -268,3 +341,18 @@ def test_the_first_past_each_milestone_is_kept(tmp_path):
     assert checkpoints.steps() == [2, 4, 5, 7, 8]
     assert checkpoints.scores() == {step: scores[step] for step in (2, 4, 5, 7, 8)}
     checkpoints.close()
+
+
+def test_why_no_checkpoint_can_be_evaluated_is_said(saved):
+    directory = RunDirectory(saved.parent)
+    largest_file(saved / "2" / "state").write_bytes(b"")
+    with pytest.raises(
+        UserError, match=rf"^--checkpoint=best: checkpoint {saved / '2'} is damaged"
+    ):
+        read_state(directory, "best", like())
+    assert read_state(directory, "last", like())[1] == 5
+    for step in ("4", "5"):
+        largest_file(saved / step / "state").write_bytes(b"")
+    with pytest.raises(UserError, match=rf"no whole checkpoint: checkpoint {saved / '5'} is damag"):
+        read_state(directory, "last", like())
+    assert Checkpoints(saved, writing=False).steps() == [2, 4, 5]

@@ -20,7 +20,20 @@ from orbax.checkpoint import checkpoint_managers
 
 from common.errors import UserError
 from evaluation.results.provenance import checksum
-from training.run.damage import CHECKSUM, STEP, VALIDATION_ACCURACY, fault_of_facts, misfit, reason
+from training.run.damage import (
+    CHECKSUM,
+    STEP,
+    VALIDATION_ACCURACY,
+    DamagedError,
+    casting,
+    fault_of_facts,
+    misfit,
+    obstacle,
+    other_version,
+    reason,
+    refusal,
+    unreadable,
+)
 
 # Far above what a run writes; longer ones are not read into memory.
 _MAX_FACTS_BYTES = 1 << 20
@@ -179,7 +192,8 @@ class Checkpoints:
             The state and the facts that it was saved with.
 
         Raises:
-            UserError: if the checkpoint is damaged or of another model.
+            DamagedError: if the checkpoint is damaged.
+            UserError: if it cannot be read, or is of another model.
         """
         items = ocp.args.Composite(
             state=ocp.args.StandardRestore(like), facts=ocp.args.JsonRestore()
@@ -187,16 +201,21 @@ class Checkpoints:
         place = self.folder / str(step)
         try:
             if (place / "facts" / "metadata").stat().st_size > _MAX_FACTS_BYTES:
-                raise ValueError(f"its facts have over {_MAX_FACTS_BYTES} bytes")
+                raise DamagedError(place, f"its facts have over {_MAX_FACTS_BYTES} bytes")
             restored = self._manager.restore(step, args=items)
             state, facts = restored["state"], restored["facts"]
+        except UserError:
+            raise
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
-            raise UserError(f"checkpoint {place} is damaged: {reason(error)}") from error
-        fault = fault_of_facts(facts, step) or misfit(state, like)
-        if fault is None and checksum(state) != facts[CHECKSUM]:
-            fault = "its checksum does not match"
-        if fault is not None:
-            raise UserError(f"checkpoint {place} is damaged: {fault}")
+            raise refusal(error, place) from error
+        if fault := fault_of_facts(facts, step):
+            raise DamagedError(place, fault)
+        if difference := misfit(state, like):
+            raise other_version(place, difference)
+        if checksum(state) != facts[CHECKSUM]:
+            if difference := casting(place, like):
+                raise other_version(place, difference)
+            raise DamagedError(place, "its checksum does not match")
         return state, {k: v for k, v in facts.items() if k not in (CHECKSUM, STEP)}
 
     def restore_latest(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
@@ -206,13 +225,14 @@ class Checkpoints:
             The state and its facts, or None if there is no checkpoint yet.
 
         Raises:
-            UserError: if there are checkpoints and all of them are damaged.
+            UserError: if there are checkpoints and all of them are damaged, or the newest that is
+                not cannot be read or is of another model.
         """
         damaged = 0
         for step in reversed(self.steps()):
             try:
                 return self.restore(step, like)
-            except UserError as error:
+            except DamagedError as error:
                 damaged += 1
                 aside = self._set_aside(step)
                 logging.warning("%s; moved to %s, trying the one before", error, aside)
@@ -277,9 +297,18 @@ class _WorthKeeping(checkpoint_managers.PreservationPolicy):
 
 
 def _read_facts(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
-    """The facts of a step; none if they are damaged, which restoring it will report."""
+    """The facts of a step; none if it has none, which restoring it will report.
+
+    Those of a step that cannot be restored now may still be what the best one is known by, and a
+    run would remove it.
+
+    Raises:
+        UserError: if they cannot be read, and this is no damage.
+    """
     items = ocp.args.Composite(facts=ocp.args.JsonRestore())
     try:
         return manager.restore(step, args=items)["facts"] or {}
-    except Exception:  # orbax raises many kinds for damaged files
+    except Exception as error:  # orbax raises many kinds for damaged files
+        if why := obstacle(error):
+            raise unreadable(pathlib.Path(manager.directory) / str(step), why) from error
         return {}
