@@ -150,7 +150,7 @@ def _untested(first: str, second: str, row: Row, ratio: float) -> Verdict:
         )
         for headline in (row.headlines[first], row.headlines[second])
     ]
-    found = estimate(*arms, scale, margin)
+    found = estimate(arms[0], arms[1], scale, margin)
     if found.is_same:
         reason = "no training differs from any other"
         return dataclasses.replace(verdict, outcome=Outcome.NONE, reason=reason)

@@ -74,7 +74,7 @@ def write_trainings(trainings: Sequence[Mapping[str, Any]], study: pathlib.Path)
     """
     stored = []
     for training in trainings:
-        with damaged(f"record of {training.get('name')}"):
+        with damaged(pathlib.Path(f"record of {training.get('name')}")):
             check_fields(training, dict.fromkeys(_OF_RUNS, dict))
         results = [result_to_json(result) for result in results_from_json(training)]
         stored.append({**training, "schema": SCHEMA, "results": results})
