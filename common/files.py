@@ -1,15 +1,31 @@
 """Folders and files as users type them, and writing that leaves a file whole or as it was."""
 
+import contextlib
 import json
 import os
 import pathlib
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 from common.errors import UserError
 
 PARTIAL = ".partial"
 """Ending of the name of a file that is being written."""
+
+
+class NotWrittenError(UserError):
+    """A file that could not be written; what was there before is still there.
+
+    Attributes:
+        reason: Of the system, as "No space left on device".
+    """
+
+    def __init__(self, path: pathlib.Path, error: OSError):
+        self.reason = error.strerror or str(error)
+        super().__init__(
+            f"{path} cannot be written ({self.reason}); make room, or choose another folder"
+        )
 
 
 def expand(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
@@ -80,17 +96,46 @@ def writable_file(path: str | os.PathLike[str], flag: str) -> pathlib.Path:
 
 
 def write_text(path: pathlib.Path, content: str) -> None:
-    """Writes a file in UTF-8, whole or not at all."""
+    """Writes a file in UTF-8, whole or not at all; raises as `write_all` does."""
     write_bytes(path, content.encode("utf-8"))
 
 
-def write_bytes(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_name(path.name + PARTIAL)
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-
-
 def write_json(path: pathlib.Path, content: Any) -> None:
-    """Writes JSON whole or not at all."""
+    """Writes JSON whole or not at all; raises as `write_all` does."""
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file whole or not at all; raises as `write_all` does."""
+    write_all({path: content})
+
+
+def write_all(files: Mapping[pathlib.Path, bytes]) -> None:
+    """Writes files, of which none gets its name before all of them are on disk.
+
+    Args:
+        files: Contents by path; names are given in this order.
+
+    Raises:
+        NotWrittenError: if one cannot be written, and then nothing of it is left behind.
+    """
+    begun: list[pathlib.Path] = []
+    path = pathlib.Path()
+    try:
+        for path, content in files.items():
+            with open(_partial(path), "wb") as file:
+                begun.append(_partial(path))
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut leaves the name without the content
+        for path in files:
+            os.replace(_partial(path), path)
+    except OSError as error:
+        for file in begun:
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
+        raise NotWrittenError(path, error) from error
+
+
+def _partial(path: pathlib.Path) -> pathlib.Path:
+    return path.with_name(path.name + PARTIAL)

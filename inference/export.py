@@ -11,8 +11,8 @@ The folder is also one of a run whose weights are all that is left (see `trainin
 """
 
 import dataclasses
+import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ import jax
 import safetensors.numpy
 
 from common.errors import UserError
-from common.files import PARTIAL, expand, writable_folder
+from common.files import PARTIAL, expand, writable_folder, write_all
 from common.stored import read_object
 from inference.forward import forward, lower, named_weights, output_shapes, trained_network
 from inference.model_card import Exported, model_card
@@ -30,6 +30,7 @@ from inference.restore import RestoredRun
 from training.config_types import to_json
 from training.run.directory import WEIGHTS
 from training.run.signature import Signature
+from training.run.weights import CHECKSUMS
 
 PROGRAM, CONFIG, RECORD, CARD, ONNX = (
     "forward.stablehlo",
@@ -98,7 +99,6 @@ def export_run(
     weights = named_weights(network)
     exported = Exported(run, record, output_shapes(lowered), program, onnx)
     files = {
-        CONFIG: (json.dumps(_config(exported), indent=2) + "\n").encode(),
         WEIGHTS: safetensors.numpy.save(weights, {"format": FORMAT, "weights": run.weights}),
         CARD: model_card(exported, {name: each.shape for name, each in weights.items()}).encode(),
     }
@@ -108,13 +108,17 @@ def export_run(
         files[PROGRAM] = bytes(lowered.serialize())
     if onnx:
         files[ONNX] = to_onnx(outputs, image_shape)
-    found = _write(files, writable_folder(folder, "OUT"))
+    checksums = {name: hashlib.sha256(files[name]).hexdigest() for name in files if name != CARD}
+    # The last to get its name, for it says of the others what they have to be.
+    files[CONFIG] = (json.dumps(_config(exported, checksums), indent=2) + "\n").encode()
+    place = writable_folder(folder, "OUT")
+    write_all({place / name: content for name, content in files.items()})
     for name in set(_OPTIONAL) - files.keys():
         (folder / name).unlink(missing_ok=True)
-    return found
+    return [place / name for name in files]
 
 
-def _config(exported: Exported) -> dict[str, Any]:
+def _config(exported: Exported, checksums: Mapping[str, str]) -> dict[str, Any]:
     run = exported.run
     dataset, experiment = run.setup.dataset, run.setup.experiment
     return {
@@ -122,6 +126,7 @@ def _config(exported: Exported) -> dict[str, Any]:
         "name": run.name,
         "step": run.step,
         "weights": run.weights,
+        CHECKSUMS: dict(checksums),
         "dataset": dataset.name,
         "signature": dataclasses.asdict(Signature.of(dataset)),
         "image_range": [0.0, 1.0],
@@ -129,12 +134,3 @@ def _config(exported: Exported) -> dict[str, Any]:
         "jax": jax.__version__,
         "experiment": to_json(experiment),
     }
-
-
-def _write(files: Mapping[str, bytes], folder: pathlib.Path) -> list[pathlib.Path]:
-    """Writes files of which none gets its name before all of them are on disk."""
-    for name, content in files.items():
-        (folder / f"{name}{PARTIAL}").write_bytes(content)
-    for name in files:
-        os.replace(folder / f"{name}{PARTIAL}", folder / name)
-    return [folder / name for name in files]

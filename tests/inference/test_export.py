@@ -193,7 +193,7 @@ def test_a_run_is_exported_by_a_command(command, own_run, tmp_path):
     assert not out.exists()
     arguments = ["export.py", run, out, "--code", code]
     lines = command(*arguments, check=True).stdout.splitlines()
-    names = ["config.json", "weights.safetensors", "README.md", "record.json", "forward.stablehlo"]
+    names = ["weights.safetensors", "README.md", "record.json", "forward.stablehlo", "config.json"]
     assert lines[-5:] == [f"wrote {out / name}" for name in names]
     assert sorted(file.name for file in out.iterdir()) == sorted(names)
 
@@ -279,6 +279,30 @@ def test_nothing_is_replaced_unless_all_can_be_written(own_run, tmp_path):
     export_run(restored, None, tmp_path)
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     (tmp_path / "README.md.partial").mkdir()  # which cannot be written as a file
-    with pytest.raises(OSError, match=r"README\.md\.partial"):
+    with pytest.raises(UserError, match=r"README\.md cannot be written \(Is a directory\)"):
         export_run(dataclasses.replace(restored, name="another"), None, tmp_path)
     assert {file: file.read_bytes() for file in before} == before
+
+
+def test_weights_of_another_export_are_refused(own_run, tmp_path):
+    code, run = own_run
+    restored = restore_run(run, configurations=lambda name: configs.load(name, [str(code)]))
+    export_run(restored, None, tmp_path, program=False)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert sorted(config["sha256"]) == ["weights.safetensors"]
+
+    def read():
+        return restore_run(tmp_path, configurations=lambda name: configs.load(name, [str(code)]))
+
+    assert read().weights == restored.weights
+    weights = load_file(tmp_path / "weights.safetensors")
+    save_file({name: each + 1 for name, each in weights.items()}, tmp_path / "weights.safetensors")
+    with pytest.raises(UserError, match=r"weights\.safetensors is not the file that was exported"):
+        read()
+    del config["sha256"]  # as exports were before there were checksums
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert read().weights != restored.weights
+    for wrong in ([], {}, {"weights.safetensors": 3}):
+        (tmp_path / "config.json").write_text(json.dumps({**config, "sha256": wrong}))
+        with pytest.raises(UserError, match="is not the file that was exported"):
+            read()

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from common.errors import UserError
-from common.files import PARTIAL, write_json, write_text
+from common.files import PARTIAL, NotWrittenError, write_json, write_text
 from training.config_types import Known, to_json, types_in
 from training.continuing import continued, describe
 from training.experiment import Experiment, differences, from_json, in_short
@@ -170,11 +170,13 @@ class RunDirectory:
         """Turns the error of a file that cannot be written into one line that names it."""
         try:
             yield
-        except OSError as error:
+        except (NotWrittenError, OSError) as error:
+            written = isinstance(error, NotWrittenError)
+            reason = error.reason if written else error.strerror or error
             raise UserError(
-                f"--workdir={self.path} cannot be written ({path.name}: "
-                f"{error.strerror or error}); choose another folder, or make room and run the same "
-                "command again, which goes on from the last checkpoint"
+                f"--workdir={self.path} cannot be written ({path.name}: {reason}); choose another "
+                "folder, or make room and run the same command again, which goes on from the last "
+                "checkpoint"
             ) from error
 
     def check_trained(self) -> None:

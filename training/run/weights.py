@@ -1,5 +1,6 @@
 """Weights without a run's other state: what an export keeps in place of checkpoints."""
 
+import hashlib
 import pathlib
 from typing import Any
 
@@ -8,9 +9,12 @@ import jax.numpy as jnp
 from safetensors import SafetensorError, safe_open
 
 from common.errors import UserError, first_line
-from common.stored import read_object
+from common.stored import damaged, read_object
 from training.run.directory import WEIGHTS
 from training.step import TrainState
+
+CHECKSUMS = "sha256"
+"""The field of an export's config.json that holds checksums of its other files, by name."""
 
 
 def name_of(path: tuple[Any, ...]) -> str:
@@ -29,11 +33,13 @@ def read_weights(folder: pathlib.Path, like: TrainState) -> tuple[TrainState, in
         like: Shapes, types and shardings of the state of its network.
 
     Raises:
-        UserError: if the file is damaged, or is of another network.
+        UserError: if the file is damaged, not the one that was exported, or of another network.
     """
-    file, step = folder / WEIGHTS, read_object(folder / "config.json").get("step")
+    config = read_object(folder / "config.json")
+    file, step = folder / WEIGHTS, config.get("step")
     if type(step) is not int or step < 0:
         raise UserError(f"{folder / 'config.json'} has no step of its weights")
+    _check_whole(file, config)
     try:
         with safe_open(file, framework="numpy") as stored:
             names = set(stored.keys())
@@ -56,6 +62,26 @@ def read_weights(folder: pathlib.Path, like: TrainState) -> tuple[TrainState, in
     optimizer = jax.tree.map(_zeros, like.optimizer)
     average = None if like.average is None else params
     return TrainState(jnp.int32(step), params, other, optimizer, average), step
+
+
+def _check_whole(file: pathlib.Path, config: dict[str, Any]) -> None:
+    """Raises a `UserError` if a file is not the one that an export was written with.
+
+    Args:
+        file: Of the export.
+        config: The export's, which has no checksums if it is older than they are.
+    """
+    checksums = config.get(CHECKSUMS)
+    if checksums is None:
+        return
+    expected = checksums.get(file.name) if isinstance(checksums, dict) else checksums
+    with damaged(file), file.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if found != expected:
+        raise UserError(
+            f"{file} is not the file that was exported (its SHA-256 is {found[:16]}..., in "
+            f"config.json {str(expected)[:16]!r}...); copy the folder anew, or export the run again"
+        )
 
 
 def _checked(stored: Any, name: str, leaf: jax.ShapeDtypeStruct) -> Any:
