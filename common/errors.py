@@ -13,6 +13,10 @@ class UserError(Exception):
         super().__init__(printable(message))
 
 
+class NonFiniteError(UserError):
+    """Numbers of a model that are NaN or infinite."""
+
+
 def printable(text: object) -> str:
     """A text as one line that no terminal obeys: control characters become their escapes."""
     line = " ".join(str(text).splitlines())

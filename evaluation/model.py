@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cnn.output import Output, Views
-from common.errors import UserError
+from common.errors import NonFiniteError
 from data.batches import normalise
 from data.dataset import Split
 
@@ -234,7 +234,7 @@ def predict_all(
         Outputs of `predict`, `[count, ...]`; logits `[count, classes]` of a `Predict`.
 
     Raises:
-        UserError: if an output for an image is NaN or infinite, in float32.
+        NonFiniteError: if an output for an image is NaN or infinite, in float32.
     """
     outputs = []
     with tqdm(total=len(images), desc=name, unit="img", leave=False, disable=None) as bar:
@@ -253,7 +253,7 @@ def predict_all(
 
 
 def _check_finite(outputs: Any, first: int, count: int, name: str) -> None:
-    """Raises a `UserError` that names the first image with an output that is no number.
+    """Raises a `NonFiniteError` that names the first image with an output that is no number.
 
     Args:
         outputs: `[batch, ...]`, of images in order.
@@ -268,7 +268,7 @@ def _check_finite(outputs: Any, first: int, count: int, name: str) -> None:
         finite = np.isfinite(outputs.astype(np.float32, copy=False))
     if not finite.all():
         image = first + int(np.argmin(finite.reshape(len(finite), -1).all(axis=1)))
-        raise UserError(
+        raise NonFiniteError(
             f"{name}: the model's output for image {image + 1:,} of {count:,} is NaN or infinite, "
             "of which nothing can be measured"
         )

@@ -4,14 +4,17 @@ The loop dispatches blocks of steps and looks at the metrics of a block only aft
 under way. It stops at a block's end to validate, to save, or because it was asked to.
 """
 
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from common.errors import NonFiniteError
 from data.streaming import Resident, Windows
 from evaluation import suites
 from evaluation.metrics.classification import hits, predictions
@@ -30,7 +33,7 @@ from training.run.checkpoints import Checkpoints
 from training.run.damage import ORIGIN, TRAIN_SECONDS, VALIDATION_ACCURACY, WINDOW
 from training.run.directory import Configurations, RunDirectory
 from training.run.logging import Reporter, say, say_results
-from training.run.metrics import MetricsWindow, NonFiniteError, constant_prediction
+from training.run.metrics import MetricsWindow, constant_prediction
 from training.run.signature import Signature
 from training.setup import Setup, prepare
 from training.step import TrainState
@@ -243,18 +246,28 @@ class _Training:
     def _report(self, block: tuple[int, int, dict]) -> None:
         """Fetches a block's metrics, which waits for the block, and reports finished windows."""
         first_step, count, history = block
-        try:
+        with self._divergence():
             for step, means in self.window.add(first_step, count, history):
                 self.reporter.advance(step)
                 self.reporter.training(step, means)
                 self._diagnose(step, means)
+        self.reporter.advance(first_step + count)
+
+    @contextlib.contextmanager
+    def _divergence(self) -> Iterator[None]:
+        """Adds to the error of numbers that are not finite what may help and what is kept."""
+        try:
+            yield
         except NonFiniteError as error:
             self.checkpoints.wait()
             kept = f"the checkpoint of step {self.saved_step} is kept"
             if not self.saved_step:
                 kept = "no checkpoint had been written"
-            raise NonFiniteError(f"{error}; {kept}") from error
-        self.reporter.advance(first_step + count)
+            raise NonFiniteError(
+                f"{error}; try --config.optimizer.clip_norm=1, a lower "
+                "--config.optimizer.learning_rate, or float32 if the model computes in bfloat16, "
+                f"in another --workdir; {kept}"
+            ) from error
 
     def _diagnose(self, step: int, means: dict[str, float]) -> None:
         """Warns, once, of a plateau that the model can name."""
@@ -279,12 +292,13 @@ class _Training:
 
     def _validation_accuracy(self) -> float:
         split = self.setup.dataset.validation
-        logits = predict_all(
-            self.setup.predictor(self.state),
-            split.images,
-            batch_size=self.setup.evaluation_batch_size,
-            name="validation",
-        )
+        with self._divergence():
+            logits = predict_all(
+                self.setup.predictor(self.state),
+                split.images,
+                batch_size=self.setup.evaluation_batch_size,
+                name=f"validation at step {self.step}",
+            )
         found = predictions(logits, split.labels_per_image)
         self._warn_once(self.step, constant_prediction(found, split.labels))
         return float(np.mean(hits(logits, split.labels)))
@@ -295,13 +309,17 @@ class _Training:
         def picture(name: str):
             return self.directory.figure(f"{name}_{self.step:06d}")
 
-        return monitors.observe(
-            self.experiment.monitors,
-            self.setup.predictor(self.state),
-            self.setup.dataset,
-            batch_size=self.setup.evaluation_batch_size,
-            picture=picture if self.speaks else None,
-        )
+        try:
+            return monitors.observe(
+                self.experiment.monitors,
+                self.setup.predictor(self.state),
+                self.setup.dataset,
+                batch_size=self.setup.evaluation_batch_size,
+                picture=picture if self.speaks else None,
+            )
+        except NonFiniteError as error:  # of what is only looked at; the training may go on
+            self.reporter.say(f"warning: at step {self.step} {error}")
+            return {}
 
     def _save(self, **facts: float) -> None:
         known = {TRAIN_SECONDS: self._train_seconds(), WINDOW: self.window.begun()}

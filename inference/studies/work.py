@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from common.errors import NonFiniteError
 from common.files import write_text
 from evaluation.comparison.evidence import find_evidence
 from evaluation.comparison.study import (
@@ -30,7 +31,6 @@ from inference.subjects import of_run
 from training import loop
 from training.experiment import Experiment
 from training.run.directory import Configurations
-from training.run.metrics import NonFiniteError
 
 
 class Left(NamedTuple):

@@ -10,9 +10,10 @@ import jax
 import numpy as np
 import pytest
 
-from common.errors import UserError
+from common.errors import NonFiniteError, UserError
 from data.sources.load import DatasetConfig
 from data.tasks import distorted
+from evaluation.model import predict_all
 from evaluation.statistics.intervals import wilson_interval
 from inference.restore import restore_run
 from stn.networks.mnist import TransformerNetworkConfig
@@ -25,7 +26,6 @@ from training.optimizers import AdamConfig
 from training.run.checkpoints import Checkpoints
 from training.run.directory import RunDirectory
 from training.run.logging import Reporter
-from training.run.metrics import NonFiniteError
 
 EXPERIMENT = Experiment(
     model=TinyConfig(),
@@ -372,6 +372,25 @@ def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(train, tmp_pat
     run = restore_run(tmp_path / "run", data_dir=data_dir, configurations=known)
     assert run.step == 6
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(run.state.params))
+
+
+def test_a_run_that_diverges_at_its_validation_says_so_too(train):
+    found = r"validation at step 6: .* image 1 of 60 is NaN .*another --workdir; .* of step 4 is"
+    with pytest.raises(NonFiniteError, match=found):
+        train(model=TinyConfig(blind=True))
+
+
+def test_what_is_only_looked_at_ends_no_run(train, capsys, monkeypatch):
+    def observe(names, predictor, dataset, **how):
+        del names, predictor, how
+        predict_all(lambda batch: batch * np.nan, dataset.validation.images, batch_size=4, name="m")
+
+    monkeypatch.setattr(loop.monitors, "observe", observe)
+    assert train()["step"] == 14
+    lines = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    assert [line.split(" m:")[0] for line in lines] == [
+        f"warning: at step {n}" for n in (6, 12, 14)
+    ]
 
 
 def test_a_plateau_is_named_once(train, capsys, monkeypatch):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from training.run.metrics import MetricsWindow, NonFiniteError
+from common.errors import NonFiniteError
+from training.run.metrics import MetricsWindow
 
 
 def history(losses, gradients=None, size=8):
@@ -28,7 +29,7 @@ def test_windows_do_not_depend_on_blocks():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_the_first_bad_step_is_named(bad):
-    with pytest.raises(NonFiniteError, match=r"the loss is .* at step 13; try .*clip_norm"):
+    with pytest.raises(NonFiniteError, match=r"the loss is .* at step 13"):
         list(MetricsWindow(20, 100).add(10, 4, history([1.0, 1.0, bad, bad])))
     with pytest.raises(NonFiniteError, match=r"the gradient norm is .* at step 12"):
         list(MetricsWindow(20, 100).add(10, 2, history([1.0, 1.0], [1.0, bad])))

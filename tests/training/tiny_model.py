@@ -13,7 +13,8 @@ from cnn import Output
 class TinyConfig:
     """One hidden layer with dropout; the loss is no number at step `blow_up_at`, if positive.
 
-    A network that is `dead` has hidden units that are always 0.
+    A network that is `dead` has hidden units that are always 0; one that is `blind` has numbers
+    for logits only while it trains.
     """
 
     width: int = 8
@@ -21,6 +22,7 @@ class TinyConfig:
     blow_up_at: int = 0
     plateau: bool = False
     dead: bool = False
+    blind: bool = False
 
     def build(self, image_shape, num_classes, rngs):
         return Tiny(self, image_shape, num_classes, rngs)
@@ -36,11 +38,13 @@ class Tiny(nnx.Module):
         self.blow_up_at = config.blow_up_at
         self.plateau = config.plateau
         self.dead = config.dead
+        self.blind = config.blind
 
     def __call__(self, images):
         hidden = nnx.relu(self.hidden(images.reshape(images.shape[0], -1)))
         hidden = jnp.where(self.dead, 0.0, hidden)
-        return Output(self.output(self.dropout(hidden)))
+        logits = self.output(self.dropout(hidden))
+        return Output(jnp.where(self.blind and self.dropout.deterministic, jnp.nan, logits))
 
     def loss(self, batch):
         logits = self(batch.images).logits

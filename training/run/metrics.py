@@ -7,11 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from common.errors import UserError
-
-
-class NonFiniteError(UserError):
-    """The loss or its gradient is no longer a finite number."""
+from common.errors import NonFiniteError
 
 
 class MetricsWindow:
@@ -65,11 +61,7 @@ class MetricsWindow:
 def _check_finite(step: int, row: dict[str, float]) -> None:
     for name in ("loss", "gradient_norm"):
         if not math.isfinite(row[name]):
-            raise NonFiniteError(
-                f"the {name.replace('_', ' ')} is {row[name]} at step {step}; try "
-                "--config.optimizer.clip_norm=1, a lower --config.optimizer.learning_rate, or "
-                "float32 if the model computes in bfloat16"
-            )
+            raise NonFiniteError(f"the {name.replace('_', ' ')} is {row[name]} at step {step}")
 
 
 def constant_prediction(predictions: np.ndarray, labels: np.ndarray) -> str | None:
