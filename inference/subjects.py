@@ -32,6 +32,7 @@ def _(run: RestoredRun, dataset: Dataset | None, name: str) -> Subject:
         model=run.name,
         seed=experiment.seed,
         step=run.step,
+        checkpoint=Checkpoint("last" if run.step >= experiment.steps else "unfinished"),
         matching=run.matching,
         parameters=run.state.num_parameters,
         experiment=to_json(experiment),
@@ -84,12 +85,16 @@ def of_run(
         data_dir=data_dir,
         configurations=configurations,
     )
-    moment = Checkpoint(checkpoint)
+    model = describe(run.name, run.setup.experiment)
+    subject = subject_of(run, None, name).known_as(model=model)
     if match_accuracy is not None:
         say(f"{name}: at matched accuracy, {run.matching}")
-        moment = Checkpoint.matched(match_accuracy)
-    model = describe(run.name, run.setup.experiment)
-    return subject_of(run, None, name).known_as(model=model, checkpoint=moment)
+        return subject.known_as(checkpoint=Checkpoint.matched(match_accuracy))
+    if checkpoint == "best":
+        return subject.known_as(checkpoint=Checkpoint("best"))
+    if run.step < run.setup.experiment.steps:
+        say(f"{name}: at step {run.step:,} of {run.setup.experiment.steps:,}, as its tables say")
+    return subject
 
 
 def check_control(

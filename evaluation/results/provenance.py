@@ -18,7 +18,7 @@ from common.errors import printable
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 _ROOT = pathlib.Path(__file__).parents[2]
-_KINDS = ("last", "best", "matched")
+_KINDS = ("last", "unfinished", "best", "matched")
 TOLERANCE = 0.001
 """Distance from the accuracy of a matched checkpoint that is allowed today."""
 
@@ -28,8 +28,8 @@ class Checkpoint:
     """A moment of training.
 
     Attributes:
-        kind: "last" (the end of training), "best" (on validation), or "matched": at an accuracy on
-            validation.
+        kind: "last" (the end of training), "unfinished" (the newest of a run that has not come
+            there), "best" (on validation), or "matched": at an accuracy on validation.
         accuracy: That accuracy, in [0, 1], of a matched checkpoint; else None.
         tolerance: How far from it a matched checkpoint may be; None of the first checkpoint past
             it, however far, as it was chosen for records of before.
@@ -64,7 +64,11 @@ class Checkpoint:
     @property
     def title(self) -> str:
         """The moment, for the heading of a table."""
-        titles = {"last": "at the end of training", "best": "at the best step on validation"}
+        titles = {
+            "last": "at the end of training",
+            "unfinished": "before the end of training",
+            "best": "at the best step on validation",
+        }
         near = (
             "first past" if self.tolerance is None else f"within {100 * self.tolerance:g} points of"
         )
