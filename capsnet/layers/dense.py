@@ -13,7 +13,7 @@ from capsnet.routing import Capsules, DynamicRouting, Routed, Routing, Sizes
 from capsnet.routing.base import check_routing
 from capsnet.routing.competition import Softmax, softmax_over_out
 from capsnet.vectors import length
-from capsnet.votes import make_matrix_votes, make_votes
+from capsnet.votes import make_matrix_votes, make_votes, mean_matrix_vote, mean_vote
 from cnn import validation
 from cnn.arrays import as_float, check_axes
 
@@ -97,6 +97,7 @@ class DenseCapsules(nnx.Module):
             else None
         )
         self.over_places = routing.over_places
+        self.averages = routing.averages
         self.routing = routing.build(Sizes(in_capsules, in_dim, out_capsules, out_dim), rngs)
         self.in_capsules = in_capsules
         self.in_dim = in_dim
@@ -111,6 +112,11 @@ class DenseCapsules(nnx.Module):
         Raises:
             ValueError: if the poses are not of the sizes that the layer was built for.
         """
+        make = make_votes if self.pose == "vector" else make_matrix_votes
+        return self._transformed(make, poses)
+
+    def _transformed(self, make, poses):
+        """Votes, or their mean, of poses that are of this layer's sizes."""
         poses, sizes = as_float(poses), (self.in_capsules, self.in_dim)
         check_axes("poses", poses, "batch in in_dim")
         # The votes themselves would take any multiple of the number of matrices.
@@ -119,7 +125,6 @@ class DenseCapsules(nnx.Module):
                 f"poses of shape {poses.shape}: must be [batch, in, in_dim] with [in, in_dim] = "
                 f"{sizes}, as this layer was built"
             )
-        make = make_votes if self.pose == "vector" else make_matrix_votes
         return make(poses.astype(self.dtype), self.kernel[...].astype(self.dtype))
 
     def __call__(
@@ -146,9 +151,26 @@ class DenseCapsules(nnx.Module):
         Raises:
             ValueError: if the poses are not of the sizes that the layer was built for.
         """
-        votes = self.votes(poses)
-        routed = self.route(votes, poses, activations, softmax=softmax, previous=previous)
-        return routed.with_activations()
+        given = poses, activations
+        return self.vote_and_route(*given, softmax=softmax, previous=previous).with_activations()
+
+    def vote_and_route(
+        self,
+        poses: Num[ArrayLike, "batch in in_dim"],
+        activations: Num[ArrayLike, "batch in"] | None = None,
+        *,
+        softmax: Softmax | None = None,
+        previous: Num[ArrayLike, "batch out out_dim"] | None = None,
+    ) -> Routed:
+        """Routes as a call does; activations are None where they are lengths."""
+        given = poses, activations, softmax, previous
+        if not self.averages:
+            return self._route(self.votes(poses), *given)
+        make = mean_vote if self.pose == "vector" else mean_matrix_vote
+        routed = self._route(self._transformed(make, poses)[:, None], *given)
+        shape = (routed.couplings.shape[0], self.in_capsules, routed.couplings.shape[2])
+        couplings = jnp.broadcast_to(routed.couplings / self.in_capsules, shape)
+        return routed._replace(couplings=couplings)
 
     def route(
         self,
@@ -160,6 +182,9 @@ class DenseCapsules(nnx.Module):
         previous: Num[ArrayLike, "batch out out_dim"] | None = None,
     ) -> Routed:
         """Routes votes that are there already; activations are None where they are lengths."""
+        return self._route(votes, poses, activations, softmax, previous)
+
+    def _route(self, votes, poses, activations, softmax, previous) -> Routed:
         poses = as_float(poses)
         activations = length(poses) if activations is None else as_float(activations)
         options: dict[str, Any] = {} if self.bias is None else {"bias": self.bias[...]}

@@ -54,8 +54,8 @@ def capsule_scores(layer: DenseCapsules, primary: Float[Array, "batch capsules d
         layer: The class capsules.
         primary: Its input.
     """
-    votes = layer.votes(primary)
-    poses, couplings, activations = layer.route(votes, primary)
+    poses, couplings, activations = layer.vote_and_route(primary)
+    votes = layer.votes(primary)  # by compilers made once, or never where nothing reads them
     scores = length(poses) if activations is None else activations
     return Scores(
         log_probabilities(scores),

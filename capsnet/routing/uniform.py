@@ -19,6 +19,8 @@ from cnn.arrays import check_axes, widened
 class UniformRouting(Routing):
     """Mean of the votes over the input capsules, squashed: every coupling is 1 / in."""
 
+    averages = True
+
     def __call__(
         self, votes: Num[ArrayLike, "batch in out dim"], capsules: Capsules | None = None
     ) -> Routed:

@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 
 from capsnet import DenseCapsules, PrimaryCapsules, squash
-from capsnet.routing import DynamicRouting
+from capsnet.routing import DynamicRouting, UniformRouting
 from cnn import convolve
 
 run = nnx.jit(lambda layer, inputs: layer(inputs))
@@ -96,6 +96,49 @@ def test_shared_matrices_are_those_of_the_types():
     each.kernel[...] = jnp.tile(by_type.kernel[...], (3, 1, 1, 1))
     assert by_type.kernel.shape == (2, 4, 3, 5)
     np.testing.assert_allclose(by_type.votes(poses), each.votes(poses), atol=1e-6)
+
+
+AVERAGED = [{}, {"transformations": 2}, {"transformations": 1}, {"pose": "matrix"}]
+AVERAGED.append({"pose": "matrix", "transformations": 3})
+
+
+@pytest.mark.parametrize("fields", AVERAGED)
+def test_the_mean_of_votes_is_routed_without_the_votes(fields):
+    layer = DenseCapsules(6, 4, 3, 4, routing=UniformRouting(), **fields, rngs=nnx.Rngs(0))
+    poses = normal(2, 6, 4)
+    expected = layer.route(layer.votes(poses), poses).with_activations()
+    for ours, theirs in zip(layer(poses), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    votes = np.asarray(layer.votes(poses), np.float64).mean(axis=1)
+    squared = np.sum(votes**2, axis=-1, keepdims=True)
+    by_hand = votes * np.sqrt(squared) / (1.0 + squared)
+    np.testing.assert_allclose(layer(poses).poses, by_hand, atol=1e-6)
+
+    def summed(layer, poses, route):
+        return jnp.sum(jnp.sin(route(layer, poses).poses))
+
+    def all_votes(layer, poses):
+        return layer.route(layer.votes(poses), poses)
+
+    gradients = [
+        nnx.grad(summed, argnums=(0, 1))(layer, poses, route)
+        for route in (DenseCapsules.__call__, all_votes)
+    ]
+    for ours, theirs in zip(*map(jax.tree.leaves, gradients), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_the_mean_of_votes_takes_no_memory_of_votes():
+    batch, size = 16, (1152, 8, 10, 16)
+    layer = DenseCapsules(*size, routing=UniformRouting(), transformations=32, rngs=nnx.Rngs(0))
+    graph, state = nnx.split(layer)
+
+    def loss(state, poses):
+        return jnp.sum(nnx.merge(graph, state)(poses).poses ** 2)
+
+    lowered = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(state, np.zeros((batch, *size[:2])))
+    votes = 4 * batch * 1152 * 10 * 16
+    assert lowered.compile().memory_analysis().temp_size_in_bytes < votes / 8
 
 
 @pytest.mark.parametrize("fields", [{}, {"transformations": 2}, {"pose": "matrix"}])
