@@ -17,7 +17,7 @@ from common.errors import UserError, first_line
 from data.dataset import ROLES
 from data.labels import whole_numbers
 from data.memory import check_fits
-from data.sources import slicing
+from data.sources import fingerprints, slicing
 from data.sources.decoding import to_bytes
 from data.sources.parts import WHOLE, in_roles
 from data.sources.resizing import middle_squares
@@ -74,6 +74,7 @@ def open_file(path: pathlib.Path, *, size: int, seed: int) -> slicing.Source:
         class_names=names,
         has_validation=True,
         elsewhere="+".join(ROLES) if WHOLE in splits else "test",
+        fingerprint=fingerprints.of_arrays(splits, names),
     )
 
 

@@ -13,7 +13,6 @@ one. Any of these files may be removed; the next run that needs one writes it an
 import contextlib
 import dataclasses
 import glob
-import hashlib
 import math
 import os
 import pathlib
@@ -28,6 +27,7 @@ from common.errors import UserError
 from common.files import PARTIAL
 from data.memory import check_fits, physical
 from data.sources.decoding import in_threads, read_image
+from data.sources.fingerprints import digest
 from data.sources.resizing import frame, middle_part
 
 try:
@@ -149,13 +149,13 @@ class Undecoded:
 
     def _digests(self, pad: int) -> tuple[str, str]:
         """Names the split in its form, and the state of its files."""
-        which = _digest(str(self.root), self.which, self.size, self.channels, pad)
+        which = digest(str(self.root), self.which, self.size, self.channels, pad)
         states = [
             (path.relative_to(self.root).as_posix(), state.st_size, state.st_mtime_ns)
             for path, state in zip(self.paths, map(os.stat, self.paths), strict=True)
         ]
         # Decoders of other versions may round otherwise.
-        content = _digest(self.size, self.channels, pad, states, PIL.__version__)
+        content = digest(self.size, self.channels, pad, states, PIL.__version__)
         return f"{self.root.name[:_MAX_NAME]}-{which}", content
 
 
@@ -180,19 +180,6 @@ def opened(
     if math.isinf(limit) or size <= min(limit * 1e9, physical() // 2):
         return images.in_memory()
     return images.on_disk(folder, pad)
-
-
-def fingerprint(root: pathlib.Path, paths: Sequence[pathlib.Path]) -> str:
-    """A line that differs where the files of a folder do in number, name or size.
-
-    Not in their times, which a copy on another machine need not keep.
-    """
-    sizes = {path.relative_to(root).as_posix(): path.stat().st_size for path in paths}
-    return f"{len(sizes)} files, {sum(sizes.values())} bytes, {_digest(sorted(sizes.items()))}"
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager

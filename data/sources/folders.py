@@ -18,8 +18,8 @@ import numpy as np
 
 from common.errors import UserError
 from data.dataset import ROLES
-from data.sources import slicing
-from data.sources.decoded import Undecoded, fingerprint
+from data.sources import fingerprints, slicing
+from data.sources.decoded import Undecoded
 from data.sources.decoding import ENDINGS, Header, in_threads, read_header
 from data.sources.parts import WHOLE, in_roles
 
@@ -88,7 +88,7 @@ def open_folder(
         has_validation=True,
         elsewhere="+".join(ROLES) if WHOLE in files else "test",
         notes=tuple(_notes(to_learn, shape, ignored)),
-        fingerprint=fingerprint(root, [file.path for file in everything]),
+        fingerprint=fingerprints.of_files(root, [file.path for file in everything]),
     )
 
 

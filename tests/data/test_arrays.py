@@ -12,6 +12,7 @@ from data import memory
 from data.sources import idx
 from data.sources.load import DatasetConfig, load
 from tests.data.stored import idx_bytes, write_idx
+from training.run.images import check_unchanged, note
 
 LABELS = np.arange(20) % 4
 
@@ -113,6 +114,38 @@ def test_what_is_wrong_with_a_file_of_arrays_is_one_line(tmp_path, arrays, messa
     with pytest.raises(UserError, match=re.escape(message)) as caught:
         read(tmp_path / "cells.npz")
     assert "cells.npz" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["images", "labels", "class_names"])
+def test_a_run_does_not_go_on_with_a_file_of_other_arrays(tmp_path, name):
+    path = tmp_path / "cells.npz"
+    np.savez(path, **WHOLE)
+    note(tmp_path, read(path))
+    np.savez_compressed(path, **WHOLE)
+    check_unchanged(tmp_path, read(path))
+    changed = WHOLE[name].copy()
+    changed[:2] = changed[1::-1]
+    np.savez(path, **WHOLE | {name: changed})
+    with pytest.raises(UserError, match=r"folder:cells\.npz has changed since the run in .* began"):
+        check_unchanged(tmp_path, read(path))
+
+
+def test_a_run_does_not_go_on_with_other_idx_files(tmp_path):
+    folder = write_idx(tmp_path / "digits")
+    note(tmp_path, read(folder))
+    moved = tmp_path / "elsewhere" / "digits"
+    moved.mkdir(parents=True)
+    for path in folder.iterdir():
+        (moved / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    check_unchanged(tmp_path, read(moved))
+    path = moved / "t10k-labels-idx1-ubyte"
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(UserError, match=r"folder:digits has changed since the run in .* began"):
+        check_unchanged(tmp_path, read(moved))
+
+
+def test_the_bundled_images_need_no_fingerprint():
+    assert load(DatasetConfig(), "/nowhere").fingerprint == ""
 
 
 def test_a_damaged_file_of_arrays(tmp_path, monkeypatch):
