@@ -92,8 +92,8 @@ class Dataset:
         validation: In the form that the model receives.
         test: Likewise.
         pose_transform: The family of the splits' `poses`, where there are any.
-        generator: What rendered the images, for suites that render more of their kind; None for
-            stored images.
+        generator: What renders training images anew for every batch, and more of their kind for
+            suites; None for stored images.
         is_of_digits: Whether an image of class k shows the decimal digit k, so that 6 and 9 change
             places under half a turn.
         class_names: In the order of the labels; empty where they are just numbers.
@@ -128,6 +128,11 @@ class Dataset:
         return self.class_names[label] if self.class_names else str(label)
 
     @property
+    def is_rendered(self) -> bool:
+        """True if images are made of others, once or for every batch."""
+        return self.generator is not None or self.test.poses is not None
+
+    @property
     def is_unbalanced(self) -> bool:
         """True if classes differ in size to learn from, and in the test images at all.
 
@@ -135,7 +140,7 @@ class Dataset:
         digits of a sum: some class is then that of none of them.
         """
         learnt, tested = self.train.labels, self.test.labels
-        if self.generator is not None or max(learnt.ndim, tested.ndim) > 1:
+        if max(learnt.ndim, tested.ndim) > 1:
             return False
         of_each = np.bincount(tested, minlength=self.num_classes)
         known = len(np.unique(learnt)) == self.num_classes
@@ -149,10 +154,12 @@ class Dataset:
             return None
         counts = np.bincount(labels, minlength=self.num_classes)
         most, fewest = int(counts.argmax()), int(counts.argmin())
+        # Only stored images are drawn so; tasks that render theirs take no such argument.
+        balance = ", and --config.dataset.balanced=True draws all as often"
         return (
             f"classes are unbalanced: {counts[most]:,} training images of {self.name_of(most)}, "
-            f"{counts[fewest]:,} of {self.name_of(fewest)}; see balanced accuracy, and "
-            "--config.dataset.balanced=True draws all as often"
+            f"{counts[fewest]:,} of {self.name_of(fewest)}; see balanced accuracy"
+            f"{'' if self.is_rendered else balance}"
         )
 
     @property

@@ -1,5 +1,6 @@
 """One's own images through the commands: odd sizes, in colour, of unbalanced classes."""
 
+import dataclasses
 import json
 
 import jax
@@ -11,6 +12,7 @@ from data.distortions import AffineDistortion, Placement
 from data.sources.load import DatasetConfig
 from data.tasks.addition import AdditionConfig
 from data.tasks.distorted import DistortedConfig
+from inference.subjects import train_images
 from tests.configs.test_command_line import parsed
 from tests.test_commands import assert_one_line
 from training import setup
@@ -88,10 +90,14 @@ def test_a_folder_of_fewer_images_than_a_batch(command, tmp_path, beetles):
 
 def test_names_of_classes_stay_where_images_are_rendered_as_they_are(beetles):
     source = DatasetConfig(name=f"folder:{beetles}", size=12, channels=1, shift=0)
-    placed = DistortedConfig("placed", Placement(), canvas=14, source=source).load(None)
+    config = DistortedConfig("placed", Placement(), canvas=14, source=source)
+    placed = config.load(None)
     assert placed.class_names == ("Käfer", "bird")
     assert placed.image_shape == (14, 14, 1)
     assert placed.is_unbalanced
+    assert placed.imbalance.endswith("; see balanced accuracy")  # `balanced` is none of its fields
+    experiment = dataclasses.replace(parsed("--config=cnn_mnist").experiment, dataset=config)
+    assert train_images(experiment, placed) is None  # they never repeat
     sums = AdditionConfig(canvas=14, distortion=AffineDistortion(rotation=0.0), source=source)
     added = sums.load(None)
     assert (added.class_names, added.is_unbalanced) == ((), False)

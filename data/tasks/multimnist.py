@@ -84,7 +84,7 @@ class MultiMNISTConfig:
             role: self._pairs(getattr(source, role), jax.random.fold_in(key, number))
             for number, role in enumerate(("validation", "test"))
         }
-        return dataclasses.replace(source, name=self.name, **rendered)
+        return dataclasses.replace(source, name=self.name, generator=self, **rendered)
 
     def generate(
         self, key: Key[Array, ""], split: DeviceSplit, chosen: Int[Array, "batch"]

@@ -83,6 +83,7 @@ def load_rendered(
         is_of_digits=source.is_of_digits and same,
         class_names=source.class_names if same else (),
         pose_transform=pose_transform,
+        generator=config,
         **rendered,
     )
 

@@ -56,8 +56,7 @@ def evaluate(predict: Predict, dataset: Dataset, *, batch_size: int) -> list[Res
 def _splits(dataset: Dataset) -> dict[str, Split]:
     """Chooses the splits whose images are like the inputs of the model."""
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    rendered = dataset.generator is not None or dataset.test.poses is not None
-    if rendered or dataset.train.images.shape[1:] != dataset.image_shape:
+    if dataset.is_rendered or dataset.train.images.shape[1:] != dataset.image_shape:
         del splits["train"]
     return splits
 
