@@ -2,9 +2,16 @@
 
 import math
 import os
+import pathlib
+import sys
 from collections.abc import Sequence
 
 from common.errors import UserError
+
+# Of the container that this process is in, bytes or "max": by version 2 of control groups, and 1.
+_LIMITS = tuple(
+    pathlib.Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory/memory.limit_in_bytes")
+)
 
 
 def check_fits(shape: Sequence[int], what: str) -> None:
@@ -26,5 +33,24 @@ def check_fits(shape: Sequence[int], what: str) -> None:
 
 
 def physical() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Bytes of memory that this machine has, or allows the container that this process is in.
+
+    Where the system tells neither, as Windows does, more than any machine has.
+    """
+    return min([_of_machine(), *filter(None, map(_limit, _LIMITS))])
+
+
+def _of_machine() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):  # Windows has no such function, others not both names
+        return sys.maxsize
+
+
+def _limit(path: pathlib.Path) -> int | None:
+    """Bytes by a file of a control group; None where it is absent or sets no limit."""
+    try:
+        written = path.read_text().strip()
+    except OSError:
+        return None
+    return int(written) if written.isdecimal() else None
