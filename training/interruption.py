@@ -5,6 +5,10 @@ import os
 import signal
 from collections.abc import Iterator
 
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
 # Windows has no SIGHUP.
 _NUMBERS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -51,10 +55,22 @@ class StopRequest:
                     os.write(2, _NOTICE)
         self.signal_number = self.signal_number or signal_number
 
+    def agreed(self) -> int:
+        """The number of a signal that asked any of the processes for a stop, 0 if none did.
+
+        All processes call it together, for one may be asked and the others not.
+        """
+        if jax.process_count() == 1:
+            return self.signal_number
+        return int(multihost_utils.process_allgather(np.array(self.signal_number)).max())
+
     def raise_if_asked(self) -> None:
-        """Raises `Interrupted` if a stop was asked for; where nothing is left to save."""
-        if self.signal_number:
-            raise Interrupted(self.signal_number)
+        """Raises `Interrupted` if a stop was asked for, in every process or in none.
+
+        Where nothing is left to save; see `agreed`.
+        """
+        if asked := self.agreed():
+            raise Interrupted(asked)
 
 
 @contextlib.contextmanager

@@ -211,10 +211,7 @@ class _Training:
 
     def _stop_if_asked(self) -> None:
         """Leaves, with everything saved, if a signal asked for it."""
-        asked = self.stop.signal_number
-        if jax.process_count() > 1:  # one may be asked and the others not
-            asked = int(multihost_utils.process_allgather(np.array(asked)).max())
-        if asked:
+        if asked := self.stop.agreed():
             self.reporter.say(
                 f"stopped at step {self.step} of {self.experiment.steps}; the same command resumes"
             )

@@ -4,7 +4,10 @@ import subprocess
 import sys
 import time
 
+import jax
+import numpy as np
 import pytest
+from jax.experimental import multihost_utils
 
 from training.interruption import Interrupted, stop_request
 
@@ -76,6 +79,19 @@ def test_a_second_interrupt_leaves_at_once():
 def test_a_hangup_that_is_ignored_stays_ignored():
     status, output, _ = work(0.2, [signal.SIGHUP] * 3, ignored=["SIGHUP"])  # as under nohup
     assert (status, output) == (0, "saved\n")
+
+
+def test_processes_leave_together_though_one_is_asked(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(
+        multihost_utils,
+        "process_allgather",
+        lambda own: np.stack([own, np.array(signal.SIGTERM)]),
+    )
+    with stop_request() as stop:
+        assert stop.signal_number == 0
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            stop.raise_if_asked()
 
 
 def test_the_handlers_from_before_come_back():
