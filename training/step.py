@@ -164,7 +164,7 @@ def _make_step(graph, optimizer: optax.GradientTransformation, ema_decay: float)
     def loss_fn(params, other, batch):
         # Copies, for the variables of `other` belong to the trace around the gradient.
         model = nnx.merge(graph, params, other, copy=True)
-        loss, metrics = model.loss(batch)
+        loss, metrics = _checked(f"{type(model).__name__}.loss", model.loss(batch))
         _, _, other = nnx.split(model, nnx.Param, ...)
         return loss, (metrics, other)
 
@@ -183,6 +183,26 @@ def _make_step(graph, optimizer: optax.GradientTransformation, ema_decay: float)
         return TrainState(state.step + 1, params, other, optimizer_state, average), metrics
 
     return step_once
+
+
+def _checked(name: str, returned: Any) -> tuple[Any, Mapping[str, Any]]:
+    """What a model's loss returned, while it is traced; see `training.experiment.ModelConfig`.
+
+    Raises:
+        UserError: if it is not a scalar and scalar metrics, one of them the accuracy.
+    """
+    must = "it must return a scalar loss and a dictionary of scalar metrics with 'accuracy'"
+    pair = isinstance(returned, tuple) and len(returned) == 2
+    if not pair or not isinstance(returned[1], Mapping):
+        raise UserError(f"{name} returns {type(returned).__name__}; {must}")
+    loss, metrics = returned
+    shapes = {"the loss": jnp.shape(loss), **{k: jnp.shape(v) for k, v in metrics.items()}}
+    if "accuracy" not in shapes:
+        raise UserError(f"{name} returns the metrics {', '.join(metrics) or 'none'}; {must}")
+    for what, shape in shapes.items():
+        if shape:
+            raise UserError(f"{name} returns {what} of shape {shape}; {must}")
+    return loss, metrics
 
 
 def data_key(experiment: Experiment) -> Key[Array, ""]:

@@ -69,6 +69,27 @@ def test_steps_that_no_memory_holds_do_not_begin(monkeypatch):
         setup.check_memory(compiled)
 
 
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ((0.0, {"error": 1.0}), "Tiny.loss returns the metrics error; it must return a scalar"),
+        ((0.0, {}), "Tiny.loss returns the metrics none; it must"),
+        (0.0, "Tiny.loss returns float; it must"),
+        ((0.0, 1.0), "Tiny.loss returns tuple; it must"),
+        ((np.zeros(4), {"accuracy": 1.0}), r"Tiny.loss returns the loss of shape \(4,\); it must"),
+        ((0.0, {"accuracy": np.ones(4)}), r"Tiny.loss returns accuracy of shape \(4,\); it must"),
+    ],
+)
+def test_what_a_loss_must_return_is_one_line(returned, message):
+    experiment = Experiment(model=TinyConfig(), steps=1, batch_size=4)
+    program = make_program(experiment, (6, 6, 1), 3, make_mesh())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tiny, "loss", lambda self, batch: returned)
+        setup = Setup(experiment, Dataset("made up", 3, SPLIT, SPLIT, SPLIT), make_mesh(), program)
+        with pytest.raises(UserError, match=f"^{message}"):
+            program.train_steps.lower(program.create_state(), setup.training_split(), np.int32(1))
+
+
 def test_what_a_model_says_of_a_batch_is_one_line():
     def loss(self, batch):
         raise ValueError("images are too blue\nvery blue")
