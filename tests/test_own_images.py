@@ -14,6 +14,7 @@ from data.tasks.addition import AdditionConfig
 from data.tasks.distorted import DistortedConfig
 from inference.subjects import train_images
 from tests.configs.test_command_line import parsed
+from tests.conftest import ROOT
 from tests.test_commands import assert_one_line
 from training import setup
 
@@ -65,6 +66,9 @@ def test_a_network_is_trained_on_a_folder_of_images(command, tmp_path, beetles):
         f"  python export.py {run} FOLDER",
     ]
     record = json.loads((run / "record.json").read_text())
+    page = (ROOT / "docs" / "runs.md").read_text()
+    for path in run.iterdir():
+        assert f"\n| `{path.name}{'/' * path.is_dir()}` | " in page
     assert (record["dataset"], record["classes"]) == ("folder:beetles", ["Käfer", "bird"])
 
 

@@ -2,10 +2,12 @@
 
 config.json        the full configuration; a folder belongs to one experiment
 signature.json     what the network takes and tells apart, to use it without the images it learnt
-images.json        the files of a user's own images: their number, sizes and a digest
+images.json        of a user's own images: their number, their size and a digest
 environment.json   versions, devices and revision of every start
 metrics.jsonl      one line per report, never past the checkpoint that a run resumed from
-checkpoints/       the newest two, the best on validation, the first past each milestone
+checkpoints/       the newest two, the best on validation, the first past each milestone;
+                   in checkpoints_damaged/ those that were set aside
+tensorboard/       the metrics once more, where tensorboardX is installed
 figures/           what a model with spatial transformers did at each validation
 record.json        the final result, present when the run is complete
 record_N.json      that of step N, where the run was then continued
