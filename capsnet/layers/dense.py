@@ -161,13 +161,28 @@ class DenseCapsules(nnx.Module):
         *,
         softmax: Softmax | None = None,
         previous: Num[ArrayLike, "batch out out_dim"] | None = None,
+        added: Num[ArrayLike, "in out_dim"] | None = None,
     ) -> Routed:
-        """Routes as a call does; activations are None where they are lengths."""
+        """Routes as a call does; activations are None where they are lengths.
+
+        Args:
+            poses: See the call, as for the others.
+            activations: See there.
+            softmax: See there.
+            previous: See there.
+            added: To all votes of each input capsule; None adds nothing.
+        """
         given = poses, activations, softmax, previous
         if not self.averages:
-            return self._route(self.votes(poses), *given)
+            votes = self.votes(poses)
+            if added is not None:
+                votes = votes + as_float(added)[:, None].astype(votes.dtype)
+            return self._route(votes, *given)
         make = mean_vote if self.pose == "vector" else mean_matrix_vote
-        routed = self._route(self._transformed(make, poses)[:, None], *given)
+        vote = self._transformed(make, poses)[:, None]
+        if added is not None:
+            vote = vote + jnp.mean(as_float(added), axis=0).astype(vote.dtype)
+        routed = self._route(vote, *given)
         shape = (routed.couplings.shape[0], self.in_capsules, routed.couplings.shape[2])
         couplings = jnp.broadcast_to(routed.couplings / self.in_capsules, shape)
         return routed._replace(couplings=couplings)

@@ -153,10 +153,8 @@ class ClassCapsules(nnx.Module):
             poses.reshape(batch, height * width * types, dim),
             activations.reshape(batch, height * width * types),
         )
-        votes = self.capsules.votes(capsules.poses)
         places = self.coordinate_scale * coordinates(height, width, dim).repeat(types, axis=0)
-        votes = votes + jnp.asarray(places[:, None], votes.dtype)
-        return self.capsules.route(votes, *capsules).with_activations()
+        return self.capsules.vote_and_route(*capsules, added=places).with_activations()
 
 
 def coordinates(height: int, width: int, dim: int) -> Float[np.ndarray, "places dim"]:
