@@ -117,6 +117,7 @@ def test_boxes_of_twenty_pixels_overlap_by_73_percent():
 def test_the_splits_are_the_same_for_everyone(data_dir, dataset):
     source = SMALL.load(data_dir)
     assert dataset.image_shape == (36, 36, 1)
+    assert dataset.generator == dataclasses.replace(CONFIG, partners=3)
     assert (dataset.labels_per_image, dataset.train.labels_per_image) == (2, 1)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (60, 90, 120)
     # Each test digit comes first in so many pairs, in order.

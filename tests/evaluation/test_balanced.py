@@ -1,5 +1,7 @@
 """Balanced accuracy: where it is measured, its value and the width of its interval."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -123,6 +125,8 @@ def test_an_imbalance_is_a_sentence():
         "classes are unbalanced: 60 training images of cat, 10 of dog; see balanced accuracy, "
         "and --config.dataset.balanced=True draws all as often"
     )
+    rendered = dataclasses.replace(dataset, generator=object())  # which takes no such argument
+    assert (rendered.imbalance or "").endswith("10 of dog; see balanced accuracy")
     even = Split(split.images[:99], (np.arange(99) % 3).astype(np.int32))
     for train, test in ((even, even), (even, split), (split, even)):
         dataset = Dataset("pets", 3, train, even, test)
