@@ -46,7 +46,7 @@ BEFORE = {
     "robustness": (2178, "31e8d9f8889d47fe60f75adf0f4342fce9d97214bd9d1b04be4bc5af82c072dd"),
     "rotated_mnist": (15, "488e257be14e20700b128fa8f3b717e6c8a9cbee5243a99cc71a27facb9a3e8b"),
     "routing": (621, "67ae2011036a4d24cd7eb5b29de5f78eb0b14714f9fb7211fee0a40b0c94a5a6"),
-    "single_runs": (7, "05a2226b6d9ba4ce01c88ee45dcf715518a41b28c2e3b45b4cbcf3b9270aaf49"),
+    "single_runs": (8, "0bb4c1abc1a809eec66a27f90f3a017059987fe6210561e4e0cbffbad3d81007"),
     "small_shifts": (300, "9647845a93fca69074f255121177c5b87a9d38a6c72f845d722344e04fa4299d"),
     "transformers": (30, "c23a1ee6e323a917e6714bea9c8c7798a0d484ef03d39c320af09c64db89fbdf"),
     "viewpoints": (27, "f7a05674aa4d5734ed90bd18201d66eeb62dd1e5a08ff255661916dd586808b2"),
