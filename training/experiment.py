@@ -49,7 +49,8 @@ class Experiment:
         dataset: The images: a dataclass with the methods of `DatasetConfig`.
         optimizer: The optimizer and its schedule: a dataclass of `training.optimizers`.
         ema_decay: Decay of a moving average of the weights that is evaluated in their place;
-            0 for none.
+            0 for none. Statistics of batch normalisation are not averaged with them: those of the
+            last step are evaluated, of activations that the weights themselves had.
         validate_every: Steps between looks at the validation split, each with a checkpoint.
         checkpoint_every: Steps between other checkpoints.
         milestones: Validation accuracies, in [0, 1], whose first checkpoint is kept, so that runs

@@ -35,7 +35,7 @@ class TrainState(NamedTuple):
         params: The model's parameters.
         other: The model's other variables, such as the keys of its dropout.
         optimizer: The optimizer's state.
-        average: Moving average of the parameters, or None.
+        average: Moving average of the parameters, and of nothing else, or None.
     """
 
     step: Int[Array, ""]

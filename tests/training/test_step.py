@@ -8,6 +8,7 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType
 
+from capsnet import EfficientCapsNetConfig
 from cnn.networks.pooling import PoolingNetworkConfig
 from data.batches import DeviceSplit, draw, epoch_order
 from data.sources.load import DatasetConfig
@@ -113,6 +114,16 @@ def test_the_average_follows_the_weights():
         jax.tree.leaves(state.evaluated_params), jax.tree.leaves(average), strict=True
     ):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_statistics_of_batches_are_those_of_the_weights_themselves():
+    model = EfficientCapsNetConfig((3, 4), (3, 3), (1, 2), 2, 2, reconstruction_weight=0.0)
+    plain, averaged = (run(program(model=model, ema_decay=d), [4])[0] for d in (0.0, 0.9))
+    statistics = nnx.filter_state(averaged.other, nnx.BatchStat)
+    assert jax.tree.leaves(statistics)
+    assert_same(statistics, nnx.filter_state(plain.other, nnx.BatchStat))
+    # Of the parameters alone, which is what stored checkpoints have.
+    assert jax.tree.structure(averaged.average) == jax.tree.structure(averaged.params)
 
 
 def test_without_an_average_the_weights_are_evaluated():
