@@ -8,6 +8,7 @@ from skimage.feature import hog
 from cnn import count_parameters
 from cnn.networks.oriented_gradients import OrientedGradientsConfig
 from cnn.oriented_gradients import MAX_SHARE, oriented_gradients
+from evaluation.perturbations.affine import move, turn
 from tests.evaluation.suites.digits import mnist
 
 
@@ -52,6 +53,34 @@ def test_contrast_and_brightness_change_nothing():
     assert np.all(oriented_gradients(np.zeros((1, 8, 8, 1))) == 0.0)
     # Normalised again, a bin may have more than the limit.
     assert MAX_SHARE < np.max(again) <= 1.0
+
+
+def test_predictions_jump_under_the_smallest_turn():
+    """What docs/results/ways_to_invariance.md says of `designed`, here with random weights."""
+    images = digits(100)
+    model = OrientedGradientsConfig().build((28, 28, 1), 10, nnx.Rngs(0))
+
+    @jax.jit
+    def changes(degrees):
+        turned = jax.vmap(lambda image: move(image, turn(degrees)))(images)
+        before, after = (nnx.softmax(model(each).logits) for each in (images, turned))
+        return jnp.sum(jnp.abs(turned - images)), 0.5 * jnp.sum(jnp.abs(after - before))
+
+    (of_images, jump), (of_turned_images, change) = changes(1e-3), changes(1.0)
+    assert of_images < 0.002 * of_turned_images
+    assert 0.5 * change < jump < change
+
+
+def test_next_to_nothing_fills_a_block_or_changes_the_bin():
+    faint = np.zeros((1, 8, 8, 1))
+    assert np.all(oriented_gradients(faint) == 0.0)
+    faint[0, 3, 3] = 1e-3
+    np.testing.assert_allclose(np.linalg.norm(oriented_gradients(faint)), 1.0, atol=1e-3)
+    ramp = np.tile(np.arange(8.0) / 8, (8, 1))[None, :, :, None]
+    down = np.moveaxis(ramp, 1, 2)
+    for tilt, full in ((1e-6, 0), (-1e-6, 8)):
+        cells = oriented_gradients(ramp + tilt * down, cell=2, block=1)[0, 1:3, 1:3, 0, 0]
+        assert np.all(np.argmax(cells, axis=-1) == full)
 
 
 def test_gradients_are_finite_where_there_is_no_slope():
