@@ -79,8 +79,8 @@ def _check_whole(file: pathlib.Path, config: dict[str, Any]) -> None:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != expected:
         raise UserError(
-            f"{file} is damaged or not the one that was exported (its SHA-256 is {found[:16]}..., by "
-            f"config.json {str(expected)[:16]}...); copy the folder anew or export the run again"
+            f"{file} is damaged or not the one that was exported (its SHA-256 is {found[:16]}..., "
+            f"by config.json {str(expected)[:16]}...); copy the folder anew or export the run again"
         )
 
 
